@@ -1,0 +1,94 @@
+"""The contract of a robot driver. One package per kind of robot beside this file; `registry.py` names them.
+
+A driver is synchronous and is called from the control thread alone (`snapshot` too), in this order:
+
+    driver.connect()
+    observation = driver.reset(task, seed=7)
+    while ...:
+        feedback = driver.apply(action)           # takes effect at once, returns after one control step
+        observation = driver.observe()
+    driver.hold()                                 # stand still; called whenever nobody drives
+    driver.close()
+
+Raises: DriverError from any method when the hardware or simulator fails; the daemon reports it and holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+import numpy as np
+
+from fleet.protocol.errors import SopError
+from fleet.protocol.messages import DriverInfo
+from fleet.protocol.policy import Observation
+
+Array = np.ndarray[Any, Any]
+
+
+class DriverError(SopError):
+    code = "driver_error"
+
+
+class StepFeedback(msgspec.Struct, frozen=True):
+    """What came of one action. `success`: the task is done (latched by the caller); `reward`: 0 where there is none."""
+
+    reward: float
+    success: bool
+
+
+class Driver(Protocol):
+    """A robot. Actions are float32 [A] in [-1, 1]; their meaning and units are the driver's, named in `info`."""
+
+    @property
+    def info(self) -> DriverInfo:
+        """Known before `connect`: names, dimensions, cameras, tasks it can run."""
+
+    def connect(self) -> None: ...
+
+    def close(self) -> None:
+        """Release the hardware; safe to call twice."""
+
+    def reset(self, task: str, *, seed: int) -> Observation:
+        """Bring the scene to the start of `task`; equal seeds give equal starts where the robot can."""
+
+    def observe(self) -> Observation:
+        """Return what the policy may see now. Never object state."""
+
+    def apply(self, action: Array) -> StepFeedback:
+        """Execute one action for one control step."""
+
+    def hold(self) -> None:
+        """Stand still until the next `apply`."""
+
+    def snapshot(self, width: int, height: int) -> Array:
+        """Return a picture for people, uint8 [height, width, 3] RGB."""
+
+
+@runtime_checkable
+class Advisor(Protocol):
+    """An expert that a simulated robot carries for the scripted supervisor and for demonstrations.
+
+    It may use the simulator's privileged state. A real robot has none: then nobody plays the human.
+    """
+
+    def begin(self, task: str) -> None:
+        """Forget the previous episode."""
+
+    def takeover(self) -> None:
+        """The expert starts to drive now, from whatever state the scene is in (it may need to back off first)."""
+
+    def action(self) -> Array:
+        """Return the expert's action for the present state, float32 [A] in [-1, 1]. Callable while not driving."""
+
+    def progress(self) -> float:
+        """Return task progress in [0, 1] from the simulator, for the gate's "no progress" rule."""
+
+
+@runtime_checkable
+class Advised(Protocol):
+    """A driver with an expert on board."""
+
+    @property
+    def advisor(self) -> Advisor: ...

@@ -1,0 +1,133 @@
+"""What a policy is to the rest of the system: observation in, action chunk out, and the manifest of a version.
+
+Weights travel as safetensors blobs addressed by their SHA-256, never as pickle; a robot fetches only the blobs whose
+hash it does not hold, so a frozen backbone is fetched once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from fleet.protocol.errors import ArtifactMismatch
+
+Array = np.ndarray[Any, Any]
+
+POLICY_MANIFEST_SCHEMA = 1
+MAX_BLOB_BYTES = 16 * 1024**3
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What a policy may see at one control step.
+
+    images: camera name -> uint8 [H, W, 3] RGB. state: float32 [P] proprioception (P and the units are the driver's).
+    """
+
+    images: dict[str, Array]
+    state: Array
+
+
+class ActionChunk(msgspec.Struct, frozen=True):
+    """actions: float32 [H, A], the next H control steps, each in the driver's normalised range [-1, 1]."""
+
+    actions: Array
+
+
+class Policy(Protocol):
+    """A loaded policy. Not thread-safe; the control loop owns it.
+
+        policy.reset(instruction="...", seed=7)          # at the start of an episode
+        chunk = policy.infer(observation)                 # whenever a new chunk is needed
+    """
+
+    @property
+    def execute_steps(self) -> int:
+        """How many actions of a chunk to execute before asking again (receding horizon), 1..H."""
+
+    def reset(self, *, instruction: str, seed: int) -> None:
+        """Begin an episode; `seed` makes its sampling noise reproducible."""
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        """Return the next chunk. Raises: ProbeFailed if the observation has other shapes than the manifest says."""
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what is written at rest: immutable, unknown fields refused."""
+
+
+class TensorSpec(_Record, kw_only=True):
+    dtype: str  # safetensors name: "F32", "BF16", ...
+    shape: tuple[int, ...]
+
+
+class BlobRef(_Record, kw_only=True):
+    """One safetensors file: what it is called, how large it is, what it hashes to, which tensors it holds."""
+
+    name: str
+    size: int
+    sha256: str
+    tensors: dict[str, TensorSpec]
+
+
+class CameraSpec(_Record, kw_only=True):
+    name: str
+    height: int
+    width: int
+
+
+class PolicyManifest(_Record, kw_only=True):
+    """A policy version as published. `config` is read by the architecture alone; the rest by everyone.
+
+    `trained_ns`: Unix time at which the last gradient step of this version ended. `step`: gradient steps since the base.
+    """
+
+    schema: int = POLICY_MANIFEST_SCHEMA
+    version_id: str
+    run_id: str | None
+    parent_id: str | None
+    step: int
+    trained_ns: int
+    architecture: str
+    config: dict[str, Any]
+    cameras: tuple[CameraSpec, ...]
+    proprio_dim: int
+    action_dim: int
+    horizon: int
+    blobs: tuple[BlobRef, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(blob.size for blob in self.blobs)
+
+
+_decoder = msgspec.json.Decoder(PolicyManifest)
+
+
+def encode_policy_manifest(manifest: PolicyManifest) -> bytes:
+    """Return canonical JSON (sorted keys)."""
+    return msgspec.json.encode(manifest, order="sorted")
+
+
+def decode_policy_manifest(data: bytes) -> PolicyManifest:
+    """Parse and check a policy manifest.
+
+    Raises: ArtifactMismatch on bad JSON, unknown fields, or blobs with impossible names, sizes or hashes.
+    """
+    try:
+        manifest = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ArtifactMismatch(f"policy manifest does not parse: {error}") from None
+    if manifest.schema != POLICY_MANIFEST_SCHEMA:
+        raise ArtifactMismatch("policy manifest has another schema", schema=manifest.schema)
+    if not manifest.blobs or min(manifest.horizon, manifest.action_dim, manifest.proprio_dim) < 1:
+        raise ArtifactMismatch("policy manifest has no blobs or an empty dimension")
+    for blob in manifest.blobs:
+        is_sound = _NAME.fullmatch(blob.name) and _SHA256.fullmatch(blob.sha256)
+        if not is_sound or not 0 < blob.size <= MAX_BLOB_BYTES:
+            raise ArtifactMismatch(f"blob '{blob.name[:64]}' has a bad name, size or hash")
+    return manifest

@@ -55,9 +55,7 @@ def decode_console_server_frame(data: bytes) -> ConsoleServerFrame:
     return _decode(_console_server, data, 64 * MAX_SERVER_FRAME_BYTES)
 
 
-def _decode(
-    decoder: msgspec.msgpack.Decoder[_Frame] | msgspec.json.Decoder[_Frame], data: bytes, limit: int
-) -> _Frame:
+def _decode(decoder: msgspec.msgpack.Decoder[_Frame] | msgspec.json.Decoder[_Frame], data: bytes, limit: int) -> _Frame:
     if len(data) > limit:
         raise FrameTooLarge(f"frame of {len(data)} bytes, the limit is {limit}", size=len(data), limit=limit)
     try:

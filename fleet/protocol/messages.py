@@ -298,14 +298,7 @@ class Fault(Message, tag="fault", kw_only=True):
 
 
 ServerMessage = (
-    Welcome
-    | HeartbeatAck
-    | StateChanged
-    | UploadGrant
-    | EpisodeRegistered
-    | EpisodeRefused
-    | LeaseReply
-    | Fault
+    Welcome | HeartbeatAck | StateChanged | UploadGrant | EpisodeRegistered | EpisodeRefused | LeaseReply | Fault
 )
 
 # --- Server -> console -----------------------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ class ActionChunk(msgspec.Struct, frozen=True):
 class Policy(Protocol):
     """A loaded policy. Not thread-safe; the control loop owns it.
 
-        policy.reset(instruction="...", seed=7)          # at the start of an episode
-        chunk = policy.infer(observation)                 # whenever a new chunk is needed
+    policy.reset(instruction="...", seed=7)          # at the start of an episode
+    chunk = policy.infer(observation)                 # whenever a new chunk is needed
     """
 
     @property

@@ -55,6 +55,20 @@ def decode_console_server_frame(data: bytes) -> ConsoleServerFrame:
     return _decode(_console_server, data, 64 * MAX_SERVER_FRAME_BYTES)
 
 
+def peek_protocol(data: bytes) -> int | None:
+    """Return the `protocol` of a frame whose body may have fields unknown here, else None.
+
+    A newer peer's Hello need not parse; its version still tells both sides what is wrong. `data` is within its limit.
+    """
+    try:
+        match msgspec.msgpack.decode(data):
+            case [int(), {"protocol": int(protocol)}]:
+                return protocol
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    return None
+
+
 def _decode(decoder: msgspec.msgpack.Decoder[_Frame] | msgspec.json.Decoder[_Frame], data: bytes, limit: int) -> _Frame:
     if len(data) > limit:
         raise FrameTooLarge(f"frame of {len(data)} bytes, the limit is {limit}", size=len(data), limit=limit)

@@ -25,20 +25,20 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A value inside messages."""
 
 
-class Message(Part, tag_field="type"):
+class Message(Part, frozen=True, tag_field="type"):
     """Base of everything that is sent on its own."""
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
 
 
-class CameraInfo(Part, kw_only=True):
+class CameraInfo(Part, frozen=True, kw_only=True):
     name: Name
     width: Count
     height: Count
 
 
-class DriverInfo(Part, kw_only=True):
+class DriverInfo(Part, frozen=True, kw_only=True):
     """What the robot is: fixed for the life of the connection."""
 
     name: Name
@@ -50,7 +50,7 @@ class DriverInfo(Part, kw_only=True):
     tasks: tuple[str, ...]  # driver task names it can run
 
 
-class ControlStats(Part, kw_only=True):
+class ControlStats(Part, frozen=True, kw_only=True):
     """Of the control loop since the daemon's start: rate reached, periods that overran, worst period."""
 
     rate_hz: float
@@ -58,7 +58,7 @@ class ControlStats(Part, kw_only=True):
     worst_period_ms: float
 
 
-class SpoolStats(Part, kw_only=True):
+class SpoolStats(Part, frozen=True, kw_only=True):
     """Disk spool: closed episodes not yet registered, their bytes, and the configured capacity."""
 
     pending_episodes: Count
@@ -66,7 +66,7 @@ class SpoolStats(Part, kw_only=True):
     capacity_bytes: Count
 
 
-class RobotStatus(Part, kw_only=True):
+class RobotStatus(Part, frozen=True, kw_only=True):
     """What the robot does now. `activity`: idle, resetting, running, waiting_policy, spool_full, error."""
 
     mode: Mode
@@ -85,7 +85,7 @@ class RobotStatus(Part, kw_only=True):
     spool: SpoolStats
 
 
-class AssignedTask(Part, kw_only=True):
+class AssignedTask(Part, frozen=True, kw_only=True):
     """A task this robot shall work at; the daemon draws among them by weight."""
 
     task_id: str
@@ -96,7 +96,7 @@ class AssignedTask(Part, kw_only=True):
     weight: float
 
 
-class PolicyTarget(Part, kw_only=True):
+class PolicyTarget(Part, frozen=True, kw_only=True):
     """The version this robot shall run from its next episode on. URLs are absolute or relative to the server."""
 
     version_id: str
@@ -107,7 +107,7 @@ class PolicyTarget(Part, kw_only=True):
     published_ns: int
 
 
-class LeaseInfo(Part, kw_only=True):
+class LeaseInfo(Part, frozen=True, kw_only=True):
     """The lease in force on this robot. `expires_ns`: server clock."""
 
     epoch: Count
@@ -116,7 +116,7 @@ class LeaseInfo(Part, kw_only=True):
     expires_ns: int
 
 
-class DesiredState(Part, kw_only=True):
+class DesiredState(Part, frozen=True, kw_only=True):
     """Everything the server wants of a robot. `revision` grows with every change of the rows behind it."""
 
     revision: Count
@@ -128,7 +128,7 @@ class DesiredState(Part, kw_only=True):
     lease: LeaseInfo | None
 
 
-class UploadTarget(Part, kw_only=True):
+class UploadTarget(Part, frozen=True, kw_only=True):
     """Where to PUT one object. `is_stored`: it is there already with this hash, nothing to send."""
 
     name: str
@@ -140,7 +140,7 @@ class UploadTarget(Part, kw_only=True):
 # --- Robot -> server -------------------------------------------------------------------------------------------------
 
 
-class Hello(Message, tag="hello", kw_only=True):
+class Hello(Message, frozen=True, tag="hello", kw_only=True):
     """First message of a robot. Credentials travel in the HTTP upgrade, not here."""
 
     protocol: int
@@ -153,12 +153,12 @@ class Hello(Message, tag="hello", kw_only=True):
     policy_version_id: str | None
 
 
-class Heartbeat(Message, tag="heartbeat", kw_only=True):
+class Heartbeat(Message, frozen=True, tag="heartbeat", kw_only=True):
     clock_ns: int
     status: RobotStatus
 
 
-class Thumbnail(Message, tag="thumbnail", kw_only=True):
+class Thumbnail(Message, frozen=True, tag="thumbnail", kw_only=True):
     """A JPEG for the fleet page, at most one a second. Latest wins everywhere."""
 
     camera: Name
@@ -166,14 +166,14 @@ class Thumbnail(Message, tag="thumbnail", kw_only=True):
     jpeg: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
 
 
-class UploadRequest(Message, tag="upload_request", kw_only=True):
+class UploadRequest(Message, frozen=True, tag="upload_request", kw_only=True):
     """Ask where to put the objects of a closed episode, the manifest among them."""
 
     episode_id: str
     objects: tuple[ObjectRecord, ...]
 
 
-class EpisodeReady(Message, tag="episode_ready", kw_only=True):
+class EpisodeReady(Message, frozen=True, tag="episode_ready", kw_only=True):
     """All objects are stored. Sent again after every reconnect until EpisodeRegistered or a terminal refusal."""
 
     episode_id: str
@@ -181,7 +181,7 @@ class EpisodeReady(Message, tag="episode_ready", kw_only=True):
     manifest: EpisodeManifest
 
 
-class PolicyApplied(Message, tag="policy_applied", kw_only=True):
+class PolicyApplied(Message, frozen=True, tag="policy_applied", kw_only=True):
     """The version is loaded and drives from the next episode on. `fetched_bytes` excludes blobs already held."""
 
     version_id: str
@@ -190,35 +190,35 @@ class PolicyApplied(Message, tag="policy_applied", kw_only=True):
     fetched_bytes: Count
 
 
-class PolicyRefused(Message, tag="policy_refused", kw_only=True):
+class PolicyRefused(Message, frozen=True, tag="policy_refused", kw_only=True):
     version_id: str
     code: Name
     message: Text
 
 
-class LeaseRequest(Message, tag="lease_request", kw_only=True):
+class LeaseRequest(Message, frozen=True, tag="lease_request", kw_only=True):
     """The scripted supervisor asks to take over. Answered by LeaseReply with the same `request_id`."""
 
     request_id: str
     reason: Text
 
 
-class LeaseRenew(Message, tag="lease_renew", kw_only=True):
+class LeaseRenew(Message, frozen=True, tag="lease_renew", kw_only=True):
     epoch: Count
 
 
-class LeaseRelease(Message, tag="lease_release", kw_only=True):
+class LeaseRelease(Message, frozen=True, tag="lease_release", kw_only=True):
     epoch: Count
     reason: Text
 
 
-class Resync(Message, tag="resync", kw_only=True):
+class Resync(Message, frozen=True, tag="resync", kw_only=True):
     """A gap in the sequence was seen: send the whole state again."""
 
     last_seq: Count
 
 
-class Goodbye(Message, tag="goodbye", kw_only=True):
+class Goodbye(Message, frozen=True, tag="goodbye", kw_only=True):
     reason: Text
 
 
@@ -240,7 +240,7 @@ RobotMessage = (
 # --- Server -> robot -------------------------------------------------------------------------------------------------
 
 
-class Welcome(Message, tag="welcome", kw_only=True):
+class Welcome(Message, frozen=True, tag="welcome", kw_only=True):
     """Answer to Hello: the session's timers and the full state."""
 
     protocol: int
@@ -250,30 +250,30 @@ class Welcome(Message, tag="welcome", kw_only=True):
     state: DesiredState
 
 
-class HeartbeatAck(Message, tag="heartbeat_ack", kw_only=True):
+class HeartbeatAck(Message, frozen=True, tag="heartbeat_ack", kw_only=True):
     """Echo of the robot's clock, for round-trip time and clock offset."""
 
     clock_ns: int
     server_clock_ns: int
 
 
-class StateChanged(Message, tag="state_changed", kw_only=True):
+class StateChanged(Message, frozen=True, tag="state_changed", kw_only=True):
     state: DesiredState
 
 
-class UploadGrant(Message, tag="upload_grant", kw_only=True):
+class UploadGrant(Message, frozen=True, tag="upload_grant", kw_only=True):
     episode_id: str
     targets: tuple[UploadTarget, ...]
 
 
-class EpisodeRegistered(Message, tag="episode_registered", kw_only=True):
+class EpisodeRegistered(Message, frozen=True, tag="episode_registered", kw_only=True):
     """Registered, now or at an earlier try: the robot may drop its copy."""
 
     episode_id: str
     indexed_ns: int
 
 
-class EpisodeRefused(Message, tag="episode_refused", kw_only=True):
+class EpisodeRefused(Message, frozen=True, tag="episode_refused", kw_only=True):
     """Not registered. With `is_final` the robot sets the episode aside and never sends it again."""
 
     episode_id: str
@@ -282,14 +282,14 @@ class EpisodeRefused(Message, tag="episode_refused", kw_only=True):
     is_final: bool
 
 
-class LeaseReply(Message, tag="lease_reply", kw_only=True):
+class LeaseReply(Message, frozen=True, tag="lease_reply", kw_only=True):
     request_id: str
     lease: LeaseInfo | None
     code: str = ""  # when refused
     message: Text = ""
 
 
-class Fault(Message, tag="fault", kw_only=True):
+class Fault(Message, frozen=True, tag="fault", kw_only=True):
     """The peer did something wrong. With `is_fatal` the link closes after it."""
 
     code: Name
@@ -304,7 +304,7 @@ ServerMessage = (
 # --- Server -> console -----------------------------------------------------------------------------------------------
 
 
-class RobotCard(Part, kw_only=True):
+class RobotCard(Part, frozen=True, kw_only=True):
     """One robot on the fleet page. Ages are computed by the browser from `_ms` and `server_ms`."""
 
     robot_id: str
@@ -332,7 +332,7 @@ class RobotCard(Part, kw_only=True):
     overruns: Count
 
 
-class RunCard(Part, kw_only=True):
+class RunCard(Part, frozen=True, kw_only=True):
     """The training run that feeds the fleet. `state`: running, paused, stopped, failed."""
 
     run_id: str
@@ -348,7 +348,7 @@ class RunCard(Part, kw_only=True):
     updated_ms: int | None
 
 
-class ConsoleSnapshot(Message, tag="snapshot", kw_only=True):
+class ConsoleSnapshot(Message, frozen=True, tag="snapshot", kw_only=True):
     """The whole fleet page, sent on connecting and after Resync."""
 
     protocol: int
@@ -357,23 +357,23 @@ class ConsoleSnapshot(Message, tag="snapshot", kw_only=True):
     run: RunCard | None
 
 
-class RobotsChanged(Message, tag="robots_changed", kw_only=True):
+class RobotsChanged(Message, frozen=True, tag="robots_changed", kw_only=True):
     """Cards that changed since the last frame; whole cards, latest wins."""
 
     server_ms: int
     robots: tuple[RobotCard, ...]
 
 
-class RobotRemoved(Message, tag="robot_removed", kw_only=True):
+class RobotRemoved(Message, frozen=True, tag="robot_removed", kw_only=True):
     robot_id: str
 
 
-class RunChanged(Message, tag="run_changed", kw_only=True):
+class RunChanged(Message, frozen=True, tag="run_changed", kw_only=True):
     server_ms: int
     run: RunCard | None
 
 
-class MetricsChanged(Message, tag="metrics_changed", kw_only=True):
+class MetricsChanged(Message, frozen=True, tag="metrics_changed", kw_only=True):
     """An episode was registered or a version published: charts should be read again."""
 
     server_ms: int
@@ -382,7 +382,7 @@ class MetricsChanged(Message, tag="metrics_changed", kw_only=True):
 ConsoleServerMessage = ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | Fault
 
 
-class ConsolePing(Message, tag="ping", kw_only=True):
+class ConsolePing(Message, frozen=True, tag="ping", kw_only=True):
     clock_ms: int
 
 

@@ -60,12 +60,12 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of what is written at rest: immutable, unknown fields refused."""
 
 
-class TensorSpec(_Record, kw_only=True):
+class TensorSpec(_Record, frozen=True, kw_only=True):
     dtype: str  # safetensors name: "F32", "BF16", ...
     shape: tuple[int, ...]
 
 
-class BlobRef(_Record, kw_only=True):
+class BlobRef(_Record, frozen=True, kw_only=True):
     """One safetensors file: what it is called, how large it is, what it hashes to, which tensors it holds."""
 
     name: str
@@ -74,16 +74,16 @@ class BlobRef(_Record, kw_only=True):
     tensors: dict[str, TensorSpec]
 
 
-class CameraSpec(_Record, kw_only=True):
+class CameraSpec(_Record, frozen=True, kw_only=True):
     name: str
     height: int
     width: int
 
 
-class PolicyManifest(_Record, kw_only=True):
+class PolicyManifest(_Record, frozen=True, kw_only=True):
     """A policy version as published. `config` is read by the architecture alone; the rest by everyone.
 
-    `trained_ns`: Unix time at which the last gradient step of this version ended. `step`: gradient steps since the base.
+    `trained_ns`: Unix time of the last gradient step in this version. `step`: gradient steps since the base.
     """
 
     schema: int = POLICY_MANIFEST_SCHEMA

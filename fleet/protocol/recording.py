@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of what is written at rest: immutable, unknown fields refused."""
 
 
-class Segment(_Record, kw_only=True):
+class Segment(_Record, frozen=True, kw_only=True):
     """A maximal run of steps [start, end) with one mode, source and lease. `reason` says why it began."""
 
     start: int
@@ -99,7 +100,7 @@ class Segment(_Record, kw_only=True):
     reason: str = ""
 
 
-class ObjectRecord(_Record, kw_only=True):
+class ObjectRecord(_Record, frozen=True, kw_only=True):
     """One object of an episode: file name within it, bytes, lower-case hex SHA-256."""
 
     name: str
@@ -107,7 +108,7 @@ class ObjectRecord(_Record, kw_only=True):
     sha256: str
 
 
-class CameraRecord(_Record, kw_only=True):
+class CameraRecord(_Record, frozen=True, kw_only=True):
     """One camera: its MP4 has exactly `steps` frames of width x height pixels at the control rate."""
 
     name: str
@@ -116,7 +117,7 @@ class CameraRecord(_Record, kw_only=True):
     height: int
 
 
-class EpisodeManifest(_Record, kw_only=True):
+class EpisodeManifest(_Record, frozen=True, kw_only=True):
     """All that is known of an episode when it closes on the robot. Times are Unix nanoseconds of the robot's clock."""
 
     schema: int = MANIFEST_SCHEMA
@@ -241,7 +242,7 @@ def segments_of(mode: np.ndarray[Any, Any], source: np.ndarray[Any, Any], epoch:
             source=sources[int(source[start])],
             lease_epoch=int(epoch[start]),
         )
-        for start, end in zip(bounds, bounds[1:], strict=False)
+        for start, end in itertools.pairwise(bounds)
     ]
 
 

@@ -1,18 +1,25 @@
 """The robot's link without I/O: handshake, sequence numbers, deadlines, and a bounded coalescing outbox.
 
-A shell (daemon/link.py, consumers/robot.py) moves bytes and calls `receive`, `due`, `drain`; the clock is passed in as
-monotonic seconds, so every deadline is tested with a fake one. Neither side retries here: a session lives as long as
-one connection, and each new connection starts from Hello and a full snapshot.
+A shell (daemon/link.py, consumers/robot.py) moves bytes and calls `receive`, `drain` and the deadline checks; the
+clock is passed in as monotonic seconds, so every deadline is tested with a fake one. Neither side retries here: a
+session lives as long as one connection, and each new connection starts from Hello and a full snapshot.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from fleet.protocol.codec import decode_robot_frame, decode_server_frame, encode_robot_frame, encode_server_frame
-from fleet.protocol.errors import OutboxFull, PeerSilent, UnexpectedMessage, UnsupportedProtocol
+from fleet.protocol.codec import (
+    decode_robot_frame,
+    decode_server_frame,
+    encode_robot_frame,
+    encode_server_frame,
+    peek_protocol,
+)
+from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, UnexpectedMessage, UnsupportedProtocol
 from fleet.protocol.messages import (
     PROTOCOL_VERSION,
     Fault,
@@ -34,6 +41,7 @@ SILENCE_FACTOR = 3.5  # heartbeats that may be missed before the peer counts as 
 OUTBOX_LIMIT = 256  # messages; a peer that reads more slowly than this loses its connection
 
 _Message = TypeVar("_Message")
+_Frame = TypeVar("_Frame")
 
 # Of these only the newest is worth sending: a newer one replaces the one still waiting.
 _COALESCED: dict[type, str] = {
@@ -64,6 +72,23 @@ class Outbox(Generic[_Message]):
         messages = list(self._waiting.values())
         self._waiting.clear()
         return messages
+
+
+def _check_protocol(protocol: int) -> None:
+    if protocol != PROTOCOL_VERSION:
+        text = f"this side speaks protocol {PROTOCOL_VERSION}, the peer {protocol}"
+        raise UnsupportedProtocol(text, spoken=PROTOCOL_VERSION, offered=protocol)
+
+
+def _decoded(decode: Callable[[bytes], _Frame], data: bytes, state: LinkState) -> _Frame:
+    """Decode; a greeting that does not parse is blamed on its version if that differs."""
+    try:
+        return decode(data)
+    except MalformedFrame:
+        protocol = peek_protocol(data) if state is LinkState.GREETING else None
+        if protocol is not None:
+            _check_protocol(protocol)
+        raise
 
 
 class LinkState(enum.StrEnum):
@@ -119,7 +144,7 @@ class RobotSession:
 
         A gap queues a Resync. Raises: MalformedFrame, FrameTooLarge, UnexpectedMessage, UnsupportedProtocol.
         """
-        frame = decode_server_frame(data)
+        frame = _decoded(decode_server_frame, data, self.state)
         self._heard_at = now
         is_gap = self._sequence.has_gap(frame.seq)
         body = frame.body
@@ -139,8 +164,7 @@ class RobotSession:
     def _greet(self, body: ServerMessage) -> None:
         if not isinstance(body, Welcome):
             raise UnexpectedMessage(f"expected Welcome, got {type(body).__name__}")
-        if body.protocol != PROTOCOL_VERSION:
-            raise UnsupportedProtocol(f"the server speaks protocol {body.protocol}", protocol=body.protocol)
+        _check_protocol(body.protocol)
         self.state = LinkState.OPEN
         self.heartbeat_s = body.heartbeat_s
 
@@ -184,16 +208,14 @@ class ServerSession:
 
         Raises: MalformedFrame, FrameTooLarge, UnexpectedMessage, UnsupportedProtocol.
         """
-        frame = decode_robot_frame(data)
+        frame = _decoded(decode_robot_frame, data, self.state)
         self._heard_at = now
         is_gap = self._sequence.has_gap(frame.seq)
         body = frame.body
         if self.state is LinkState.GREETING:
             if not isinstance(body, Hello):
                 raise UnexpectedMessage(f"expected Hello, got {type(body).__name__}")
-            if body.protocol != PROTOCOL_VERSION:
-                text = f"this server speaks protocol {PROTOCOL_VERSION}, the robot {body.protocol}"
-                raise UnsupportedProtocol(text, protocol=PROTOCOL_VERSION)
+            _check_protocol(body.protocol)
             return [body]
         if isinstance(body, Hello):
             raise UnexpectedMessage("a second Hello")

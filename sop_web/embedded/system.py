@@ -55,10 +55,10 @@ def write_secret(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def kept_secret(path: Path) -> str:
+def kept_secret(path: Path, *, bytes_: int = 24) -> str:
     """Return the secret in `path`, made at the first call."""
     if not path.exists():
-        write_secret(path, secrets.token_urlsafe(24))
+        write_secret(path, secrets.token_urlsafe(bytes_))
     return path.read_text().strip()
 
 
@@ -124,10 +124,14 @@ def spawn(
     )
 
 
-def stop(process: subprocess.Popen[bytes], *, first: signal.Signals, timeout_s: float) -> int:
-    """Signal the child, wait, then SIGKILL its whole group; return its exit status."""
+def stop(process: subprocess.Popen[bytes], *, first: signal.Signals | None, timeout_s: float) -> int:
+    """Signal the child (unless `first` is None: it was told already), wait, then SIGKILL its whole group.
+
+    Return its exit status.
+    """
     if process.poll() is None:
-        process.send_signal(first)
+        if first is not None:
+            process.send_signal(first)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout_s)
     with contextlib.suppress(ProcessLookupError, PermissionError):

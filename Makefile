@@ -1,0 +1,85 @@
+# Everything a newcomer runs. `make` alone lists it. Each step leaves a stamp, so a second run does only what changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+NODE := frontend/node_modules/.installed
+DIST := frontend/dist/.built
+RUNTIME_PINS := requirements.txt $(wildcard fleet/daemon/requirements.txt fleet/daemon/drivers/*/requirements.txt)
+FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+LINTED := fleet learner sop_web tests scripts manage.py
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help tools setup demo demo-reset test test-python test-e2e test-frontend check bench screenshots
+.DEFAULT_GOAL := help
+
+help: ## List the commands
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@echo
+	@echo '  Options of the demo go in ARGS: make demo ARGS="--robots 4 --minutes 15 --headless --report demo.json"'
+
+tools:
+	@PYTHON="$(PYTHON)" scripts/check-tools
+
+$(RUNTIME): $(RUNTIME_PINS) | tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages (two to four minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo "Installing packages for tests and checks ..."
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(NODE): frontend/package.json frontend/package-lock.json | tools
+	@echo "Installing the console's packages ..."
+	@cd frontend && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(DIST): $(NODE) $(FRONTEND_SOURCES)
+	@echo "Building the console ..."
+	@cd frontend && npm run --silent build
+	@touch $@
+
+setup: $(DEV) $(NODE) ## Install everything that runs, tests and checks need
+
+demo: $(RUNTIME) $(DIST) ## Run the whole system with simulated robots (ARGS="--help" lists options)
+	@$(BIN)/python -m sop_web.demo $(ARGS)
+
+demo-reset: $(RUNTIME) ## Ask, then clear what the demo keeps (ARGS=--yes does not ask)
+	@$(BIN)/python -m sop_web.demo reset $(ARGS)
+
+test: setup $(DIST) test-frontend test-e2e test-python ## Set up, build, and run every test
+
+test-frontend: $(NODE)
+	cd frontend && npm test
+
+# A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
+test-e2e: $(DEV) $(DIST)
+	@scripts/ensure-chromium
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e
+
+test-python: $(DEV)
+	$(BIN)/python -m pytest tests --ignore=tests/e2e
+
+check: setup ## Lint, types, import arrows, migrations, generated protocol
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	cd frontend && npm run protocol:check
+	cd frontend && npm run lint
+	cd frontend && npm run types
+
+bench: setup ## Run the benchmarks (measured, not asserted)
+	$(BIN)/python -m pytest benchmarks -s
+
+screenshots: $(DEV) $(DIST) ## Take the README's pictures from a running demo
+	@scripts/ensure-chromium
+	$(BIN)/python scripts/screenshots.py $(ARGS)

@@ -1,0 +1,1 @@
+"""Policies as robots and trainer load them. Imports torch, safetensors, numpy, msgspec and fleet.protocol only."""

@@ -1,0 +1,143 @@
+"""What a policy network is to the trainer, and the one class that runs any network on a robot.
+
+The trainer calls `encode` (frozen part, cached per frame) and `chunk_losses`; a robot calls `sample_chunk` through
+`NetworkPolicy`. Shapes end names: B batch, H horizon, A action, P proprioception, F feature, L language, N pixels.
+
+    features_BF = network.encode(images_BHWC, language_BL)        # no gradient, once a frame
+    losses_BH = network.chunk_losses(batch, generator=generator)  # gradient to `head` only
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fleet.protocol.errors import ProbeFailed
+from fleet.protocol.policy import ActionChunk, CameraSpec, Observation, TensorSpec
+from learner.policies.language import embed_instruction
+
+BACKBONE = "backbone"
+HEAD = "head"
+_DTYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int64: "I64"}
+
+
+class PolicyShapes(msgspec.Struct, frozen=True, kw_only=True):
+    """Inputs and outputs of a policy, as its manifest states them."""
+
+    cameras: tuple[CameraSpec, ...]
+    proprio_dim: int
+    action_dim: int
+    horizon: int
+
+
+class ChunkBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Training rows. Actions past `valid` are padding; they reach the loss of no architecture.
+
+    features_BF: what `encode` gave; state_BP: raw proprioception; language_BL; actions_BHA in [-1, 1];
+    valid_BH: 1.0 where the action carries loss. All float32.
+    """
+
+    features_BF: Tensor
+    state_BP: Tensor
+    language_BL: Tensor
+    actions_BHA: Tensor
+    valid_BH: Tensor
+
+
+class PolicyNetwork(nn.Module, abc.ABC):
+    """A network with a frozen `backbone` and a trained `head`, each published as one blob.
+
+    Statistics for normalisation are buffers of the backbone: they are fixed by pre-training, so a publish re-sends
+    the head alone.
+    """
+
+    architecture: ClassVar[str]
+    shapes: PolicyShapes
+    execute_steps: int
+    backbone: nn.Module
+    head: nn.Module
+
+    @abc.abstractmethod
+    def config_dict(self) -> dict[str, Any]:
+        """Return what the manifest's `config` must hold to build this network again."""
+
+    @abc.abstractmethod
+    def encode(self, images_BHWC: Tensor, language_BL: Tensor) -> Tensor:
+        """Return the frozen features float32 [B, F] of one camera's uint8 images, without gradient."""
+
+    @abc.abstractmethod
+    def chunk_losses(self, batch: ChunkBatch, *, generator: torch.Generator) -> Tensor:
+        """Return the loss of every action of every row, float32 [B, H], zero where not `valid_BH`."""
+
+    @abc.abstractmethod
+    def sample_chunk(
+        self, features_BF: Tensor, state_BP: Tensor, language_BL: Tensor, *, generator: torch.Generator
+    ) -> Tensor:
+        """Return action chunks float32 [B, H, A] in [-1, 1], without gradient."""
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Parameters that training changes and a publish re-sends, by their name in the `head` blob."""
+        return dict(self.head.named_parameters())
+
+    def freeze_backbone(self) -> None:
+        """Take the backbone out of training."""
+        self.backbone.requires_grad_(False)
+        self.backbone.eval()
+
+    def tensor_specs(self, blob: str) -> dict[str, TensorSpec]:
+        """Return names, types and shapes that the blob `backbone` or `head` must hold."""
+        return tensor_specs_of(self.blob_state(blob))
+
+    def blob_state(self, blob: str) -> dict[str, Tensor]:
+        """Return the tensors of a blob, sharing memory with the network. Raises: KeyError for another name."""
+        return {BACKBONE: self.backbone, HEAD: self.head}[blob].state_dict()
+
+
+def tensor_specs_of(state: dict[str, Tensor]) -> dict[str, TensorSpec]:
+    """Describe tensors as a manifest does. Raises: KeyError for a dtype that is not published."""
+    return {
+        name: TensorSpec(dtype=_DTYPE_NAMES[tensor.dtype], shape=tuple(tensor.shape)) for name, tensor in state.items()
+    }
+
+
+class NetworkPolicy:
+    """`fleet.protocol.policy.Policy` over any `PolicyNetwork`. Owned by one thread."""
+
+    def __init__(self, network: PolicyNetwork, *, device: str) -> None:
+        self._network = network.to(device).eval()
+        self._device = torch.device(device)
+        self._camera = network.shapes.cameras[0]
+        self._language_BL = torch.zeros(1, 0)
+        self._generator = torch.Generator()
+        self.reset(instruction="", seed=0)
+
+    @property
+    def execute_steps(self) -> int:
+        return self._network.execute_steps
+
+    def reset(self, *, instruction: str, seed: int) -> None:
+        self._language_BL = torch.tensor(embed_instruction(instruction), device=self._device)[None]
+        # Noise is drawn on the CPU on every device, so that a seed gives the same noise everywhere.
+        self._generator.manual_seed(seed)
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        image = observation.images.get(self._camera.name)
+        wanted = (self._camera.height, self._camera.width, 3)
+        if image is None or image.shape != wanted or image.dtype != np.uint8:
+            found = None if image is None else f"{image.dtype}{list(image.shape)}"
+            raise ProbeFailed(f"camera '{self._camera.name}' must give uint8{list(wanted)}, gave {found}")
+        if observation.state.shape != (self._network.shapes.proprio_dim,):
+            raise ProbeFailed(f"proprioception must have {self._network.shapes.proprio_dim} values")
+        images_BHWC = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
+        state_BP = torch.from_numpy(observation.state.astype(np.float32))[None].to(self._device)
+        with torch.inference_mode():
+            features_BF = self._network.encode(images_BHWC, self._language_BL)
+            actions_BHA = self._network.sample_chunk(
+                features_BF, state_BP, self._language_BL, generator=self._generator
+            )
+        return ActionChunk(actions=actions_BHA[0].cpu().numpy())

@@ -1,0 +1,335 @@
+"""Training rounds as Celery tasks: the only file that knows Celery and the fleet's services, selectors and storage.
+
+`learner.train_round(run_id, epoch)` runs one bounded round and ends; committing it enqueues the next. Every write is
+fenced by the epoch. What a round learns from is fixed when it begins: episodes are ingested up to the bound recorded
+with it, in order, and it ends after a fixed number of steps. So a round that was killed and is run again ends in the
+same weights, and the versions it publishes again are the versions that exist. Time decides only which steps are
+published, never what is learned.
+
+Between rounds the trainer stays in this process, used again only if it stands exactly at the committed checkpoint.
+Torch and the trainer are imported inside the task: the other workers import this module too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from celery import shared_task
+from django.db import close_old_connections, connection
+
+from fleet.errors import RunFenced, RunNotRunning
+from fleet.protocol.errors import ArtifactMismatch, PolicyError, RecordingError, SopError
+from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
+from fleet.protocol.recording import EpisodeManifest, decode_manifest
+from fleet.selectors.episode import episodes_for_learner
+from fleet.selectors.objects import object_store
+from fleet.selectors.policy import policy_version_base
+from fleet.services.episode import episodes_mark_sampled
+from fleet.services.policy import policy_version_publish
+from fleet.services.training import (
+    RoundPlan,
+    RunClaim,
+    run_metrics_record,
+    training_round_begin,
+    training_round_commit,
+    training_run_claim,
+    training_run_fail,
+    training_run_heartbeat,
+)
+from fleet.storage import ObjectStore, keys
+from fleet.storage.base import ObjectMissing
+
+if TYPE_CHECKING:
+    from learner.config import RunConfig
+    from learner.metrics import Summary
+    from learner.policies.base import PolicyNetwork
+    from learner.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+SUMMARY_STEPS = 100
+FLUSH_S = 2.0
+IDLE_DELAY_S = 3.0  # until the next round when there was nothing to learn from
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass
+class _Warm:
+    """A trainer that stands at a committed checkpoint, and up to which episode it has ingested."""
+
+    run_id: str
+    trainer: Trainer
+    config: RunConfig
+    checkpoint_sha256: str | None = None
+    cursor: int = 0
+    published_at: float = float("-inf")
+
+
+@dataclass
+class _Process:
+    """State of this worker process. One worker runs one task at a time (`-P solo`)."""
+
+    warm: _Warm | None = None
+
+
+_process = _Process()
+
+
+@dataclass
+class _Outbox:
+    """Rows on their way to the database, written at most every FLUSH_S."""
+
+    rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    flushed_at: float = 0.0
+
+
+@shared_task(name="learner.train_round")  # type: ignore[untyped-decorator]
+def train_round(run_id: str, epoch: int) -> None:
+    """Run one round of a training run. Ends quietly when fenced; a terminal error fails the run."""
+    holder = f"{socket.gethostname()}/{os.getpid()}"
+    try:
+        claim = training_run_claim(run_id=run_id, epoch=epoch, holder=holder)
+        with _heartbeat(run_id, epoch, holder) as is_lost:
+            _run_round(claim, holder, is_lost)
+    except (RunFenced, RunNotRunning) as error:
+        _process.warm = None
+        logger.info("round ended: %s", error.message, extra={"event": {"run": run_id, "epoch": epoch}})
+    except Exception as error:
+        _process.warm = None
+        if not _is_terminal(error):
+            raise  # the reaper enqueues the round again once the heartbeats have been silent
+        logger.exception("training run fails", extra={"event": {"run": run_id, "epoch": epoch}})
+        with contextlib.suppress(RunFenced, RunNotRunning):
+            code = error.code if isinstance(error, SopError) else "invalid_config"
+            training_run_fail(run_id=run_id, epoch=epoch, code=code, message=str(error))
+
+
+def _is_terminal(error: Exception) -> bool:
+    """Whether trying again would give the same error. The last good version goes on serving."""
+    from learner.config import ConfigError
+    from learner.trainer import NonFiniteLoss
+
+    return isinstance(error, PolicyError | NonFiniteLoss | ConfigError)
+
+
+def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
+    plan = training_round_begin(run_id=claim.run_id, epoch=claim.epoch, holder=holder)
+    warm = _warm_trainer(claim, plan)
+    _ingest(warm, claim, plan)
+    end_step = _end_step(claim, plan, warm)
+    outbox = _Outbox()
+    while warm.trainer.gradient_steps < end_step:
+        if is_lost.is_set():
+            raise RunFenced("the heartbeat was refused")
+        warm.trainer.step()
+        _after_step(warm, claim, plan, outbox)
+    if warm.trainer.gradient_steps > plan.start_step:
+        outbox.rows.append((warm.trainer.gradient_steps, _values(warm.trainer.summary())))
+    _flush(warm, claim, outbox)
+    _commit(warm, claim, plan)
+
+
+def _end_step(claim: RunClaim, plan: RoundPlan, warm: _Warm) -> int:
+    if not warm.trainer.replay.sizes():
+        return plan.start_step
+    end_step = plan.start_step + warm.config.round.steps
+    return min(end_step, claim.target_steps) if claim.target_steps is not None else end_step
+
+
+def _after_step(warm: _Warm, claim: RunClaim, plan: RoundPlan, outbox: _Outbox) -> None:
+    step, config = warm.trainer.gradient_steps, warm.config.round
+    if step % SUMMARY_STEPS == 0:
+        outbox.rows.append((step, _values(warm.trainer.summary())))
+    is_due = time.monotonic() - warm.published_at >= config.publish_interval_s
+    if step % config.publish_steps == 0 and is_due:
+        _publish(warm, claim, plan)
+        warm.published_at = time.monotonic()
+    if time.monotonic() - outbox.flushed_at >= FLUSH_S:
+        _flush(warm, claim, outbox)
+
+
+def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
+    """Return a trainer at the round's start: the one of the last round, or a new one from base and checkpoint."""
+    import torch
+
+    from learner.config import RunConfig as Config
+    from learner.config import from_mapping
+    from learner.data.index import StoredEpisodes
+    from learner.trainer import build_trainer
+
+    warm = _process.warm
+    _process.warm = None  # put back by the commit; an error on the way leaves nothing half-trained behind
+    if warm is not None and _stands_at(warm, claim, plan):
+        return warm
+    config = from_mapping(Config, {"seed": claim.seed, **claim.config, "algorithm": claim.algorithm})
+    torch.set_num_threads(config.threads)
+    store = object_store()
+    source = StoredEpisodes(lambda episode_id, name: store.get(keys.episode_object(episode_id, name)))
+    warm = _Warm(claim.run_id, build_trainer(_base_network(store, claim.run_id), source, config), config)
+    if plan.checkpoint_key is not None:
+        data = store.get(plan.checkpoint_key)
+        if hashlib.sha256(data).hexdigest() != plan.checkpoint_sha256:
+            raise ArtifactMismatch("the checkpoint differs from its hash", key=plan.checkpoint_key)
+        # Episodes first: the buffers must be those of the committed round before its windows are put on top.
+        _add(warm, claim, upto=_cursor_of(data))
+        warm.trainer.restore(data)
+        warm.checkpoint_sha256 = plan.checkpoint_sha256
+    return warm
+
+
+def _stands_at(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> bool:
+    is_same = (warm.run_id, warm.checkpoint_sha256) == (claim.run_id, plan.checkpoint_sha256)
+    return is_same and warm.trainer.gradient_steps == plan.start_step and plan.checkpoint_sha256 is not None
+
+
+def _cursor_of(data: bytes) -> int:
+    from learner.checkpoint import decode_checkpoint
+
+    return decode_checkpoint(data)[0].cursor
+
+
+def _base_network(store: ObjectStore, run_id: str) -> PolicyNetwork:
+    """Load version 0 of the run. Raises: ArtifactMismatch, UnknownArchitecture."""
+    from learner.policies.registry import load_network
+
+    base = policy_version_base(run_id=run_id)
+    if base is None:
+        raise ArtifactMismatch("the run has no base policy: publish version 0 before starting it")
+    manifest = decode_policy_manifest(store.get(base.manifest_key))
+    with tempfile.TemporaryDirectory(prefix="sop-base-") as folder:
+        paths = {ref.sha256: _local_blob(store, ref.sha256, Path(folder)) for ref in manifest.blobs}
+        return load_network(manifest, paths)
+
+
+def _local_blob(store: ObjectStore, sha256: str, folder: Path) -> Path:
+    key = keys.policy_blob(sha256)
+    path = store.path_or_none(key)
+    if path is None:
+        path = folder / f"{sha256}.safetensors"
+        path.write_bytes(store.get(key))
+    return path
+
+
+def _ingest(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
+    _add(warm, claim, upto=plan.ingest_upto)
+
+
+def _add(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
+    """Ingest episodes up to a sequence number, in order. One that cannot be read is left out, here and on resume."""
+    store = object_store()
+    for row in episodes_for_learner(run_id=claim.run_id, after_seq=warm.cursor, upto_seq=upto):
+        try:
+            warm.trainer.ingest([_manifest(store, row.manifest_key)])
+        except (RecordingError, ObjectMissing) as error:
+            event = {"run": claim.name, "episode": row.id, "code": error.code, "message": error.message}
+            logger.warning("episode left out of training", extra={"event": event})
+    warm.cursor = max(warm.cursor, upto)
+
+
+def _manifest(store: ObjectStore, key: str) -> EpisodeManifest:
+    return decode_manifest(store.get(key))
+
+
+def _publish(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
+    artifact = warm.trainer.artifact(run_id=claim.run_id, parent_id=plan.newest_version_id)
+    policy_version_publish(
+        run_id=claim.run_id,
+        manifest_bytes=encode_policy_manifest(artifact.manifest),
+        blobs=artifact.blobs,
+        epoch=claim.epoch,
+    )
+
+
+def _flush(warm: _Warm, claim: RunClaim, outbox: _Outbox) -> None:
+    if outbox.rows:
+        run_metrics_record(run_id=claim.run_id, epoch=claim.epoch, rows=outbox.rows)
+    sampled = warm.trainer.replay.take_first_sampled()
+    if sampled:
+        episodes_mark_sampled(episode_ids=sampled)
+    outbox.rows = []
+    outbox.flushed_at = time.monotonic()
+
+
+def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
+    """Store the checkpoint, then commit the round with its hash; older checkpoints go afterwards."""
+    store = object_store()
+    data = warm.trainer.checkpoint(cursor=warm.cursor)
+    key, sha256 = keys.run_checkpoint(claim.run_id, plan.index), hashlib.sha256(data).hexdigest()
+    store.put(key, data)
+    is_idle = warm.trainer.gradient_steps == plan.start_step
+    training_round_commit(
+        run_id=claim.run_id,
+        epoch=claim.epoch,
+        index=plan.index,
+        end_step=warm.trainer.gradient_steps,
+        checkpoint_key=key,
+        checkpoint_sha256=sha256,
+        next_delay_s=IDLE_DELAY_S if is_idle else 0.0,
+    )
+    if plan.index >= KEPT_CHECKPOINTS:
+        store.delete(keys.run_checkpoint(claim.run_id, plan.index - KEPT_CHECKPOINTS))
+    warm.checkpoint_sha256 = sha256
+    _process.warm = warm
+
+
+def _values(summary: Summary) -> dict[str, float]:
+    """Flatten a summary into numbers by name: "loss", "loss/box-close/online", "share/box-close/raw", ..."""
+    values = {
+        "loss": summary.loss,
+        "gradient_norm": summary.gradient_norm,
+        "steps_per_s": summary.steps_per_s,
+        "data_wait": summary.data_wait,
+    }
+    values |= {f"loss/{name}": loss for name, loss in summary.losses.items()}
+    values |= {f"frames/class/{name}": float(count) for name, count in summary.classes.items()}
+    for ratio in summary.ratios:
+        entries: dict[str, Any] = {
+            f"share/{ratio.task}/raw": ratio.raw,
+            f"share/{ratio.task}/clipped": ratio.clipped,
+            f"share/{ratio.task}/cap": ratio.cap,
+            f"window/{ratio.task}/online": ratio.loss_online,
+            f"window/{ratio.task}/offline": ratio.loss_offline,
+            f"frames/{ratio.task}/online": float(ratio.online_frames),
+            f"frames/{ratio.task}/offline": float(ratio.offline_frames),
+        }
+        values |= {name: value for name, value in entries.items() if value is not None}
+    return values
+
+
+@contextlib.contextmanager
+def _heartbeat(run_id: str, epoch: int, holder: str) -> Iterator[threading.Event]:
+    """Beat from a thread while the block runs; the event is set when the service says that this holder must stop."""
+    is_over, is_lost = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        try:
+            while not is_over.wait(HEARTBEAT_S):
+                close_old_connections()
+                training_run_heartbeat(run_id=run_id, epoch=epoch, holder=holder)
+        except (RunFenced, RunNotRunning):
+            is_lost.set()
+        except Exception:
+            logger.exception("heartbeat failed; the run may be given to another worker")
+            is_lost.set()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beat, name="round-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield is_lost
+    finally:
+        is_over.set()
+        thread.join(timeout=HEARTBEAT_S)

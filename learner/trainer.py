@@ -1,0 +1,255 @@
+"""The training loop's body, for any algorithm and any architecture.
+
+Called by `tasks.py` (bounded rounds), by `python -m learner train`, by `pretrain.py` and by benchmarks:
+
+    trainer = Trainer(network, replay, algorithm, config)
+    trainer.ingest(manifests)
+    for _ in range(steps):
+        metrics = trainer.step()
+    data = trainer.checkpoint(cursor=41)
+
+Everything random comes from two generators in the checkpoint, and rows depend only on the order of ingestion, so
+`restore` on a trainer that ingested the same episodes goes on as if never interrupted, to the bit on CPU with the same
+number of threads. Left out: several devices (issue 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fleet.protocol.errors import SopError
+from fleet.protocol.recording import EpisodeManifest
+from learner.algorithms.base import Algorithm, build_algorithm
+from learner.checkpoint import (
+    CheckpointHeader,
+    CheckpointMismatch,
+    Identity,
+    decode_checkpoint,
+    encode_checkpoint,
+)
+from learner.config import RunConfig
+from learner.data.index import EpisodeSource
+from learner.data.replay import Draw, Replay, Rows
+from learner.data.sampler import AdaptiveSampler, Ratio
+from learner.metrics import Meter, StepMetrics, Summary
+from learner.policies.base import BACKBONE, HEAD, ChunkBatch, PolicyNetwork
+from learner.policies.blobs import encode_blob
+from learner.policies.language import embed_instruction
+from learner.publisher import Artifact, build_artifact
+
+ENCODE_BATCH = 64
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class NonFiniteLoss(SopError):
+    """The loss or its gradient is NaN or infinite: the weights were left as they were and nothing is published."""
+
+    code = "non_finite_loss"
+
+
+class Trainer:
+    """Owns weights, EMA, optimiser, sampler and generators. `replay` is filled through `ingest` alone."""
+
+    def __init__(self, network: PolicyNetwork, replay: Replay, algorithm: Algorithm, config: RunConfig) -> None:
+        network.freeze_backbone()
+        self._network = network.to(config.device)
+        self._replay = replay
+        self._algorithm = algorithm
+        self._config = config
+        self._parameters = network.trainable()
+        self._ema = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._optimizer = torch.optim.AdamW(
+            self._parameters.values(),
+            lr=config.optim.learning_rate,
+            weight_decay=config.optim.weight_decay,
+            fused=True,
+        )
+        self._sampler = AdaptiveSampler(config.sampler)
+        self._rng = np.random.default_rng(config.seed)
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._meter = Meter()
+        self._step = 0
+        self._identity = Identity(
+            architecture=network.architecture,
+            config=network.config_dict(),
+            backbone_sha256=hashlib.sha256(encode_blob(network.blob_state(BACKBONE))).hexdigest(),
+            algorithm=config.algorithm,
+            seed=config.seed,
+        )
+
+    @property
+    def gradient_steps(self) -> int:
+        """Gradient steps since the base."""
+        return self._step
+
+    @property
+    def replay(self) -> Replay:
+        return self._replay
+
+    def ingest(self, manifests: Iterable[EpisodeManifest]) -> int:
+        """Add episodes in the given order; return how many were new. Raises: InvalidEpisode, OSError."""
+        return sum(self._replay.add(manifest) for manifest in manifests)
+
+    def step(self) -> StepMetrics:
+        """Take one gradient step.
+
+        Raises: ValueError if all buffers are empty; NonFiniteLoss, with weights and optimiser untouched.
+        """
+        began = time.perf_counter()
+        draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size, self._rng)
+        rows = self._replay.sample(draws, self._rng)
+        batch, weights_B = self._batch(rows)
+        data_s = time.perf_counter() - began
+        self._optimizer.zero_grad(set_to_none=True)
+        output = self._algorithm.loss(self._network, batch, weights_B, generator=self._generator)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm)
+        loss, gradient_norm = float(output.loss.detach()), float(norm)
+        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+            raise NonFiniteLoss(f"loss {loss}, gradient norm {gradient_norm} at step {self._step}", step=self._step)
+        self._update()
+        losses = _mean_by_draw(draws, output.row_losses_B.tolist())
+        self._sampler.record(losses)
+        metrics = StepMetrics(step=self._step, loss=loss, gradient_norm=gradient_norm, losses=losses, data_s=data_s)
+        self._meter.add(metrics)
+        return metrics
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Return the sampler's present ratio of every task."""
+        return tuple(self._sampler.ratio(task, size) for task, size in self._replay.sizes().items())
+
+    def summary(self) -> Summary:
+        """Return the means since the last summary."""
+        return self._meter.summary(
+            step=self._step,
+            ratios=self.ratios(),
+            sizes=self._replay.sizes(),
+            classes=self._replay.class_counts(),
+        )
+
+    def ema_head(self) -> dict[str, Tensor]:
+        """Return the head's tensors with EMA weights, as published."""
+        return self._network.blob_state(HEAD) | {name: value.clone() for name, value in self._ema.items()}
+
+    def artifact(self, *, run_id: str | None, parent_id: str | None, step: int | None = None) -> Artifact:
+        """Package the EMA weights; a base policy states `step=0`. Raises: NonFiniteWeights."""
+        stated = self._step if step is None else step
+        return build_artifact(self._network, self.ema_head(), run_id=run_id, parent_id=parent_id, step=stated)
+
+    def checkpoint(self, *, cursor: int) -> bytes:
+        """Return the full state; `cursor` is kept for the caller (see `restore`)."""
+        tensors: dict[str, Tensor] = {"rng.torch": self._generator.get_state()}
+        for name, parameter in self._parameters.items():
+            tensors[f"model.{name}"] = parameter.detach()
+            tensors[f"ema.{name}"] = self._ema[name]
+            for moment, value in self._optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{moment}.{name}"] = value
+        numpy_rng: dict[str, Any] = dict(self._rng.bit_generator.state)
+        header = CheckpointHeader(
+            identity=self._identity,
+            step=self._step,
+            numpy_rng=numpy_rng,
+            sampler=self._sampler.state(),
+            cursor=cursor,
+        )
+        return encode_checkpoint(header, tensors)
+
+    def restore(self, data: bytes) -> int:
+        """Take over a checkpoint's state and return its cursor. Episodes up to the cursor are the caller's to ingest.
+
+        Raises: CheckpointMismatch if it does not parse or belongs to another architecture, base policy, algorithm or
+        seed; then nothing was changed.
+        """
+        header, tensors = decode_checkpoint(data)
+        if header.identity != self._identity:
+            raise CheckpointMismatch(_difference(header.identity, self._identity))
+        self._check_tensors(tensors)
+        for index, (name, parameter) in enumerate(self._parameters.items()):
+            parameter.data.copy_(tensors[f"model.{name}"])
+            self._ema[name].copy_(tensors[f"ema.{name}"])
+            if header.step:
+                state = {moment: tensors[f"adam.{moment}.{name}"].clone() for moment in _MOMENTS}
+                self._optimizer.state[list(self._parameters.values())[index]] = state
+        self._generator.set_state(tensors["rng.torch"])
+        self._rng.bit_generator.state = header.numpy_rng
+        self._sampler.load_state(header.sampler)
+        self._step = header.step
+        return header.cursor
+
+    def _check_tensors(self, tensors: dict[str, Tensor]) -> None:
+        for name, parameter in self._parameters.items():
+            for kind in ("model", "ema"):
+                tensor = tensors.get(f"{kind}.{name}")
+                if tensor is None or tensor.shape != parameter.shape:
+                    raise CheckpointMismatch(f"tensor '{kind}.{name}' is missing or has another shape")
+
+    def _batch(self, rows: Rows) -> tuple[ChunkBatch, Tensor]:
+        device = self._config.device
+        language = np.stack([embed_instruction(instruction) for instruction in rows.instructions])
+        batch = ChunkBatch(
+            features_BF=torch.from_numpy(rows.features_BF).to(device),
+            state_BP=torch.from_numpy(rows.state_BP).to(device),
+            language_BL=torch.from_numpy(language).to(device),
+            actions_BHA=torch.from_numpy(rows.actions_BHA).to(device),
+            valid_BH=torch.from_numpy(rows.valid_BH).to(device),
+        )
+        return batch, torch.from_numpy(rows.weights_B).to(device)
+
+    def _update(self) -> None:
+        optim = self._config.optim
+        self._step += 1
+        rate = optim.learning_rate * min(1.0, self._step / max(1, optim.warmup_steps))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self._ema.values()), list(self._parameters.values()), 1.0 - optim.ema_decay)
+
+
+def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConfig) -> Trainer:
+    """Wire a trainer with empty buffers for a network. Raises: ConfigError for an unknown algorithm or setting."""
+    algorithm = build_algorithm(config.algorithm, config.algorithm_config)
+    network.to(config.device)
+    replay = Replay(
+        source,
+        lambda images, instruction: encode_images(network, images, instruction),
+        camera=network.shapes.cameras[0].name,
+        horizon=network.shapes.horizon,
+        rule=algorithm.frame_rule,
+        capacity_frames=config.data.cache_frames,
+    )
+    return Trainer(network, replay, algorithm, config)
+
+
+def encode_images(network: PolicyNetwork, images_THWC: np.ndarray[Any, Any], instruction: str) -> np.ndarray[Any, Any]:
+    """Return the frozen features of an episode's images, float32 [T, F]."""
+    device = next(network.backbone.parameters()).device
+    language_BL = torch.tensor(embed_instruction(instruction), device=device)[None]
+    parts = []
+    for start in range(0, len(images_THWC), ENCODE_BATCH):
+        images_BHWC = torch.from_numpy(np.ascontiguousarray(images_THWC[start : start + ENCODE_BATCH])).to(device)
+        parts.append(network.encode(images_BHWC, language_BL.expand(len(images_BHWC), -1)).cpu().numpy())
+    features: np.ndarray[Any, Any] = np.concatenate(parts)
+    return features
+
+
+def _mean_by_draw(draws: list[Draw], losses: list[float]) -> dict[Draw, float]:
+    sums: dict[Draw, list[float]] = {}
+    for draw, loss in zip(draws, losses, strict=True):
+        sums.setdefault(draw, []).append(loss)
+    return {draw: sum(values) / len(values) for draw, values in sums.items()}
+
+
+def _difference(found: Identity, wanted: Identity) -> str:
+    for field in Identity.__struct_fields__:
+        if getattr(found, field) != getattr(wanted, field):
+            return f"checkpoint is of another {field}: {getattr(found, field)!r}, wanted {getattr(wanted, field)!r}"
+    return "checkpoint is of another run"

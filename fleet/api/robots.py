@@ -1,0 +1,99 @@
+"""Robots: enrolment (by one-time token), lists, thumbnails."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from fleet import live
+from fleet.access import access_robot_by_id, access_robots
+from fleet.errors import NotFound
+from fleet.models import Robot
+from fleet.services.robot import robot_enrol
+
+
+class EnrolIn(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200)
+    name = serializers.CharField(max_length=100)
+
+
+class EnrolOut(serializers.Serializer[Any]):
+    robot_id = serializers.UUIDField()
+    key = serializers.CharField()
+    name = serializers.CharField()
+
+
+class RobotOut(serializers.ModelSerializer[Robot]):
+    class Meta:
+        model = Robot
+        fields = (
+            "id",
+            "name",
+            "is_paused",
+            "driver",
+            "daemon_version",
+            "policy_version",
+            "enrolled_at",
+            "last_seen_at",
+        )
+
+
+class EnrolView(APIView):
+    """No session: the token is the credential."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "enrol"
+
+    @extend_schema(request=EnrolIn, responses={201: EnrolOut})
+    def post(self, request: Request) -> Response:
+        """Turn a one-time token into a robot; the key is shown only here."""
+        body = EnrolIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        enrolled = robot_enrol(**body.validated_data)
+        answer = {"robot_id": str(enrolled.robot.id), "key": enrolled.key, "name": enrolled.robot.name}
+        return Response(answer, status=201, headers={"Cache-Control": "no-store"})
+
+
+class RobotList(generics.ListAPIView[Robot]):
+    serializer_class = RobotOut
+    ordering = ("-enrolled_at", "id")
+    queryset = Robot.objects.none()
+
+    def get_queryset(self) -> QuerySet[Robot]:
+        return access_robots(self.request.user)
+
+
+class RobotDetail(generics.RetrieveAPIView[Robot]):
+    serializer_class = RobotOut
+    queryset = Robot.objects.none()
+
+    def get_object(self) -> Robot:
+        return access_robot_by_id(self.request.user, self.kwargs["pk"])
+
+
+class ThumbnailView(APIView):
+    @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: uuid.UUID) -> HttpResponse:
+        """Return the robot's newest picture, at most a minute old; 304 if the browser holds it."""
+        robot = access_robot_by_id(request.user, pk)
+        found = live.thumbnail_get(robot.id)
+        if found is None:
+            raise NotFound("there is no recent picture of this robot")
+        captured_ns, jpeg = found
+        headers = {"ETag": f'"{captured_ns}"', "Cache-Control": "private, no-cache"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return HttpResponse(status=304, headers=headers)
+        return HttpResponse(jpeg, content_type="image/jpeg", headers=headers)

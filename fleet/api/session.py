@@ -1,0 +1,80 @@
+"""Signing in and out with a session cookie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate, login, logout
+from django.middleware.csrf import get_token
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from fleet.protocol.errors import Unauthorised
+
+
+class Credentials(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=200, trim_whitespace=False)
+
+
+class UserOut(serializers.Serializer[Any]):
+    username = serializers.CharField()
+    is_staff = serializers.BooleanField()
+
+
+class SessionOut(serializers.Serializer[Any]):
+    user = UserOut(allow_null=True)
+
+
+class LoginThrottle(ScopedRateThrottle):
+    """Counts sign-in attempts only; reading the session is free."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        return request.method != "POST" or super().allow_request(request, view)
+
+
+# DRF exempts views from CSRF and checks it for signed-in users alone; signing in must be protected too, or a foreign
+# page could sign the browser in under another name.
+@method_decorator(csrf_protect, name="dispatch")
+class SessionView(APIView):
+    permission_classes = (AllowAny,)
+    throttle_classes = (LoginThrottle,)
+    throttle_scope = "login"
+
+    @extend_schema(responses=SessionOut)
+    def get(self, request: Request) -> Response:
+        """Say who is signed in, and set the CSRF cookie."""
+        get_token(request._request)
+        return Response(_session(request))
+
+    @extend_schema(request=Credentials, responses=SessionOut)
+    def post(self, request: Request) -> Response:
+        """Sign in; 401 tells a wrong name, a wrong password and a disabled user apart for nobody."""
+        body = Credentials(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = authenticate(request._request, **body.validated_data)
+        if user is None:
+            raise Unauthorised("this name and password do not fit")
+        login(request._request, user)
+        request.user = user
+        return Response(_session(request))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Sign out."""
+        logout(request._request)
+        return Response(status=204)
+
+
+def _session(request: Request) -> dict[str, object]:
+    user = request.user
+    if not user.is_authenticated:
+        return {"user": None}
+    return {"user": {"username": user.get_username(), "is_staff": user.is_staff}}

@@ -1,0 +1,27 @@
+"""`/api/v1/`: the REST API."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import AllowAny
+
+from fleet.api import lists, metrics, robots, session
+
+urlpatterns = [
+    path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
+    path("session", session.SessionView.as_view(), name="session"),
+    path("robots", robots.RobotList.as_view(), name="robots"),
+    path("robots/enrol", robots.EnrolView.as_view(), name="robot-enrol"),
+    path("robots/<uuid:pk>", robots.RobotDetail.as_view(), name="robot"),
+    path("robots/<uuid:pk>/thumbnail", robots.ThumbnailView.as_view(), name="robot-thumbnail"),
+    path("tasks", lists.TaskList.as_view(), name="tasks"),
+    path("tasks/<uuid:pk>", lists.TaskDetail.as_view(), name="task"),
+    path("episodes", lists.EpisodeList.as_view(), name="episodes"),
+    path("episodes/<uuid:pk>", lists.EpisodeDetail.as_view(), name="episode"),
+    path("policy-versions", lists.PolicyVersionList.as_view(), name="policy-versions"),
+    path("policy-versions/<uuid:pk>", lists.PolicyVersionDetail.as_view(), name="policy-version"),
+    path("training-runs", lists.TrainingRunList.as_view(), name="training-runs"),
+    path("training-runs/<uuid:pk>", lists.TrainingRunDetail.as_view(), name="training-run"),
+    path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
+]

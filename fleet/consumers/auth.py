@@ -1,0 +1,78 @@
+"""Who is on the other end: robot keys from the upgrade's header, people from the session cookie."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import get_user_model
+
+from fleet.protocol.errors import Unauthorised
+from fleet.services.robot import robot_key_check
+
+CLOSE_PROTOCOL_ERROR = 4400
+CLOSE_UNAUTHORISED = 4401
+CLOSE_SILENT = 4408
+CLOSE_REPLACED = 4409
+CLOSE_OUTBOX_FULL = 4429
+
+# Rows and files are read in these threads. Channels' default runs everything in one thread of the process, where the
+# checking of one robot's episode would hold up the heartbeats of all others.
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="links")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+async def off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run a service or selector outside of the event loop, with a database connection of its own."""
+    call = functools.partial(function, *args, **kwargs)
+    result: _T = await database_sync_to_async(call, thread_sensitive=False, executor=_threads)()
+    return result
+
+
+@dataclass(frozen=True)
+class RobotCredentials:
+    """From `Authorization: Bearer <robot_id>.<key>`."""
+
+    robot_id: str
+    key: str = field(repr=False)
+
+
+def credentials_of(scope: dict[str, Any]) -> RobotCredentials:
+    """Read the upgrade's header. Raises: Unauthorised if it is missing or has another form."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, rest = (values[0] if len(values) == 1 else b"").decode("latin-1").partition(" ")
+    robot_id, _, key = rest.partition(".")
+    if scheme.lower() != "bearer" or not robot_id or not key or len(rest) > 500:
+        raise Unauthorised("the upgrade carries no robot key")
+    return RobotCredentials(robot_id, key)
+
+
+async def robot_authenticate(credentials: RobotCredentials) -> str:
+    """Return the robot's id as the rows spell it. Raises: Unauthorised."""
+    robot = await off_loop(robot_key_check, robot_id=credentials.robot_id, key=credentials.key)
+    return str(robot.id)
+
+
+def is_session_alive(session_key: str | None, user_id: object) -> bool:
+    """Whether the browser's session still exists and its user may still sign in: a socket outlives both."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if session_key is None or not store().exists(session_key):
+        return False
+    return get_user_model().objects.filter(pk=user_id, is_active=True).exists()
+
+
+async def cancel(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel tasks and wait for their end; their own errors were logged where they arose."""
+    waiting = [task for task in tasks if task is not None and task is not asyncio.current_task()]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,77 @@
+"""`/ws/console`: the live fleet page of one browser. All state comes from the process's hub."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from fleet.consumers import auth
+from fleet.consumers.hub import Slot, hub
+from fleet.protocol.codec import decode_console_client_frame, encode_console_frame
+from fleet.protocol.errors import MalformedFrame, ProtocolError, SopError, Unauthorised
+from fleet.protocol.messages import ConsoleServerFrame, Fault, Resync
+
+logger = logging.getLogger(__name__)
+
+RECHECK_S = 30.0
+
+
+class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
+    """One browser. Frames are JSON text [seq, body]."""
+
+    async def connect(self) -> None:
+        self._seq = 0
+        self._slot: Slot | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        await self.accept()  # refused after accepting, so that the page can tell 4401 from a server that is away
+        if not self.scope["user"].is_authenticated:
+            await self._fail(Unauthorised("sign in first"), auth.CLOSE_UNAUTHORISED)
+            return
+        self._slot = await hub().subscribe()
+        self._tasks = [asyncio.create_task(self._write(self._slot)), asyncio.create_task(self._recheck())]
+
+    async def disconnect(self, code: int) -> None:
+        await auth.cancel(*self._tasks)
+        if self._slot is not None:
+            await hub().unsubscribe(self._slot)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """A ping needs no answer; a resync gets a new snapshot."""
+        if self._slot is None:
+            return
+        try:
+            if text_data is None:
+                raise MalformedFrame("consoles send text frames")
+            frame = decode_console_client_frame(text_data.encode())
+        except ProtocolError as error:
+            await self._fail(error, auth.CLOSE_PROTOCOL_ERROR)
+            return
+        if isinstance(frame.body, Resync):
+            self._slot.is_snapshot_due = True
+            self._slot.filled.set()
+
+    async def _write(self, slot: Slot) -> None:
+        while True:
+            await slot.filled.wait()
+            for body in hub().take(slot):
+                self._seq += 1
+                await self.send(text_data=f"[{self._seq},{body.decode()}]")
+
+    async def _recheck(self) -> None:
+        """A socket outlives a session that was ended elsewhere, so look at it again and again."""
+        user_id: Any = self.scope["user"].pk
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            if not await auth.off_loop(auth.is_session_alive, self.scope["session"].session_key, user_id):
+                await self._fail(Unauthorised("this session is over"), auth.CLOSE_UNAUTHORISED)
+                return
+
+    async def _fail(self, error: SopError, code: int) -> None:
+        logger.info("console refused", extra={"event": {"code": error.code, "close": code}})
+        self._seq += 1
+        fault = Fault(code=error.code, message=error.message[:2000], is_fatal=True)
+        await self.send(text_data=encode_console_frame(ConsoleServerFrame(self._seq, fault)).decode())
+        await self.close(code)

@@ -1,0 +1,47 @@
+"""Answers to a robot's uploads: services called, their errors turned into refusals."""
+
+from __future__ import annotations
+
+import logging
+
+from fleet.clock import to_ns
+from fleet.protocol.errors import SopError
+from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegistered, UploadGrant, UploadRequest
+from fleet.services.episode import ObjectAbsent, episode_register, episode_upload_grant
+
+logger = logging.getLogger(__name__)
+
+
+def answer_upload(request: UploadRequest) -> UploadGrant | EpisodeRefused:
+    """Return where to PUT the objects, or why not."""
+    try:
+        targets = episode_upload_grant(episode_id=request.episode_id, objects=request.objects)
+    except Exception as error:  # each kind is told apart in _refusal
+        return _refusal(request.episode_id, error)
+    return UploadGrant(episode_id=request.episode_id, targets=targets)
+
+
+def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | EpisodeRefused:
+    """Register the episode, or say why not and whether it is worth trying again."""
+    if ready.episode_id != ready.manifest.episode_id:
+        return EpisodeRefused(
+            episode_id=ready.episode_id, code="invalid_manifest", message="the ids differ", is_final=True
+        )
+    try:
+        row = episode_register(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
+    except Exception as error:  # each kind is told apart in _refusal
+        return _refusal(ready.episode_id, error)
+    return EpisodeRegistered(episode_id=ready.episode_id, indexed_ns=to_ns(row.indexed_at))
+
+
+def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
+    """What the robot did wrong is final; a missing object or a failure of ours may be tried again."""
+    if not isinstance(error, SopError):
+        logger.error("episode failed", extra={"event": {"episode": episode_id[:36]}}, exc_info=error)
+        return EpisodeRefused(
+            episode_id=episode_id, code="internal", message="the server failed on this episode", is_final=False
+        )
+    event = {"episode": episode_id[:36], "code": error.code, "text": error.message}
+    logger.warning("episode refused", extra={"event": event})
+    is_final = not isinstance(error, ObjectAbsent)
+    return EpisodeRefused(episode_id=episode_id, code=error.code, message=error.message[:2000], is_final=is_final)

@@ -1,0 +1,189 @@
+"""The fleet page's state, once a process, for every browser connected to it.
+
+One task hears hints from the channel layer, one reads changed rows at most four times a second, builds each card once
+and hands the same bytes to all clients. Each client has one slot in which the newest card of a robot replaces an older
+one, so a slow browser gets fewer frames and nobody waits for it. All rows are read again every two seconds: a lost
+hint, or a robot that fell silent, shows by then. Serialising once a card costs a seventh of a send a client
+(machine.md 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import msgspec
+from channels.layers import get_channel_layer
+
+from fleet.consumers.auth import cancel, off_loop
+from fleet.events import CONSOLES_GROUP
+from fleet.protocol.messages import PROTOCOL_VERSION, RobotCard
+from fleet.selectors.robot import robot_cards
+from fleet.selectors.training import fleet_run, run_card
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.25
+REFRESH_S = 2.0
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(eq=False)
+class Slot:
+    """What one client has yet to be told."""
+
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    is_snapshot_due: bool = True
+    robots: dict[str, bytes] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    run: bytes | None = None
+    is_metrics_due: bool = False
+
+
+class Hub:
+    """Lives while at least one client is subscribed."""
+
+    def __init__(self) -> None:
+        self._slots: set[Slot] = set()
+        self._cards: dict[str, bytes] = {}  # robot id -> card as JSON, by name
+        self._run = b"null"
+        self._changed: set[str] = set()
+        self._is_run_changed = self._is_metrics_changed = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready = asyncio.Lock()
+
+    async def subscribe(self) -> Slot:
+        """Return a slot that asks for a snapshot first."""
+        async with self._ready:
+            if not self._tasks:
+                await self._refresh(None)
+                await self._refresh_run()
+                self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
+        slot = Slot()
+        slot.filled.set()
+        self._slots.add(slot)
+        return slot
+
+    async def unsubscribe(self, slot: Slot) -> None:
+        self._slots.discard(slot)
+        async with self._ready:
+            if not self._slots:
+                await cancel(*self._tasks)
+                self._tasks = []
+                self._cards = {}
+
+    def take(self, slot: Slot) -> list[bytes]:
+        """Return the message bodies for a client and empty its slot."""
+        slot.filled.clear()
+        robots, removed, run, is_metrics_due = slot.robots, slot.removed, slot.run, slot.is_metrics_due
+        slot.robots, slot.removed, slot.run, slot.is_metrics_due = {}, set(), None, False
+        stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
+        if slot.is_snapshot_due:
+            slot.is_snapshot_due = False
+            cards = b",".join(self._cards.values())
+            body = b'{"type":"snapshot","protocol":%d,%s,"robots":[%s],"run":%s}'
+            return [body % (PROTOCOL_VERSION, stamp, cards, self._run)]
+        bodies = [b'{"type":"robot_removed","robot_id":%s}' % _encode(robot_id) for robot_id in sorted(removed)]
+        if robots:
+            bodies.append(b'{"type":"robots_changed",%s,"robots":[%s]}' % (stamp, b",".join(robots.values())))
+        if run is not None:
+            bodies.append(b'{"type":"run_changed",%s,"run":%s}' % (stamp, run))
+        if is_metrics_due:
+            bodies.append(b'{"type":"metrics_changed",%s}' % stamp)
+        return bodies
+
+    async def _listen(self) -> None:
+        """Note what hints name. If the layer fails, say so and listen anew: the refresh covers the gap."""
+        layer = get_channel_layer()
+        while True:
+            channel = await layer.new_channel()
+            try:
+                await layer.group_add(CONSOLES_GROUP, channel)
+                while True:
+                    self._note(await layer.receive(channel))
+            except Exception:  # whatever the layer raises
+                logger.warning("console hints interrupted", exc_info=True)
+                await asyncio.sleep(1.0)
+            finally:
+                await layer.group_discard(CONSOLES_GROUP, channel)
+
+    def _note(self, hint: dict[str, str]) -> None:
+        if hint["kind"] == "robot":
+            self._changed.add(hint["subject"])
+        elif hint["kind"] == "run":
+            self._is_run_changed = True
+            self._changed.update(self._cards)  # a new version puts every robot one behind
+        elif hint["kind"] == "metrics":
+            self._is_metrics_changed = True
+
+    async def _tick(self) -> None:
+        refreshed_at = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                is_whole = time.monotonic() - refreshed_at >= REFRESH_S
+                if is_whole:
+                    refreshed_at = time.monotonic()
+                await self._publish(is_whole)
+            except Exception:  # a database or Redis that is away for a moment must not end the page's updates
+                logger.warning("fleet page not refreshed", exc_info=True)
+
+    async def _publish(self, is_whole: bool) -> None:
+        changed, self._changed = self._changed, set()
+        if is_whole or changed:
+            await self._refresh(None if is_whole else changed)
+        if is_whole or self._is_run_changed:
+            self._is_run_changed = False
+            await self._refresh_run()
+        if self._is_metrics_changed:
+            self._is_metrics_changed = False
+            for slot in self._slots:
+                slot.is_metrics_due = True
+                slot.filled.set()
+
+    async def _refresh(self, robot_ids: Iterable[str] | None) -> None:
+        """Read cards again and give every slot those whose bytes differ."""
+        wanted = None if robot_ids is None else sorted(robot_ids)
+        cards = {card.robot_id: _encode(card) for card in await off_loop(_read_cards, wanted)}
+        asked = self._cards.keys() if wanted is None else self._cards.keys() & set(wanted)
+        gone = {robot_id for robot_id in asked if robot_id not in cards}
+        changed = {robot_id: data for robot_id, data in cards.items() if self._cards.get(robot_id) != data}
+        self._cards.update(changed)
+        for robot_id in gone:
+            del self._cards[robot_id]
+        if not changed and not gone:
+            return
+        for slot in self._slots:
+            slot.robots.update(changed)
+            slot.removed = (slot.removed | gone) - changed.keys()
+            for robot_id in gone:
+                slot.robots.pop(robot_id, None)
+            slot.filled.set()
+
+    async def _refresh_run(self) -> None:
+        run = await off_loop(_read_run)
+        if run != self._run:
+            self._run = run
+            for slot in self._slots:
+                slot.run = run
+                slot.filled.set()
+
+
+def _read_cards(robot_ids: list[str] | None) -> list[RobotCard]:
+    return robot_cards(robot_ids=robot_ids)
+
+
+def _read_run() -> bytes:
+    return _encode(run_card(run=fleet_run()))
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """Return the hub of the running event loop: one a process, and one a loop in tests."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())

@@ -1,0 +1,291 @@
+"""`/ws/robot`: the shell around `protocol.session.ServerSession`. Moves bytes, calls services, translates errors.
+
+Per connection three tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
+`_work` does what may take seconds (checking uploads), so that heartbeats and leases never wait behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from fleet.consumers import auth
+from fleet.consumers.episodes import answer_ready, answer_upload
+from fleet.events import ROBOTS_GROUP, robot_group
+from fleet.protocol import messages as m
+from fleet.protocol.authority import Source
+from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, ProtocolError, SopError, Unauthorised
+from fleet.protocol.session import LinkState, ServerSession
+from fleet.selectors.robot import desired_state, lease_info
+from fleet.services import lease as leases
+from fleet.services import policy, robot
+
+logger = logging.getLogger(__name__)
+
+WORK_LIMIT = 64  # uploads waiting to be answered on one connection
+ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked again
+WATCH_PERIOD_S = 0.25
+
+
+class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
+    """One robot's connection."""
+
+    async def connect(self) -> None:
+        """Check the key, then accept. A refusal is accepted first, so that the peer can read the Fault and 4401."""
+        self._session_id = str(uuid.uuid4())
+        self._robot_id = ""
+        self._row_due_at = 0.0
+        self._is_closing = False
+        self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
+        self._outbox_filled = asyncio.Event()
+        self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
+        self._tasks: list[asyncio.Task[None]] = []
+        await self.accept()
+        try:
+            self._credentials = auth.credentials_of(self.scope)
+            self._robot_id = await auth.robot_authenticate(self._credentials)
+        except Unauthorised as error:
+            await self._fail(error)
+            return
+        for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
+            await self.channel_layer.group_add(group, self.channel_name)
+        self._tasks = [asyncio.create_task(loop()) for loop in (self._write, self._watch, self._work)]
+
+    async def disconnect(self, code: int) -> None:
+        self._is_closing = True
+        await auth.cancel(*self._tasks)
+        if not self._robot_id:
+            return
+        for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
+            await self.channel_layer.group_discard(group, self.channel_name)
+        await auth.off_loop(robot.robot_gone, robot_id=self._robot_id, session_id=self._session_id)
+        logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take one frame. Errors of the link end it, errors of one message are answered, and the process lives on."""
+        if self._is_closing:
+            return
+        try:
+            if bytes_data is None:
+                raise MalformedFrame("robots send binary frames")
+            for message in self._session.receive(bytes_data, now=time.monotonic()):
+                await self._handle(message)
+        except (ProtocolError, Unauthorised) as error:
+            await self._fail(error)
+        except SopError as error:
+            await self._answer_error(error.code, error.message)
+        except Exception:  # a defect here must cost this message alone
+            logger.exception("frame failed", extra={"event": {"robot": self._robot_id}})
+            await self._answer_error("internal", "the server failed on this message")
+
+    # --- Messages -----------------------------------------------------------------------------------------------------
+
+    async def _handle(self, message: m.RobotMessage) -> None:
+        handler: Callable[[Any], Awaitable[None]] = self._HANDLERS[type(message)].__get__(self)
+        await handler(message)
+
+    async def _on_hello(self, hello: m.Hello) -> None:
+        await auth.off_loop(robot.robot_hello, robot_id=self._robot_id, session_id=self._session_id, hello=hello)
+        welcome = m.Welcome(
+            protocol=m.PROTOCOL_VERSION,
+            session_id=self._session_id,
+            heartbeat_s=settings.SOP_HEARTBEAT_S,
+            clock_ns=time.time_ns(),
+            state=await auth.off_loop(desired_state, robot_id=self._robot_id),
+        )
+        self._send(welcome)
+        logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
+
+    async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
+        self._send(m.HeartbeatAck(clock_ns=beat.clock_ns, server_clock_ns=time.time_ns()))
+        is_row_due = time.monotonic() >= self._row_due_at
+        if is_row_due:
+            self._row_due_at = time.monotonic() + ROW_PERIOD_S
+            await auth.robot_authenticate(self._credentials)  # the hint of a revocation may have been lost
+        revision = await auth.off_loop(
+            robot.robot_seen,
+            robot_id=self._robot_id,
+            session_id=self._session_id,
+            status=beat.status,
+            is_row_due=is_row_due,
+        )
+        if revision != beat.status.state_revision:
+            await self._send_state()
+
+    async def _on_thumbnail(self, picture: m.Thumbnail) -> None:
+        call = robot.robot_thumbnail
+        await auth.off_loop(call, robot_id=self._robot_id, captured_ns=picture.captured_ns, jpeg=picture.jpeg)
+
+    async def _on_work(self, message: m.UploadRequest | m.EpisodeReady) -> None:
+        try:
+            self._work_queue.put_nowait(message)
+        except asyncio.QueueFull:
+            raise OutboxFull(f"{WORK_LIMIT} uploads wait for an answer", limit=WORK_LIMIT) from None
+
+    async def _on_applied(self, report: m.PolicyApplied) -> None:
+        await auth.off_loop(
+            policy.policy_version_applied,
+            robot_id=self._robot_id,
+            version_id=report.version_id,
+            fetched_ns=report.fetched_ns,
+            applied_ns=report.applied_ns,
+            fetched_bytes=report.fetched_bytes,
+        )
+
+    async def _on_refused(self, report: m.PolicyRefused) -> None:
+        await auth.off_loop(
+            policy.policy_version_refused,
+            robot_id=self._robot_id,
+            version_id=report.version_id,
+            code=report.code,
+            message=report.message,
+        )
+
+    async def _on_lease_request(self, request: m.LeaseRequest) -> None:
+        try:
+            granted = await auth.off_loop(
+                leases.lease_grant,
+                robot_id=self._robot_id,
+                source=Source.SCRIPTED,
+                operator="scripted supervisor",
+                reason=request.reason,
+            )
+        except SopError as error:
+            refusal = m.LeaseReply(request_id=request.request_id, lease=None, code=error.code, message=error.message)
+            self._send(refusal)
+            return
+        self._send(m.LeaseReply(request_id=request.request_id, lease=lease_info(granted)))
+
+    async def _on_lease_renew(self, renewal: m.LeaseRenew) -> None:
+        """Answer with the whole state, which carries the new expiry, or shows that the lease is over."""
+        try:
+            await auth.off_loop(leases.lease_renew, robot_id=self._robot_id, epoch=renewal.epoch)
+        finally:
+            await self._send_state()
+
+    async def _on_lease_release(self, release: m.LeaseRelease) -> None:
+        call = leases.lease_release
+        await auth.off_loop(call, robot_id=self._robot_id, epoch=release.epoch, reason=release.reason)
+
+    async def _on_resync(self, _: m.Resync) -> None:
+        await self._send_state()
+
+    async def _on_goodbye(self, _: m.Goodbye) -> None:
+        await self._close(1000)
+
+    _HANDLERS: dict[type, Any] = {
+        m.Hello: _on_hello,
+        m.Heartbeat: _on_heartbeat,
+        m.Thumbnail: _on_thumbnail,
+        m.UploadRequest: _on_work,
+        m.EpisodeReady: _on_work,
+        m.PolicyApplied: _on_applied,
+        m.PolicyRefused: _on_refused,
+        m.LeaseRequest: _on_lease_request,
+        m.LeaseRenew: _on_lease_renew,
+        m.LeaseRelease: _on_lease_release,
+        m.Resync: _on_resync,
+        m.Goodbye: _on_goodbye,
+    }
+
+    # --- Hints from events.py -----------------------------------------------------------------------------------------
+
+    async def state_changed(self, event: dict[str, str]) -> None:
+        await self._guarded(self._send_state)
+
+    async def link_check(self, event: dict[str, str]) -> None:
+        await self._guarded(lambda: auth.robot_authenticate(self._credentials))
+
+    async def link_replaced(self, event: dict[str, str]) -> None:
+        if event["session_id"] != self._session_id:
+            await self._close(auth.CLOSE_REPLACED)
+
+    async def _guarded(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Act on a hint, under the same rules as on a frame. Before Welcome there is nothing to tell."""
+        if self._is_closing or self._session.state is not LinkState.OPEN:
+            return
+        try:
+            await action()
+        except (ProtocolError, Unauthorised) as error:
+            await self._fail(error)
+        except Exception:  # the heartbeat repeats what a failed hint would have done
+            logger.exception("hint failed", extra={"event": {"robot": self._robot_id}})
+
+    # --- Sending and closing ------------------------------------------------------------------------------------------
+
+    def _send(self, message: m.ServerMessage) -> None:
+        """Queue a message. Raises: OutboxFull."""
+        if not self._is_closing:
+            self._session.send(message)
+            self._outbox_filled.set()
+
+    async def _send_state(self) -> None:
+        self._send(m.StateChanged(state=await auth.off_loop(desired_state, robot_id=self._robot_id)))
+
+    async def _answer_error(self, code: str, message: str) -> None:
+        logger.warning("message refused", extra={"event": {"robot": self._robot_id, "code": code, "text": message}})
+        try:
+            self._send(m.Fault(code=code, message=message[:2000], is_fatal=False))
+        except OutboxFull as error:
+            await self._fail(error)
+
+    async def _fail(self, error: SopError) -> None:
+        """End the link with a typed Fault and the close code that belongs to it."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        codes: dict[type[SopError], int] = {
+            Unauthorised: auth.CLOSE_UNAUTHORISED,
+            PeerSilent: auth.CLOSE_SILENT,
+            OutboxFull: auth.CLOSE_OUTBOX_FULL,
+        }
+        code = codes.get(type(error), auth.CLOSE_PROTOCOL_ERROR)
+        event = {"robot": self._robot_id, "code": error.code, "text": error.message, "close": code}
+        logger.warning("link refused", extra={"event": event})
+        if not isinstance(error, OutboxFull):  # that peer does not read
+            self._session.send(m.Fault(code=error.code, message=error.message[:2000], is_fatal=True))
+            await self._flush()
+        await self.close(code)
+
+    async def _close(self, code: int) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            await self.close(code)
+
+    async def _flush(self) -> None:
+        for frame in self._session.drain():
+            await self.send(bytes_data=frame)
+
+    async def _write(self) -> None:
+        """Empty the outbox. While the socket takes no more, messages wait in the outbox, which is bounded."""
+        while True:
+            await self._outbox_filled.wait()
+            self._outbox_filled.clear()
+            await self._flush()
+
+    async def _watch(self) -> None:
+        while not self._is_closing:
+            await asyncio.sleep(WATCH_PERIOD_S)
+            try:
+                self._session.check_deadline(now=time.monotonic())
+            except PeerSilent as error:
+                await self._fail(error)
+
+    async def _work(self) -> None:
+        """Answer uploads one after the other."""
+        while True:
+            message = await self._work_queue.get()
+            try:
+                if isinstance(message, m.UploadRequest):
+                    self._send(await auth.off_loop(answer_upload, message))
+                else:
+                    self._send(await auth.off_loop(answer_ready, self._robot_id, message))
+            except OutboxFull as error:
+                await self._fail(error)

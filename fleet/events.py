@@ -1,0 +1,59 @@
+"""Hints to robots and consoles, sent when the transaction commits, and never something that must arrive.
+
+Services call this; `consumers/` receive it. A hint only says "read the rows again", so losing one costs a heartbeat.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+ROBOTS_GROUP = "robots"
+CONSOLES_GROUP = "consoles"
+
+
+def robot_group(robot_id: object) -> str:
+    return f"robot.{robot_id}"
+
+
+def hint_robot(robot_id: object) -> None:
+    """On commit: the robot's desired state changed; the fleet page too."""
+    _send_on_commit(robot_group(robot_id), {"type": "state.changed"})
+    hint_consoles("robot", robot_id)
+
+
+def hint_all_robots() -> None:
+    """On commit: the desired state of every robot changed, as by a new policy version."""
+    _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})
+
+
+def hint_link_replaced(robot_id: object, session_id: str) -> None:
+    """On commit: `session_id` is the robot's connection now; others close."""
+    _send_on_commit(robot_group(robot_id), {"type": "link.replaced", "session_id": session_id})
+
+
+def hint_link_revoked(robot_id: object) -> None:
+    """On commit: a key of the robot was revoked; its connections check themselves."""
+    _send_on_commit(robot_group(robot_id), {"type": "link.check"})
+
+
+def hint_consoles(kind: str, subject: object = "") -> None:
+    """On commit: `kind` is "robot" (subject: its id), "run" or "metrics"."""
+    _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
+
+
+def _send_on_commit(group: str, message: Mapping[str, str]) -> None:
+    transaction.on_commit(lambda: _send(group, dict(message)))
+
+
+def _send(group: str, message: dict[str, str]) -> None:
+    try:
+        async_to_sync(get_channel_layer().group_send)(group, message)
+    except Exception:  # whatever the layer raises: the commit stands, and hints may be lost by contract
+        logger.warning("hint lost", extra={"event": {"group": group, "type": message["type"]}}, exc_info=True)

@@ -1,0 +1,89 @@
+"""What robots do right now: their newest status and thumbnail, kept in Redis with a time to live.
+
+Written by `services/robot.py`, read by selectors. Nothing here is truth: when Redis forgets, the next heartbeat
+brings it back. Presence is the existence of the status, which expires after PRESENCE_FACTOR heartbeats.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import time
+from collections.abc import Sequence
+
+import msgspec
+import redis
+from django.conf import settings
+
+from fleet.protocol.messages import RobotStatus
+
+PRESENCE_FACTOR = 4.0
+THUMBNAIL_TTL_S = 60
+_STAMP = struct.Struct(">q")
+
+
+class LiveStatus(msgspec.Struct, frozen=True):
+    """`session_id`: the connection that sent it; `received_ms`: server clock, Unix milliseconds."""
+
+    session_id: str
+    received_ms: int
+    status: RobotStatus
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LiveStatus)
+
+# Removes a status only if the given connection wrote it: a late goodbye must not hide its successor.
+_CLEAR = "if string.find(redis.call('get', KEYS[1]) or '', ARGV[1], 1, true) then redis.call('del', KEYS[1]) end"
+
+
+@functools.cache
+def connection() -> redis.Redis:
+    """Return this process's client (a pool; safe to share between threads)."""
+    client: redis.Redis = redis.Redis.from_url(settings.SOP_REDIS_URL, socket_timeout=5, socket_connect_timeout=5)
+    return client
+
+
+def status_put(robot_id: object, session_id: str, status: RobotStatus) -> None:
+    value = _encoder.encode(LiveStatus(session_id, time.time_ns() // 1_000_000, status))
+    ttl_ms = int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
+    connection().set(_status_key(robot_id), value, px=ttl_ms)
+
+
+def status_clear(robot_id: object, session_id: str) -> None:
+    """Mark the robot as offline, unless a newer connection is there."""
+    connection().eval(_CLEAR, 1, _status_key(robot_id), session_id)
+
+
+def statuses_get(robot_ids: Sequence[object]) -> list[LiveStatus | None]:
+    """Return the live status of each robot, None for those offline."""
+    if not robot_ids:
+        return []
+    values = connection().mget([_status_key(robot_id) for robot_id in robot_ids])
+    return [_decoder.decode(value) if value else None for value in values]
+
+
+def thumbnail_put(robot_id: object, captured_ns: int, jpeg: bytes) -> None:
+    connection().set(_thumbnail_key(robot_id), _STAMP.pack(captured_ns) + jpeg, ex=THUMBNAIL_TTL_S)
+
+
+def thumbnail_get(robot_id: object) -> tuple[int, bytes] | None:
+    """Return (captured_ns by the robot's clock, JPEG) or None."""
+    value = connection().get(_thumbnail_key(robot_id))
+    return (_STAMP.unpack_from(value)[0], value[_STAMP.size :]) if value else None
+
+
+def thumbnail_stamps(robot_ids: Sequence[object]) -> list[int | None]:
+    """Return captured_ns of each robot's thumbnail, without moving the pictures."""
+    pipeline = connection().pipeline(transaction=False)
+    for robot_id in robot_ids:
+        pipeline.getrange(_thumbnail_key(robot_id), 0, _STAMP.size - 1)
+    return [_STAMP.unpack(value)[0] if value else None for value in pipeline.execute()]
+
+
+def _status_key(robot_id: object) -> str:
+    return f"sop:robot:{robot_id}:status"
+
+
+def _thumbnail_key(robot_id: object) -> str:
+    return f"sop:robot:{robot_id}:thumbnail"

@@ -1,0 +1,24 @@
+"""Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
+
+from fleet.models.episode import Episode, Segment
+from fleet.models.lease import Lease
+from fleet.models.policy import PolicyDeployment, PolicyVersion
+from fleet.models.robot import EnrolmentToken, Robot, RobotKey
+from fleet.models.task import Assignment, Task
+from fleet.models.training import RunMetric, TrainingRound, TrainingRun
+
+__all__ = [
+    "Assignment",
+    "EnrolmentToken",
+    "Episode",
+    "Lease",
+    "PolicyDeployment",
+    "PolicyVersion",
+    "Robot",
+    "RobotKey",
+    "RunMetric",
+    "Segment",
+    "Task",
+    "TrainingRound",
+    "TrainingRun",
+]

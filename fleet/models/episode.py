@@ -1,0 +1,97 @@
+"""Registered episodes and their segments. A row exists only when every object was verified."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from fleet.models.policy import PolicyVersion
+from fleet.models.robot import Robot
+from fleet.models.task import Task
+from fleet.protocol.authority import Mode, Source
+from fleet.protocol.recording import Origin, Outcome, OutcomeSource
+
+
+class Episode(models.Model):
+    """One episode. `started_at`, `ended_at`, `uploaded_at` by the robot's clock, the rest by the server's.
+
+    `index_seq` counts 1, 2, 3, ... in commit order: whoever saw number n has seen every smaller one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    index_seq = models.PositiveBigIntegerField(unique=True)
+    origin = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in Origin])
+    outcome = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in Outcome])
+    outcome_source = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in OutcomeSource])
+    outcome_reason = models.CharField(max_length=2000, blank=True)
+    robot = models.ForeignKey(Robot, on_delete=models.PROTECT, null=True, blank=True, related_name="episodes")
+    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="episodes")
+    policy_version = models.ForeignKey(
+        PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="episodes"
+    )
+    instruction = models.CharField(max_length=1000)
+    seed = models.BigIntegerField()
+    steps = models.PositiveIntegerField()
+    human_steps = models.PositiveIntegerField()
+    control_rate_hz = models.FloatField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    uploaded_at = models.DateTimeField(null=True, blank=True)
+    indexed_at = models.DateTimeField()
+    first_sampled_at = models.DateTimeField(null=True, blank=True)
+    manifest_key = models.CharField(max_length=300)
+    manifest_sha256 = models.CharField(max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+
+    class Meta:
+        ordering = ("-index_seq",)
+        indexes = (
+            models.Index(fields=("origin", "ended_at"), name="episode_origin_end"),
+            models.Index(fields=("task", "origin", "ended_at"), name="episode_task_origin_end"),
+            models.Index(fields=("robot", "-ended_at"), name="episode_robot_end"),
+        )
+        constraints = (
+            models.CheckConstraint(condition=Q(steps__gte=1, steps__lte=100_000), name="episode_steps_range"),
+            models.CheckConstraint(condition=Q(human_steps__lte=F("steps")), name="episode_human_steps_range"),
+            models.CheckConstraint(condition=Q(index_seq__gte=1), name="episode_index_seq_range"),
+            models.CheckConstraint(condition=Q(origin__in=[str(v) for v in Origin]), name="episode_origin_known"),
+            models.CheckConstraint(condition=Q(outcome__in=[str(v) for v in Outcome]), name="episode_outcome_known"),
+            models.CheckConstraint(condition=Q(ended_at__gte=F("started_at")), name="episode_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(manifest_sha256__regex=r"^[0-9a-f]{64}$"), name="episode_manifest_is_hashed"
+            ),
+            models.CheckConstraint(
+                condition=~Q(origin=Origin.ONLINE.value) | Q(robot__isnull=False), name="episode_online_has_a_robot"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Segment(models.Model):
+    """Steps [start, end) of an episode with one driver."""
+
+    id = models.BigAutoField(primary_key=True)
+    episode = models.ForeignKey(Episode, on_delete=models.CASCADE, related_name="segments")
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    mode = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in Mode])
+    source = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in Source])
+    lease_epoch = models.PositiveIntegerField()
+    operator = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=2000, blank=True)
+
+    class Meta:
+        ordering = ("episode", "start")
+        constraints = (
+            models.UniqueConstraint(fields=("episode", "start"), name="segment_one_a_start"),
+            models.CheckConstraint(condition=Q(end__gt=F("start")), name="segment_is_not_empty"),
+            models.CheckConstraint(condition=Q(mode__in=[str(v) for v in Mode]), name="segment_mode_known"),
+            models.CheckConstraint(condition=Q(source__in=[str(v) for v in Source]), name="segment_source_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.episode_id}[{self.start}:{self.end}]"

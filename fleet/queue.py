@@ -1,0 +1,27 @@
+"""Enqueues background work by task name, on commit. The web side never imports the learner."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import current_app
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+TRAIN_ROUND = "learner.train_round"
+
+
+def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
+    """Ask the learner for one round, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(TRAIN_ROUND, (run_id, epoch), queue="learner", delay_s=delay_s))
+
+
+def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:
+    try:
+        # signature().apply_async, not send_task: send_task ignores task_always_eager.
+        current_app.signature(name, args=args).apply_async(
+            queue=queue, countdown=delay_s or None, retry=True, retry_policy={"max_retries": 2, "interval_start": 0.2}
+        )
+    except Exception:  # kombu raises many kinds; the row stays as it is and fleet.reap repeats the request
+        logger.warning("task not enqueued", extra={"event": {"task": name}}, exc_info=True)

@@ -1,0 +1,165 @@
+"""What a robot shall do, and what the fleet page shows of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.utils import timezone
+
+from fleet import live
+from fleet.clock import to_ms, to_ns
+from fleet.errors import NotFound
+from fleet.models import Assignment, Lease, PolicyVersion, Robot
+from fleet.protocol.authority import Mode, Source
+from fleet.protocol.messages import AssignedTask, DesiredState, LeaseInfo, PolicyTarget, RobotCard
+from fleet.selectors.objects import object_store
+from fleet.selectors.policy import policy_version_newest
+from fleet.storage import keys
+
+POLICY_URL_EXPIRES_S = 6 * 3600  # a robot that fetches later asks again: each Resync brings fresh URLs
+
+
+def robot_revision(*, robot_id: str) -> int:
+    """Return the revision of the robot's desired state. Raises: NotFound."""
+    revision = Robot.objects.filter(id=robot_id).values_list("state_revision", flat=True).first()
+    if revision is None:
+        raise NotFound("there is no such robot")
+    return revision
+
+
+def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState:
+    """Return everything the server wants of a robot. Raises: NotFound.
+
+    The revision is read first: rows that change meanwhile make the state newer than its number says, and the next
+    heartbeat mends that; the other order would hide a change.
+    """
+    robot = Robot.objects.filter(id=robot_id).first()
+    if robot is None:
+        raise NotFound("there is no such robot")
+    version = policy_version_newest()
+    return DesiredState(
+        revision=robot.state_revision,
+        robot_id=str(robot.id),
+        robot_name=robot.name,
+        is_paused=robot.is_paused,
+        assignments=_assigned_tasks(robot.id),
+        policy=policy_target(version) if version else None,
+        lease=lease_in_force(robot_id=str(robot.id), now=now or timezone.now()),
+    )
+
+
+def policy_target(version: PolicyVersion) -> PolicyTarget:
+    """Return the version with signed URLs for its manifest and blobs."""
+    store = object_store()
+    return PolicyTarget(
+        version_id=str(version.id),
+        number=version.number,
+        manifest_url=store.sign_get(version.manifest_key, expires_s=POLICY_URL_EXPIRES_S),
+        manifest_sha256=version.manifest_sha256,
+        blob_urls={
+            sha256: store.sign_get(keys.policy_blob(sha256), expires_s=POLICY_URL_EXPIRES_S) for sha256 in version.blobs
+        },
+        published_ns=to_ns(version.published_at),
+    )
+
+
+def lease_in_force(*, robot_id: str, now: datetime) -> LeaseInfo | None:
+    """Return the robot's lease unless it is released or expired."""
+    lease = Lease.objects.filter(robot_id=robot_id, released_at__isnull=True, expires_at__gt=now).first()
+    return lease_info(lease) if lease else None
+
+
+def lease_info(lease: Lease) -> LeaseInfo:
+    return LeaseInfo(
+        epoch=lease.epoch,
+        source=Source(lease.source),
+        operator=lease.operator,
+        expires_ns=to_ns(lease.expires_at),
+    )
+
+
+def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None = None) -> list[RobotCard]:
+    """Return the cards of these robots, or of all, by name."""
+    del now  # ages are computed by the browser
+    found = Robot.objects.select_related("policy_version").order_by("name")
+    robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
+    ids = [robot.id for robot in robots]
+    newest = policy_version_newest()
+    tasks = {str(a.task_id): a.task for a in Assignment.objects.filter(robot_id__in=ids).select_related("task")}
+    versions = _versions(ids, live_statuses := live.statuses_get(ids))
+    stamps = live.thumbnail_stamps(ids)
+    return [
+        _card(robot, status, versions, newest, tasks, stamp)
+        for robot, status, stamp in zip(robots, live_statuses, stamps, strict=True)
+    ]
+
+
+def _assigned_tasks(robot_id: uuid.UUID) -> tuple[AssignedTask, ...]:
+    rows = Assignment.objects.filter(robot_id=robot_id, ended_at__isnull=True, task__is_active=True)
+    return tuple(
+        AssignedTask(
+            task_id=str(row.task.id),
+            slug=row.task.slug,
+            instruction=row.task.instruction,
+            driver_task=row.task.driver_task,
+            max_steps=row.task.max_steps,
+            weight=row.weight,
+        )
+        for row in rows.select_related("task").order_by("task__slug")
+    )
+
+
+def _versions(ids: Sequence[uuid.UUID], statuses: Sequence[live.LiveStatus | None]) -> dict[str, PolicyVersion]:
+    wanted = {status.status.policy_version_id for status in statuses if status} - {None}
+    return {str(version.id): version for version in PolicyVersion.objects.filter(id__in=wanted)}
+
+
+def _card(
+    robot: Robot,
+    live_status: live.LiveStatus | None,
+    versions: dict[str, PolicyVersion],
+    newest: PolicyVersion | None,
+    tasks: dict[str, object],
+    thumbnail_ns: int | None,
+) -> RobotCard:
+    """Build one card; an offline robot keeps its last known version and shows nothing that only a live one knows."""
+    status = live_status.status if live_status else None
+    version = versions.get(status.policy_version_id or "") if status else robot.policy_version
+    behind = _behind(version, newest)
+    task = tasks.get(status.task_id or "") if status else None
+    seen_ms = live_status.received_ms if live_status else (to_ms(robot.last_seen_at) if robot.last_seen_at else None)
+    return RobotCard(
+        robot_id=str(robot.id),
+        name=robot.name,
+        is_online=status is not None,
+        is_paused=robot.is_paused,
+        mode=status.mode if status else Mode.STOPPED,
+        activity=status.activity if status else "offline",
+        detail=status.detail if status else "",
+        source=status.source if status else Source.POLICY,
+        operator=status.operator if status else "",
+        task=getattr(task, "slug", ""),
+        instruction=getattr(task, "instruction", ""),
+        episode_id=status.episode_id if status else None,
+        step=status.step if status else 0,
+        max_steps=status.max_steps if status else 0,
+        policy_number=version.number if version else None,
+        versions_behind=behind[0] if behind else None,
+        seconds_behind=behind[1] if behind else None,
+        last_seen_ms=seen_ms,
+        thumbnail_ms=thumbnail_ns // 1_000_000 if thumbnail_ns is not None else None,
+        pending_episodes=status.spool.pending_episodes if status else 0,
+        episodes_closed=status.episodes_closed if status else 0,
+        control_rate_hz=status.control.rate_hz if status else 0.0,
+        overruns=status.control.overruns if status else 0,
+    )
+
+
+def _behind(version: PolicyVersion | None, newest: PolicyVersion | None) -> tuple[int, float] | None:
+    """Return (versions, seconds) between the newest published version and this one; None across runs."""
+    if version is None or newest is None or version.run_id != newest.run_id:
+        return None
+    seconds = (newest.published_at - version.published_at).total_seconds()
+    return max(0, newest.number - version.number), max(0.0, seconds)

@@ -1,0 +1,48 @@
+"""Training runs: the one that feeds the fleet and its card."""
+
+from __future__ import annotations
+
+from django.db.models import Case, Count, IntegerField, Max, Sum, Value, When
+
+from fleet.clock import to_ms
+from fleet.models import Episode, PolicyVersion, TrainingRound, TrainingRun
+from fleet.protocol.messages import RunCard
+from fleet.protocol.recording import Origin
+
+
+def fleet_run() -> TrainingRun | None:
+    """Return the run whose versions the robots get: the newest running one, else the newest of all."""
+    is_running = Case(When(state=TrainingRun.State.RUNNING, then=Value(1)), default=0, output_field=IntegerField())
+    return TrainingRun.objects.order_by(is_running.desc(), "-created_at").first()
+
+
+def run_card(*, run: TrainingRun | None) -> RunCard | None:
+    """Return what the fleet page shows of a run."""
+    if run is None:
+        return None
+    experience = Episode.objects.filter(origin=Origin.ONLINE.value).aggregate(
+        episodes=Count("id"), frames=Sum("steps"), human=Sum("human_steps")
+    )
+    return RunCard(
+        run_id=str(run.id),
+        name=run.name,
+        algorithm=run.algorithm,
+        state=run.state,
+        step=run.step,
+        steps_per_s=steps_per_s(run=run),
+        newest_version=PolicyVersion.objects.filter(run=run).aggregate(newest=Max("number"))["newest"],
+        online_episodes=experience["episodes"],
+        online_frames=experience["frames"] or 0,
+        human_frames=experience["human"] or 0,
+        updated_ms=to_ms(run.heartbeat_at) if run.heartbeat_at else None,
+    )
+
+
+def steps_per_s(*, run: TrainingRun, rounds: int = 5) -> float:
+    """Return gradient steps a second over the last committed rounds, from commit to commit, so pauses count too."""
+    committed = TrainingRound.objects.filter(run=run, committed_at__isnull=False).order_by("-index")
+    last = list(committed.values_list("committed_at", "end_step", "begun_at", "start_step")[:rounds])
+    if not last:
+        return 0.0
+    seconds = (last[0][0] - last[-1][2]).total_seconds()  # type: ignore[operator]
+    return float(last[0][1] - last[-1][3]) / seconds if seconds > 0 else 0.0  # type: ignore[operator]

@@ -1,0 +1,221 @@
+"""Episodes: where to put their objects, and their registration, which makes them exist."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from fleet.clock import from_ns
+from fleet.errors import DuplicateEpisode, InvalidRequest, UnknownReference
+from fleet.events import hint_consoles
+from fleet.models import Episode, PolicyVersion, Robot, Segment, Task
+from fleet.protocol.errors import ObjectMismatch, RecordingError
+from fleet.protocol.messages import UploadTarget
+from fleet.protocol.recording import (
+    MANIFEST_OBJECT,
+    MAX_OBJECT_BYTES,
+    STEPS_OBJECT,
+    EpisodeManifest,
+    ObjectRecord,
+    encode_manifest,
+    validate_manifest,
+    validate_steps,
+)
+from fleet.protocol.steps import decode_steps
+from fleet.selectors.objects import object_store
+from fleet.storage import ObjectMissing, keys
+
+logger = logging.getLogger(__name__)
+
+UPLOAD_URL_EXPIRES_S = 3600
+MAX_OBJECTS = 32
+REGISTRATION_LOCK = 0x50_50_01  # pg_advisory_xact_lock: registrations commit one after the other
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ObjectAbsent(ObjectMismatch):
+    """An object is not stored (yet): the robot may upload it and try again."""
+
+
+def episode_upload_grant(*, episode_id: str, objects: Sequence[ObjectRecord]) -> tuple[UploadTarget, ...]:
+    """Return where to PUT each object; those stored already with the same hash need nothing.
+
+    Raises: InvalidRequest for impossible names, sizes or hashes; ObjectMismatch if a key holds other content.
+    """
+    if not _UUID.fullmatch(episode_id):
+        raise InvalidRequest("episode_id must be a UUID", field="episode_id")
+    if not 0 < len(objects) <= MAX_OBJECTS or len({record.name for record in objects}) != len(objects):
+        raise InvalidRequest(f"an episode has 1 to {MAX_OBJECTS} objects, each once", field="objects")
+    return tuple(_upload_target(episode_id, record) for record in objects)
+
+
+def _upload_target(episode_id: str, record: ObjectRecord) -> UploadTarget:
+    is_sound = _NAME.fullmatch(record.name) and _SHA256.fullmatch(record.sha256)
+    if not is_sound or not 0 < record.size <= MAX_OBJECT_BYTES:
+        raise InvalidRequest(f"object '{record.name[:64]}' has a bad name, size or hash", field="objects")
+    store, key = object_store(), keys.episode_object(episode_id, record.name)
+    if store.exists(key):
+        if store.digest(key) != (record.size, record.sha256):
+            raise ObjectMismatch(f"'{record.name}' of this episode is stored with other content", object=record.name)
+        return UploadTarget(name=record.name, url="", headers={}, is_stored=True)
+    signed = store.sign_put(key, size=record.size, sha256=record.sha256, expires_s=UPLOAD_URL_EXPIRES_S)
+    return UploadTarget(name=record.name, url=signed.url, headers=signed.headers, is_stored=False)
+
+
+def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploaded_ns: int | None) -> Episode:
+    """Register an episode whose objects are stored; registering it again returns the same row.
+
+    `robot_id`: the robot that asks, None for imports. Every object is read back and compared with the manifest, and
+    the steps are decoded and checked, before anything is written.
+    Raises: InvalidManifest, InvalidEpisode, ObjectMismatch, ObjectAbsent (may be tried again), UnknownReference,
+    DuplicateEpisode. After a refusal that is final nothing of the episode stays in the store.
+    """
+    try:
+        validate_manifest(manifest)
+        existing = _existing(manifest)
+        if existing is not None:
+            return existing
+        references = _references(robot_id, manifest)
+        _verify_objects(manifest)
+        values = _values(manifest, uploaded_ns)
+    except (ObjectAbsent, DuplicateEpisode):
+        raise
+    except RecordingError:
+        _discard(manifest)
+        raise
+    return _insert(manifest, references, values)
+
+
+def episodes_mark_sampled(*, episode_ids: Sequence[str], at: datetime | None = None) -> int:
+    """Note when the learner first drew from these episodes; later draws change nothing. Return how many were new."""
+    fresh = Episode.objects.filter(id__in=list(episode_ids), first_sampled_at__isnull=True)
+    return fresh.update(first_sampled_at=at or timezone.now())
+
+
+def _manifest_sha256(manifest: EpisodeManifest) -> str:
+    return hashlib.sha256(encode_manifest(manifest)).hexdigest()
+
+
+def _existing(manifest: EpisodeManifest) -> Episode | None:
+    row = Episode.objects.filter(id=manifest.episode_id).first()
+    if row is not None and row.manifest_sha256 != _manifest_sha256(manifest):
+        raise DuplicateEpisode("an episode with this id and other content is registered", episode=manifest.episode_id)
+    return row
+
+
+def _references(robot_id: str | None, manifest: EpisodeManifest) -> dict[str, object]:
+    """Return the rows the manifest names. Raises: UnknownReference."""
+    if robot_id is not None and manifest.robot_id != robot_id:
+        raise UnknownReference("the manifest names another robot than the one that sent it", field="robot_id")
+    robot = _find(Robot, manifest.robot_id, "robot_id")
+    version = _find(PolicyVersion, manifest.policy_version_id, "policy_version_id")
+    task = Task.objects.filter(slug=manifest.task_slug).first()
+    if task is None or (manifest.task_id is not None and str(task.id) != manifest.task_id):
+        raise UnknownReference(f"there is no task '{manifest.task_slug[:100]}' with this id", field="task_slug")
+    if robot is None and manifest.origin.value == "online":
+        raise UnknownReference("an online episode names its robot", field="robot_id")
+    return {"robot": robot, "policy_version": version, "task": task}
+
+
+def _find(model: type[Robot] | type[PolicyVersion], row_id: str | None, field: str) -> Robot | PolicyVersion | None:
+    if row_id is None:
+        return None
+    row = model.objects.filter(id=row_id).first() if _UUID.fullmatch(row_id) else None
+    if row is None:
+        raise UnknownReference(f"the manifest's {field} is not known here", field=field)
+    return row
+
+
+def _verify_objects(manifest: EpisodeManifest) -> None:
+    """Compare every stored object with the manifest and check the steps."""
+    body = encode_manifest(manifest)
+    records = [*manifest.objects, ObjectRecord(name=MANIFEST_OBJECT, size=len(body), sha256=_manifest_sha256(manifest))]
+    store = object_store()
+    for record in records:
+        try:
+            found = store.digest(keys.episode_object(manifest.episode_id, record.name))
+        except ObjectMissing:
+            raise ObjectAbsent(f"'{record.name}' is not stored", object=record.name) from None
+        if found != (record.size, record.sha256):
+            raise ObjectMismatch(f"'{record.name}' differs from the manifest in size or SHA-256", object=record.name)
+    steps = decode_steps(store.get(keys.episode_object(manifest.episode_id, STEPS_OBJECT)))
+    validate_steps(steps, manifest)
+
+
+def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, object]:
+    try:
+        started_at, ended_at = from_ns(manifest.started_ns), from_ns(manifest.ended_ns)
+        uploaded_at = from_ns(uploaded_ns) if uploaded_ns is not None else None
+    except OverflowError:
+        raise UnknownReference("a time lies beyond the year 9999", field="ended_ns") from None
+    return {
+        "origin": manifest.origin.value,
+        "outcome": manifest.outcome.value,
+        "outcome_source": manifest.outcome_source.value,
+        "outcome_reason": manifest.outcome_reason[:2000],
+        "instruction": manifest.instruction,
+        "seed": manifest.seed,
+        "steps": manifest.steps,
+        "human_steps": manifest.human_steps,
+        "control_rate_hz": manifest.control_rate_hz,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "uploaded_at": uploaded_at,
+        "manifest_key": keys.episode_object(manifest.episode_id, MANIFEST_OBJECT),
+        "manifest_sha256": _manifest_sha256(manifest),
+        "size_bytes": sum(record.size for record in manifest.objects),
+    }
+
+
+@transaction.atomic
+def _insert(manifest: EpisodeManifest, references: dict[str, object], values: dict[str, object]) -> Episode:
+    with connection.cursor() as cursor:
+        # Numbers in commit order: a reader that saw number n must not find a smaller one later, or the learner,
+        # which asks for what is newer than n, would never see it. A sequence alone does not give that.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REGISTRATION_LOCK])
+    existing = _existing(manifest)
+    if existing is not None:
+        return existing
+    newest = Episode.objects.aggregate(newest=Max("index_seq"))["newest"] or 0
+    episode = Episode.objects.create(
+        id=uuid.UUID(manifest.episode_id), index_seq=newest + 1, indexed_at=timezone.now(), **references, **values
+    )
+    Segment.objects.bulk_create(
+        Segment(
+            episode=episode,
+            start=segment.start,
+            end=segment.end,
+            mode=segment.mode.value,
+            source=segment.source.value,
+            lease_epoch=segment.lease_epoch,
+            operator=segment.operator[:200],
+            reason=segment.reason[:2000],
+        )
+        for segment in manifest.segments
+    )
+    hint_consoles("metrics")
+    hint_consoles("run")
+    logger.info(
+        "episode registered",
+        extra={"event": {"episode": manifest.episode_id, "seq": newest + 1, "outcome": episode.outcome}},
+    )
+    return episode
+
+
+def _discard(manifest: EpisodeManifest) -> None:
+    """Remove the objects of an episode that was refused for good."""
+    if not _UUID.fullmatch(manifest.episode_id) or Episode.objects.filter(id=manifest.episode_id).exists():
+        return
+    store = object_store()
+    for key in list(store.list(keys.episode_object(manifest.episode_id, ""))):
+        store.delete(key)

@@ -1,0 +1,192 @@
+"""Robots: enrolment, keys, and what their connection reports."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from fleet import live
+from fleet.errors import InvalidRequest, NameTaken, NotFound, TokenInvalid
+from fleet.events import hint_consoles, hint_link_replaced, hint_link_revoked, hint_robot
+from fleet.models import EnrolmentToken, PolicyVersion, Robot, RobotKey
+from fleet.protocol.errors import Unauthorised
+from fleet.protocol.messages import Hello, RobotStatus
+from fleet.selectors.robot import robot_revision
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A new robot and its key, which is shown only here."""
+
+    robot: Robot
+    key: str
+
+
+def enrolment_token_create(
+    *, note: str = "", valid_s: float = 3600.0, user: AbstractBaseUser | None = None
+) -> tuple[EnrolmentToken, str]:
+    """Create a one-time token; return its row and the secret, which is stored only as a hash."""
+    secret = secrets.token_urlsafe(32)
+    now = timezone.now()
+    row = EnrolmentToken.objects.create(
+        token_sha256=_sha256(secret),
+        note=note,
+        created_at=now,
+        created_by=user,  # type: ignore[misc]
+        expires_at=now + timedelta(seconds=valid_s),
+    )
+    return row, secret
+
+
+@transaction.atomic
+def robot_enrol(*, token: str, name: str) -> Enrolled:
+    """Turn a one-time token into a robot with a key.
+
+    Raises: TokenInvalid if it is unknown, used or expired (not told apart); NameTaken; InvalidRequest.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise InvalidRequest("a robot's name has 1 to 100 printable characters", field="name")
+    row = EnrolmentToken.objects.select_for_update().filter(token_sha256=_sha256(token)).first()
+    if row is None or row.used_at is not None or row.expires_at <= timezone.now():
+        raise TokenInvalid("this enrolment token is not valid")
+    try:
+        with transaction.atomic():
+            robot = Robot.objects.create(name=name)
+    except IntegrityError:
+        raise NameTaken(f"a robot named '{name}' exists already", field="name") from None
+    key = _key_create(robot)
+    row.used_at, row.used_by = timezone.now(), robot
+    row.save(update_fields=["used_at", "used_by"])
+    hint_robot(robot.id)
+    logger.info("robot enrolled", extra={"event": {"robot": str(robot.id), "name": name}})
+    return Enrolled(robot, key)
+
+
+def _key_create(robot: Robot) -> str:
+    key = secrets.token_urlsafe(32)
+    RobotKey.objects.create(robot=robot, key_sha256=_sha256(key))
+    return key
+
+
+def robot_key_check(*, robot_id: str, key: str) -> Robot:
+    """Return the robot whose unrevoked key this is. Raises: Unauthorised, the same for every reason."""
+    refusal = Unauthorised("this robot key is not valid")
+    try:
+        robot_uuid = uuid.UUID(robot_id)
+    except ValueError:
+        raise refusal from None
+    keys = RobotKey.objects.select_related("robot")
+    row = keys.filter(key_sha256=_sha256(key), robot_id=robot_uuid, revoked_at__isnull=True).first()
+    if row is None:
+        raise refusal
+    return row.robot
+
+
+@transaction.atomic
+def robot_key_revoke(*, key_id: object) -> RobotKey:
+    """Revoke a key; its connection closes within moments. Revoking twice is revoking once. Raises: NotFound."""
+    row = RobotKey.objects.select_for_update().filter(id=key_id).first()
+    if row is None:
+        raise NotFound("there is no such key")
+    if row.revoked_at is None:
+        row.revoked_at = timezone.now()
+        row.save(update_fields=["revoked_at"])
+        logger.info("robot key revoked", extra={"event": {"robot": str(row.robot_id), "key": str(row.id)}})
+    hint_link_revoked(row.robot_id)
+    return row
+
+
+@transaction.atomic
+def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
+    """Note what a newly connected robot is; any other connection of it is told to close."""
+    version = _version_or_none(hello.policy_version_id)
+    Robot.objects.filter(id=robot_id).update(
+        driver=msgspec.to_builtins(hello.driver),
+        daemon_version=hello.daemon_version[:200],
+        architectures=list(hello.architectures),
+        policy_version=version,
+        last_seen_at=timezone.now(),
+    )
+    hint_link_replaced(robot_id, session_id)
+    hint_consoles("robot", robot_id)
+
+
+def robot_seen(*, robot_id: str, session_id: str, status: RobotStatus, is_row_due: bool) -> int:
+    """Keep the live status; with `is_row_due` also the row's last_seen_at. Return the desired state's revision.
+
+    Raises: NotFound if the robot was deleted meanwhile.
+    """
+    live.status_put(robot_id, session_id, status)
+    if is_row_due:
+        Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
+    hint_consoles("robot", robot_id)
+    return robot_revision(robot_id=robot_id)
+
+
+def robot_thumbnail(*, robot_id: str, captured_ns: int, jpeg: bytes) -> None:
+    """Keep the newest picture. Raises: InvalidRequest if it is no JPEG."""
+    if not jpeg.startswith(b"\xff\xd8\xff"):
+        raise InvalidRequest("a thumbnail must be a JPEG", field="jpeg")
+    if not 0 <= captured_ns < 2**63:
+        raise InvalidRequest("the thumbnail's time is out of range", field="captured_ns")
+    live.thumbnail_put(robot_id, captured_ns, jpeg)
+    hint_consoles("robot", robot_id)
+
+
+def robot_gone(*, robot_id: str, session_id: str) -> None:
+    """The connection ended: show the robot as offline unless a newer connection has taken over."""
+    live.status_clear(robot_id, session_id)
+    Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
+    hint_consoles("robot", robot_id)
+
+
+@transaction.atomic
+def robot_pause(*, robot_id: object, is_paused: bool) -> Robot:
+    """Ask a robot to pause after this step, or to go on. Raises: NotFound."""
+    robot = robot_lock(robot_id=robot_id)
+    if robot.is_paused != is_paused:
+        robot.is_paused = is_paused
+        robot.save(update_fields=["is_paused"])
+        robots_bump(robot_ids=[robot.id])
+    return robot
+
+
+def robot_lock(*, robot_id: object) -> Robot:
+    """Return the robot's row, locked until the transaction ends. Raises: NotFound."""
+    robot = Robot.objects.select_for_update().filter(id=robot_id).first()
+    if robot is None:
+        raise NotFound("there is no such robot")
+    return robot
+
+
+def robots_bump(*, robot_ids: Iterable[object], is_hinted: bool = True) -> None:
+    """Count up the desired state's revision and, unless the caller does, hint each robot on commit."""
+    ids = list(robot_ids)
+    Robot.objects.filter(id__in=ids).update(state_revision=F("state_revision") + 1)
+    for robot_id in ids if is_hinted else ():
+        hint_robot(robot_id)
+
+
+def _version_or_none(version_id: str | None) -> PolicyVersion | None:
+    try:
+        return PolicyVersion.objects.filter(id=uuid.UUID(version_id)).first() if version_id else None
+    except ValueError:
+        return None
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

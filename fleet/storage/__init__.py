@@ -1,0 +1,14 @@
+"""The object store: episodes, policy blobs, checkpoints. No Django here; used by the server and by learner.tasks."""
+
+from fleet.storage.base import ConfigurationInvalid, ObjectConflict, ObjectMissing, ObjectStore, SignedPut, StorageError
+from fleet.storage.factory import open_store
+
+__all__ = [
+    "ConfigurationInvalid",
+    "ObjectConflict",
+    "ObjectMissing",
+    "ObjectStore",
+    "SignedPut",
+    "StorageError",
+    "open_store",
+]

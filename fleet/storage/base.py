@@ -1,0 +1,100 @@
+"""The contract of an object store: keys to bytes, atomic and immutable for those who upload by signed URL.
+
+`local.py` implements it over a folder. A key is a relative path of plain names, see `keys.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.protocol.errors import SopError
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,9}")
+
+
+class StorageError(SopError):
+    code = "storage_error"
+
+
+class ConfigurationInvalid(StorageError):
+    code = "configuration_invalid"
+
+
+class ObjectMissing(StorageError):
+    code = "object_missing"
+
+
+class ObjectConflict(StorageError):
+    """The key holds other content already."""
+
+    code = "object_conflict"
+
+
+class KeyInvalid(StorageError):
+    code = "key_invalid"
+
+
+class SignatureInvalid(StorageError):
+    code = "signature_invalid"
+
+
+@dataclass(frozen=True)
+class SignedPut:
+    """Where and how to PUT one object: exactly these headers must be sent."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class ObjectStore(abc.ABC):
+    """Keys to bytes. A reader sees a whole object or none. Every method raises KeyInvalid for an impossible key."""
+
+    @abc.abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes atomically and durably, replacing what was there."""
+
+    @abc.abstractmethod
+    def get(self, key: str) -> bytes:
+        """Return the whole object. Raises: ObjectMissing."""
+
+    @abc.abstractmethod
+    def exists(self, key: str) -> bool: ...
+
+    @abc.abstractmethod
+    def size(self, key: str) -> int:
+        """Return the size in bytes. Raises: ObjectMissing."""
+
+    @abc.abstractmethod
+    def digest(self, key: str) -> tuple[int, str]:
+        """Return (size, lower-case hex SHA-256) of the bytes that are there now. Raises: ObjectMissing."""
+
+    @abc.abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is not there is no error."""
+
+    @abc.abstractmethod
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, in order."""
+
+    @abc.abstractmethod
+    def path_or_none(self, key: str) -> Path | None:
+        """Return the file behind the key for reading, None for stores without files. Raises: ObjectMissing."""
+
+    @abc.abstractmethod
+    def sign_get(self, key: str, *, expires_s: int) -> str:
+        """Return a URL that reads the object until it expires; one that begins with "/" is relative to the server."""
+
+    @abc.abstractmethod
+    def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
+        """Return where to PUT an object of exactly this size and hash until it expires."""
+
+
+def check_key(key: str) -> str:
+    """Return the key. Raises: KeyInvalid unless it is a relative path of plain names ("..", "//", "a/" are not)."""
+    if len(key) > 300 or not _KEY.fullmatch(key):
+        raise KeyInvalid(f"'{key[:100]}' is no object key")
+    return key

@@ -1,0 +1,178 @@
+"""Object store in a folder. URLs are signed for `/objects/<key>`, which `fleet/api/objects.py` serves.
+
+A write goes to a temporary name in the same file system, is synced, and then takes its name in one step; so a crash
+leaves a temporary file at worst, and never half an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, urlencode
+
+from fleet.protocol.errors import ObjectMismatch
+from fleet.protocol.recording import sha256_of_file
+from fleet.storage.base import (
+    ConfigurationInvalid,
+    ObjectConflict,
+    ObjectMissing,
+    ObjectStore,
+    SignatureInvalid,
+    SignedPut,
+    check_key,
+)
+
+URL_PREFIX = "/objects/"
+_PIECE = 1024 * 1024
+_TEMPORARY = ".incoming"  # no key begins with a dot, so nothing here is ever listed
+
+
+class LocalStore(ObjectStore):
+    """Objects as files under `folder`."""
+
+    def __init__(
+        self, folder: Path, *, signing_key: bytes | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._signing_key = signing_key
+        self._clock = clock
+
+    def put(self, key: str, data: bytes) -> None:
+        target = self._path(key)
+        temporary = self._write_temporary([data])
+        self._name(temporary, target)
+
+    def put_verified(self, key: str, source: BinaryIO, *, size: int, sha256: str) -> bool:
+        """Store a stream of exactly `size` bytes with this hash; True if it is new, False if it was there already.
+
+        Raises: ObjectMismatch if the bytes differ from what was promised, ObjectConflict if the key holds other
+        content. Nothing is stored then.
+        """
+        target = self._path(key)
+        temporary = self._write_temporary(_pieces(source, limit=size))
+        try:
+            if sha256_of_file(temporary) != (size, sha256):
+                raise ObjectMismatch("the body differs from its promised size or SHA-256", key=key)
+            return self._name_once(temporary, target, sha256)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def get(self, key: str) -> bytes:
+        return self._existing(key).read_bytes()
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def size(self, key: str) -> int:
+        return self._existing(key).stat().st_size
+
+    def digest(self, key: str) -> tuple[int, str]:
+        return sha256_of_file(self._existing(key))
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        # Walk only the deepest folder that the prefix names completely.
+        root = self._folder / prefix.rpartition("/")[0]
+        found = (path.relative_to(self._folder) for path in root.rglob("*") if path.is_file())
+        keys = (path.as_posix() for path in found if path.parts[0] != _TEMPORARY)
+        yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def path_or_none(self, key: str) -> Path | None:
+        return self._existing(key)
+
+    def sign_get(self, key: str, *, expires_s: int) -> str:
+        return self._url("GET", key, expires_s, "")
+
+    def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
+        url = self._url("PUT", key, expires_s, f"{size}:{sha256}")
+        headers = {"X-Sop-Sha256": sha256, "Content-Type": "application/octet-stream"}
+        return SignedPut(url, headers)
+
+    def check_signature(self, method: str, key: str, *, expires: str, signature: str, promise: str = "") -> None:
+        """Check a request for `/objects/<key>`. `promise`: "size:sha256" as the PUT's headers state it, "" for GET.
+
+        Raises: SignatureInvalid if anything was altered or the time is over.
+        """
+        is_number = expires.isascii() and expires.isdigit() and len(expires) < 16
+        wanted = self._sign(method, key, int(expires) if is_number else 0, promise)
+        if not is_number or not hmac.compare_digest(wanted.encode(), signature.encode()):
+            raise SignatureInvalid("the signature does not fit this request")
+        if self._clock() > int(expires):
+            raise SignatureInvalid("the signed URL has expired")
+
+    def _url(self, method: str, key: str, expires_s: int, promise: str) -> str:
+        expires = int(self._clock()) + expires_s
+        signature = self._sign(method, check_key(key), expires, promise)
+        query = urlencode({"expires": expires, "signature": signature, "method": method})
+        return f"{URL_PREFIX}{quote(key)}?{query}"
+
+    def _sign(self, method: str, key: str, expires: int, promise: str) -> str:
+        if self._signing_key is None:
+            raise ConfigurationInvalid("this store was opened without a signing key")
+        text = "\n".join((method, key, str(expires), promise))
+        return hmac.new(self._signing_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def _path(self, key: str) -> Path:
+        return self._folder / check_key(key)
+
+    def _existing(self, key: str) -> Path:
+        path = self._path(key)
+        if not path.is_file():
+            raise ObjectMissing(f"there is no object '{key}'", key=key)
+        return path
+
+    def _write_temporary(self, pieces: Iterator[bytes] | list[bytes]) -> Path:
+        incoming = self._folder / _TEMPORARY
+        incoming.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=incoming)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+    def _name(self, temporary: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(target)
+        _sync_folder(target.parent)
+
+    def _name_once(self, temporary: Path, target: Path, sha256: str) -> bool:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(temporary, target)  # unlike rename, fails if the name is taken: of two racing PUTs one wins
+        except FileExistsError:
+            if sha256_of_file(target)[1] != sha256:
+                raise ObjectConflict("the key holds other content already") from None
+            return False
+        _sync_folder(target.parent)
+        return True
+
+
+def _pieces(source: BinaryIO, *, limit: int) -> Iterator[bytes]:
+    """Yield the stream in pieces, at most one byte more than `limit`, which is enough to see that it is too long."""
+    left = limit + 1
+    while left > 0 and (piece := source.read(min(_PIECE, left))):
+        left -= len(piece)
+        yield piece
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable: without this a power cut may forget it though the file's bytes are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

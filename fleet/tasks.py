@@ -1,0 +1,15 @@
+"""Background work of the server, on the queue `fleet`. Short and idempotent."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from fleet.services.lease import leases_expire
+from fleet.services.training import training_runs_reap
+
+
+@shared_task(name="fleet.reap")  # type: ignore[misc]  # Celery is untyped
+def reap() -> None:
+    """Close expired leases; give runs whose holder fell silent a new epoch and enqueue them again."""
+    leases_expire()
+    training_runs_reap()

@@ -1,0 +1,23 @@
+"""The server: `uvicorn sop_web.asgi:application`. HTTP by Django, websockets by Channels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sop_web.settings.dev")
+django_application = get_asgi_application()
+
+# These import models, so Django must be set up first.
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+import sop_web.celery  # noqa: E402, F401  (queue.py enqueues through the default app)
+from fleet.consumers.routing import websocket_routes  # noqa: E402
+
+# WhiteNoise answers with a synchronous iterator, which Django reads whole under ASGI and warns about: fine for the
+# console's files of some hundred kB. Large objects go through fleet/api/objects.py, which streams.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_routes)})

@@ -1,0 +1,99 @@
+"""Reads the environment into one typed value; the only place of the server that touches `os.environ`.
+
+Called by the settings modules. Knows no Django, so that the demo and the tests can use it before Django loads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEV_SECRET_KEY = "django-insecure-for-development-on-loopback-only-0123456789"
+
+
+class EnvironmentInvalid(ValueError):
+    """A variable holds something unusable; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Configuration of every server and learner process.
+
+    `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
+    `lease_s`: length of a lease unless renewed.
+    """
+
+    database_url: str
+    redis_url: str
+    object_store_url: str
+    secret_key: str
+    data_dir: Path
+    public_url: str
+    allowed_hosts: tuple[str, ...]
+    is_debug: bool
+    log_format: str
+    heartbeat_s: float
+    lease_s: float
+    run_stale_s: float
+
+
+def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
+    """Return the configuration with defaults for a developer's machine.
+
+    Raises: EnvironmentInvalid if a number or URL does not parse.
+    """
+    data_dir = Path(values.get("SOP_DATA_DIR", REPOSITORY / "var")).absolute()
+    hosts = values.get("SOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+    return Environment(
+        database_url=values.get("DATABASE_URL", ""),
+        redis_url=values.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        object_store_url=values.get("OBJECT_STORE_URL", f"file://{data_dir}/objects"),
+        secret_key=values.get("SOP_SECRET_KEY", DEV_SECRET_KEY),
+        data_dir=data_dir,
+        public_url=values.get("SOP_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/"),
+        allowed_hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
+        is_debug=values.get("SOP_DEBUG", "0") == "1",
+        log_format=values.get("SOP_LOG_FORMAT", "text"),
+        heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
+        lease_s=_seconds(values, "SOP_LEASE_S", 5.0),
+        run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
+    )
+
+
+def database_settings(url: str) -> dict[str, object]:
+    """Turn `postgresql://user:password@host:port/name?host=/socket/dir` into Django's DATABASES entry.
+
+    Raises: EnvironmentInvalid if it is not a PostgreSQL URL; an empty URL gives the local server's defaults.
+    """
+    parts = urlsplit(url or "postgresql:///sop")
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise EnvironmentInvalid(f"DATABASE_URL must begin with postgresql://, not '{parts.scheme}://'")
+    query = {key: found[-1] for key, found in parse_qs(parts.query).items()}
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise EnvironmentInvalid(f"DATABASE_URL: {error}") from None
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", "") or (parts.hostname or ""),
+        "PORT": query.pop("port", "") or (str(port) if port else ""),
+        "OPTIONS": {"connect_timeout": 10, **query},
+    }
+
+
+def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        raise EnvironmentInvalid(f"{name} must be a number of seconds, not '{text}'") from None
+    if not 0 < number < 86400:
+        raise EnvironmentInvalid(f"{name} must lie between 0 and 86400 seconds")
+    return number

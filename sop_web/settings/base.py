@@ -1,0 +1,182 @@
+"""Settings that hold everywhere. Known traps of the parts are settled here once, each with its reason.
+
+`dev`, `test` and `production` import this and change what differs. Values come from `sop_web.env`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sop_web.env import REPOSITORY, database_settings, read_environment
+from sop_web.logs import logging_config
+
+ENVIRONMENT = read_environment()
+
+SECRET_KEY = ENVIRONMENT.secret_key
+DEBUG = ENVIRONMENT.is_debug
+ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+ROOT_URLCONF = "sop_web.urls"
+ASGI_APPLICATION = "sop_web.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "channels",
+    "fleet",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "sop_web.middleware.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+# Under ASGI each request has its own thread, so CONN_MAX_AGE would leak a connection a thread (Django's documentation);
+# the driver's pool is shared by all of them. `check` costs one round trip and survives a restarted server.
+DATABASES: dict[str, dict[str, Any]] = {"default": database_settings(ENVIRONMENT.database_url)}
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Redis: channel layer and cache -----------------------------------------------------------------------------------
+# The pub/sub layer costs 4-8 times less CPU a broadcast than the core layer (limits.md 6). redis-py 8 caps the pool at
+# 100 connections; group_discard was lost when many sockets left at once (machine.md 2), hence 5000.
+# It delivers at most once, so nothing depends on it: every message is a hint to read the rows again.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": ENVIRONMENT.redis_url, "max_connections": 5000}]},
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": ENVIRONMENT.redis_url,
+        "KEY_PREFIX": "sop-cache",
+        "OPTIONS": {"socket_timeout": 5, "socket_connect_timeout": 5},
+    }
+}
+
+# --- Celery -----------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = ENVIRONMENT.redis_url
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True  # rows are the truth; nobody reads results
+CELERY_IMPORTS = ["fleet.tasks", "learner.tasks"]  # by name: the web side never imports the learner
+CELERY_TASK_DEFAULT_QUEUE = "fleet"
+CELERY_TASK_ROUTES = {"learner.*": {"queue": "learner"}, "fleet.*": {"queue": "fleet"}}
+# Redis has no acknowledgement: what is unacknowledged after this time is delivered again, even if it still runs, so it
+# lies above the longest task (limits.md 7). The default scan looks every 10 x 10 s; this one every 5 s (machine.md 6).
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 10,
+    "max_connections": 100,
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acknowledgement a worker must not sit on tasks that others could run
+# Cancelling on connection loss lost the task for good in 3 of 3 runs (machine.md 6).
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Short, idempotent tasks are acknowledged after they ran, also when their process was killed.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+# A train round is acknowledged at once: a killed one comes back through fleet.reap with a new epoch, which is quicker
+# than the visibility timeout and fences the old holder. Redelivery would only bring messages of dead epochs.
+CELERY_TASK_ANNOTATIONS = {
+    "learner.train_round": {
+        "acks_late": False,
+        "reject_on_worker_lost": False,
+        "soft_time_limit": 1500,
+        "time_limit": 1800,
+    }
+}
+CELERY_BEAT_SCHEDULE = {"reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "fleet.api.errors.csrf_failure"
+SESSION_COOKIE_AGE = 12 * 3600
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.public_url]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of JSON bodies; objects are streamed and limited by their signature
+# Bodies above this go to a temporary file instead of memory before the view runs (Django under ASGI, machine.md 3).
+FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+# The console is built into frontend/dist; the admin's static files come straight from the packages.
+STATIC_URL = "/static/"
+STATIC_ROOT = ENVIRONMENT.data_dir / "static"
+CONSOLE_DIST = REPOSITORY / "frontend" / "dist"
+WHITENOISE_ROOT = CONSOLE_DIST
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True  # finds a console that is built after the server started; production turns it off
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.NewestFirst",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "fleet.api.errors.problem_handler",
+    "DEFAULT_THROTTLE_RATES": {"login": "30/min", "enrol": "60/min"},
+}
+SPECTACULAR_SETTINGS = {"TITLE": "SOP", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+
+LOGGING = logging_config(ENVIRONMENT.log_format)
+
+# --- Fleet ------------------------------------------------------------------------------------------------------------
+SOP_OBJECT_STORE_URL = ENVIRONMENT.object_store_url
+SOP_REDIS_URL = ENVIRONMENT.redis_url
+SOP_PUBLIC_URL = ENVIRONMENT.public_url
+SOP_HEARTBEAT_S = ENVIRONMENT.heartbeat_s
+SOP_LEASE_S = ENVIRONMENT.lease_s
+SOP_RUN_STALE_S = ENVIRONMENT.run_stale_s

@@ -1,0 +1,12 @@
+"""Tests: real PostgreSQL and Redis, quick password hashing, no connection pool.
+
+Without the pool a connection closes with its thread's work, so the test database can be dropped at the end.
+"""
+
+from sop_web.settings.base import *  # noqa: F403
+from sop_web.settings.base import DATABASES, REST_FRAMEWORK
+
+DATABASES["default"]["OPTIONS"].pop("pool")
+DATABASES["default"]["TEST"] = {"NAME": "test_sop"}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"login": None, "enrol": None}

@@ -1,0 +1,16 @@
+"""URLs: the API, signed objects, the admin; everything else is the console."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from fleet.api.objects import object_view
+from sop_web.console import console_view
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("fleet.api.urls")),
+    path("objects/<path:key>", object_view, name="object"),
+    re_path(r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$", console_view, name="console"),
+]

@@ -1,0 +1,28 @@
+/** Every route of the console. */
+
+import { createBrowserRouter, type RouteObject } from "react-router";
+
+import { ErrorRoute } from "@/app/error-route";
+import { FleetRoute } from "@/app/routes/fleet-route";
+import { NotFoundRoute } from "@/app/routes/not-found-route";
+import { SignInRoute } from "@/app/routes/sign-in-route";
+import { Shell } from "@/app/shell";
+import { RequireSession } from "@/features/people/components/require-session";
+
+export const routes: RouteObject[] = [
+  { path: "/sign-in", element: <SignInRoute />, errorElement: <ErrorRoute /> },
+  {
+    element: (
+      <RequireSession>
+        <Shell />
+      </RequireSession>
+    ),
+    errorElement: <ErrorRoute />,
+    children: [
+      { path: "/", element: <FleetRoute /> },
+      { path: "*", element: <NotFoundRoute /> },
+    ],
+  },
+];
+
+export const createRouter = () => createBrowserRouter(routes);

@@ -1,0 +1,40 @@
+/** `/sign-in`: leads on to where the visitor was going. */
+
+import { Navigate, useSearchParams } from "react-router";
+
+import { Mark } from "@/app/mark";
+import { ThemeToggle } from "@/app/theme-toggle";
+import { useSession } from "@/features/people/api/session";
+import { SignInForm } from "@/features/people/components/sign-in-form";
+import { usePageTitle } from "@/hooks/use-page-title";
+
+/** Only paths of this site: `//elsewhere` and `https:` would lead away from it. */
+export function safeNext(next: string | null): string {
+  return next !== null && /^\/(?![/\\])/.test(next) ? next : "/";
+}
+
+export function SignInRoute() {
+  usePageTitle("Sign in");
+  const [params] = useSearchParams();
+  const { data } = useSession();
+  if (data?.user) return <Navigate replace to={safeNext(params.get("next"))} />;
+  return (
+    <div className="grid min-h-dvh grid-rows-[auto_1fr] p-4">
+      <div className="justify-self-end">
+        <ThemeToggle />
+      </div>
+      <main className="w-full max-w-88 place-self-center pb-24">
+        <div className="mb-6 flex items-center gap-3">
+          <Mark className="size-9" />
+          <div>
+            <h1 className="text-xl font-semibold">SOP console</h1>
+            <p className="text-sm text-ink-muted">Robots at work, policies learning from them</p>
+          </div>
+        </div>
+        <div className="rounded-xl border border-line bg-surface p-5">
+          <SignInForm />
+        </div>
+      </main>
+    </div>
+  );
+}

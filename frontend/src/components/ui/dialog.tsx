@@ -1,0 +1,43 @@
+/** A modal dialog on the browser's own <dialog>: focus is kept inside, Escape closes, focus returns to the opener. */
+
+import { X } from "lucide-react";
+import { type ReactNode, useEffect, useId, useRef } from "react";
+
+import { Button } from "@/components/ui/button";
+
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+}
+
+/** Open while mounted: render it when it should be seen. */
+export function Dialog({ title, onClose, children }: DialogProps) {
+  const id = useId();
+  const ref = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = ref.current;
+    if (dialog !== null && !dialog.open) dialog.showModal();
+  }, []);
+  return (
+    <dialog
+      ref={ref}
+      aria-labelledby={id}
+      onClose={onClose}
+      onClick={(event) => {
+        if (event.target === ref.current) ref.current?.close();
+      }}
+      className="m-auto max-h-[calc(100dvh-2rem)] w-[min(40rem,calc(100vw-2rem))] overflow-auto rounded-xl border border-line bg-surface p-0 text-ink shadow-overlay"
+    >
+      <div className="flex items-center justify-between gap-4 border-b border-line py-2.5 pr-2.5 pl-5">
+        <h2 id={id} className="text-lg font-semibold">
+          {title}
+        </h2>
+        <Button variant="icon" aria-label="Close" onClick={() => ref.current?.close()}>
+          <X aria-hidden className="size-4" />
+        </Button>
+      </div>
+      <div className="p-5">{children}</div>
+    </dialog>
+  );
+}

@@ -1,0 +1,62 @@
+/** Labelled inputs. The label is always visible or, where space is short, always there for screen readers. */
+
+import { type ComponentProps, type ReactNode, useId } from "react";
+
+import { cn } from "@/lib/class-names";
+
+const control =
+  "h-8 w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-ink hover:border-ink-muted " +
+  "disabled:opacity-60 aria-invalid:border-fault";
+
+interface LabelProps {
+  readonly label: string;
+  readonly isLabelHidden?: boolean;
+}
+
+interface TextFieldProps extends ComponentProps<"input">, LabelProps {
+  readonly icon?: ReactNode;
+}
+
+export function TextField({ label, isLabelHidden = false, icon, className, ...rest }: TextFieldProps) {
+  const id = useId();
+  return (
+    <div className={className}>
+      <FieldLabel id={id} label={label} isLabelHidden={isLabelHidden} />
+      <div className="relative">
+        {icon ? (
+          <span className="pointer-events-none absolute inset-y-0 left-2.5 flex items-center text-ink-muted">{icon}</span>
+        ) : null}
+        <input id={id} className={cn(control, icon !== undefined && "pl-8")} {...rest} />
+      </div>
+    </div>
+  );
+}
+
+interface SelectFieldProps extends Omit<ComponentProps<"select">, "onChange">, LabelProps {
+  readonly options: readonly { readonly value: string; readonly label: string }[];
+  readonly onValue: (value: string) => void;
+}
+
+export function SelectField({ label, isLabelHidden = false, options, onValue, className, ...rest }: SelectFieldProps) {
+  const id = useId();
+  return (
+    <div className={className}>
+      <FieldLabel id={id} label={label} isLabelHidden={isLabelHidden} />
+      <select id={id} className={cn(control, "pr-1")} onChange={(event) => onValue(event.target.value)} {...rest}>
+        {options.map((option) => (
+          <option key={option.value} value={option.value}>
+            {option.label}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+function FieldLabel({ id, label, isLabelHidden }: { id: string; label: string; isLabelHidden: boolean }) {
+  return (
+    <label htmlFor={id} className={isLabelHidden ? "sr-only" : "mb-1 block text-sm font-medium"}>
+      {label}
+    </label>
+  );
+}

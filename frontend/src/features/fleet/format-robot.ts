@@ -1,0 +1,28 @@
+/** The numbers of a robot card in words, shared by card, table and details. */
+
+import { formatAge, formatDuration, formatNoun, formatRate } from "@/lib/units/format";
+import { elapsed, seconds, type UnixMilliseconds, unixMilliseconds } from "@/lib/units/quantity";
+import type { RobotCard } from "@/protocol/generated";
+
+export const policyText = (robot: RobotCard): string => (robot.policy_number === null ? "none" : `v${robot.policy_number}`);
+
+/** "newest", or how far behind: "2 behind, 31 s". Empty while there is nothing to compare with. */
+export function stalenessText(robot: RobotCard): string {
+  if (robot.policy_number === null || robot.versions_behind === null) return "";
+  if (robot.versions_behind === 0) return "newest";
+  const age = robot.seconds_behind === null ? "" : `, ${formatDuration(seconds(robot.seconds_behind))}`;
+  return `${robot.versions_behind} behind${age}`;
+}
+
+export function lastSeenText(robot: RobotCard, now: UnixMilliseconds): string {
+  if (robot.last_seen_ms === null) return "never";
+  return formatAge(elapsed(unixMilliseconds(robot.last_seen_ms), now));
+}
+
+/** What the loop last reported means nothing once the robot is out of reach. */
+export const controlText = (robot: RobotCard): string => (robot.is_online ? formatRate(robot.control_rate_hz, "Hz") : "–");
+
+export const overrunsText = (robot: RobotCard): string => (robot.overruns === 0 || !robot.is_online ? "" : formatNoun(robot.overruns, "overrun"));
+
+/** Whether an episode is under way, so that its progress means something. */
+export const isInEpisode = (robot: RobotCard): boolean => robot.episode_id !== null && robot.max_steps > 0;

@@ -1,0 +1,56 @@
+/** Who is signed in: GET, POST and DELETE /api/v1/session. */
+
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { request } from "@/lib/api/client";
+import { boolean, nothing, nullable, record, text } from "@/lib/api/decode";
+
+export interface User {
+  readonly username: string;
+  readonly is_staff: boolean;
+}
+
+interface Session {
+  readonly user: User | null;
+}
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+const session = record<Session>({ user: nullable(record<User>({ username: text, is_staff: boolean })) });
+const path = "/api/v1/session";
+export const sessionKey = ["session"] as const;
+
+/** The session; reading it also sets the CSRF cookie that writes need. */
+export const useSession = () =>
+  useQuery({
+    queryKey: sessionKey,
+    queryFn: ({ signal }) => request(path, session, { signal }),
+    staleTime: 5 * 60_000,
+  });
+
+/** Sign in. The new session is read back rather than taken from the answer: its CSRF cookie is new too. */
+export function useSignIn() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: async (credentials: Credentials) => {
+      await request(path, (value) => value, { method: "POST", body: credentials });
+      return request(path, session);
+    },
+    onSuccess: (data) => client.setQueryData(sessionKey, data),
+  });
+}
+
+/** Sign out and forget everything that was read. */
+export function useSignOut() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: () => request(path, nothing, { method: "DELETE" }),
+    onSuccess: () => {
+      client.clear();
+      client.setQueryData<Session>(sessionKey, { user: null });
+    },
+  });
+}

@@ -1,0 +1,36 @@
+/** The one place that keeps strangers out: shows its children to people who are signed in, sends others to /sign-in. */
+
+import { ServerOff } from "lucide-react";
+import { type ReactNode, useEffect } from "react";
+import { Navigate, useLocation } from "react-router";
+
+import { Button } from "@/components/ui/button";
+import { Notice } from "@/components/ui/notice";
+import { useSession } from "@/features/people/api/session";
+import { useConnection } from "@/lib/socket/fleet-store";
+
+export function RequireSession({ children }: { readonly children: ReactNode }) {
+  const { data, error, refetch } = useSession();
+  const { pathname, search } = useLocation();
+  const isLinkSignedOut = useConnection().phase === "signed-out";
+  useEffect(() => {
+    // The session may have ended elsewhere; the link is the first to notice.
+    if (isLinkSignedOut) void refetch();
+  }, [isLinkSignedOut, refetch]);
+
+  if (data === undefined) {
+    if (error === null) return <div className="min-h-dvh" aria-busy="true" />;
+    return (
+      <main className="grid min-h-dvh place-items-center">
+        <Notice icon={ServerOff} title="The console cannot start" action={<Button onClick={() => void refetch()}>Try again</Button>}>
+          {error.message}
+        </Notice>
+      </main>
+    );
+  }
+  if (data.user === null) {
+    const next = pathname + search;
+    return <Navigate replace to={next === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(next)}`} />;
+  }
+  return children;
+}

@@ -1,0 +1,65 @@
+/** Autonomous success over time: GET /api/v1/metrics/success. */
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+
+import { useThrottled } from "@/hooks/use-throttled";
+import { request } from "@/lib/api/client";
+import { list, nullable, number, record, text } from "@/lib/api/decode";
+import { useMetricsRevision } from "@/lib/socket/fleet-store";
+import { milliseconds, type Seconds } from "@/lib/units/quantity";
+
+/** The window that ends at `at_ms`. Rates are in [0, 1]; null where n is 0. */
+export interface SuccessPoint {
+  readonly at_ms: number;
+  readonly successes: number;
+  readonly n: number;
+  readonly rate: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+export interface VersionMark {
+  readonly number: number;
+  readonly published_ms: number;
+}
+
+export interface SuccessSeries {
+  readonly definition: string;
+  readonly confidence: number;
+  readonly window_s: number;
+  readonly points: readonly SuccessPoint[];
+  readonly versions: readonly VersionMark[];
+}
+
+const series = record<SuccessSeries>({
+  definition: text,
+  confidence: number,
+  window_s: number,
+  points: list(
+    record<SuccessPoint>({
+      at_ms: number,
+      successes: number,
+      n: number,
+      rate: nullable(number),
+      low: nullable(number),
+      high: nullable(number),
+    }),
+  ),
+  versions: list(record<VersionMark>({ number: number, published_ms: number })),
+});
+
+// Episodes of forty robots end several times a second; a chart that redraws every three seconds is live enough.
+const REFETCH_AT_MOST_EVERY = milliseconds(3000);
+
+/** `task` is a slug, or empty for all tasks. Read again when the server says that metrics changed. */
+export function useSuccess(task: string, window: Seconds) {
+  const revision = useThrottled(useMetricsRevision(), REFETCH_AT_MOST_EVERY);
+  const query = new URLSearchParams({ window_s: `${window}`, ...(task ? { task } : {}) });
+  return useQuery({
+    queryKey: ["metrics", "success", task, window, revision],
+    queryFn: ({ signal }) => request(`/api/v1/metrics/success?${query}`, series, { signal }),
+    placeholderData: keepPreviousData,
+    // Each revision is a key of its own; the ones before are of no use.
+    gcTime: 10_000,
+  });
+}

@@ -1,0 +1,73 @@
+/** The training run that feeds the fleet: state, pace, newest version, what it learns from. Live. */
+
+import { BrainCircuit, CirclePause, CirclePlay, CircleStop, type LucideIcon, TriangleAlert } from "lucide-react";
+
+import { Panel } from "@/components/ui/card";
+import { Chip, type Tone } from "@/components/ui/chip";
+import { Figure } from "@/components/ui/figure";
+import { Notice } from "@/components/ui/notice";
+import { Skeleton } from "@/components/ui/skeleton";
+import { useServerNow } from "@/hooks/use-now";
+import { useIsFleetKnown, useRun } from "@/lib/socket/fleet-store";
+import { formatAge, formatCount, formatPercent, formatRate } from "@/lib/units/format";
+import { elapsed, fraction, unixMilliseconds } from "@/lib/units/quantity";
+import type { RunCard } from "@/protocol/generated";
+
+const states: Readonly<Record<string, { text: string; icon: LucideIcon; tone: Tone }>> = {
+  running: { text: "Training", icon: CirclePlay, tone: "neutral" },
+  paused: { text: "Paused", icon: CirclePause, tone: "neutral" },
+  stopped: { text: "Stopped", icon: CircleStop, tone: "neutral" },
+  failed: { text: "Failed", icon: TriangleAlert, tone: "fault" },
+};
+
+export function RunPanel() {
+  const run = useRun();
+  const isKnown = useIsFleetKnown();
+  const state = run ? (states[run.state] ?? { text: run.state, icon: CirclePlay, tone: "neutral" as const }) : null;
+  const chip = state ? (
+    <Chip icon={state.icon} tone={state.tone}>
+      {state.text}
+    </Chip>
+  ) : null;
+  return (
+    <Panel title="Training run" actions={chip}>
+      {run !== null ? (
+        <RunFigures run={run} />
+      ) : isKnown ? (
+        <Notice icon={BrainCircuit} title="No training run" className="py-3">
+          Robots work and record; nothing learns from it yet.
+        </Notice>
+      ) : (
+        <Skeleton className="h-[7.25rem]" />
+      )}
+    </Panel>
+  );
+}
+
+function RunFigures({ run }: { readonly run: RunCard }) {
+  const share = run.online_frames > 0 ? formatPercent(fraction(run.human_frames / run.online_frames)) : "–";
+  return (
+    <>
+      <p className="mb-2 truncate text-sm text-ink-muted">
+        {run.name}, {run.algorithm}
+      </p>
+      <dl className="grid grid-cols-3 gap-x-4 gap-y-2.5">
+        <Figure label="Step">{formatCount(run.step)}</Figure>
+        <Figure label="Pace">{formatRate(run.steps_per_s, "steps/s")}</Figure>
+        <Figure label="Newest version" note={<Updated run={run} />}>
+          {run.newest_version === null ? "none" : `v${run.newest_version}`}
+        </Figure>
+        <Figure label="Online episodes">{formatCount(run.online_episodes)}</Figure>
+        <Figure label="Online frames">{formatCount(run.online_frames)}</Figure>
+        <Figure label="Human frames" note={`n = ${formatCount(run.human_frames)}`}>
+          {share}
+        </Figure>
+      </dl>
+    </>
+  );
+}
+
+function Updated({ run }: { readonly run: RunCard }) {
+  const now = useServerNow();
+  return <>{run.updated_ms === null ? "" : formatAge(elapsed(unixMilliseconds(run.updated_ms), now))}</>;
+}

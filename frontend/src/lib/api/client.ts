@@ -1,0 +1,81 @@
+/**
+ * The one way to the REST API: JSON in and out, CSRF, a time limit, typed errors.
+ *
+ * Called by the `api` module of each feature, never by components. Retrying is left to react-query, which knows
+ * whether anyone still waits.
+ */
+
+import { type Decoder, number, record, text } from "@/lib/api/decode";
+import { MalformedError, type Problem, ProblemError, TimedOutError, UnreachableError } from "@/lib/api/errors";
+
+const DEFAULT_LIMIT_MS = 10_000;
+
+export interface RequestOptions {
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+  readonly limitMs?: number;
+}
+
+const problem = record<Problem>({ code: text, title: text, detail: text, status: number });
+
+/** Django's token, set by GET /api/v1/session; empty before. */
+export function csrfToken(cookies: string = document.cookie): string {
+  const match = /(?:^|;\s*)csrftoken=([^;]*)/.exec(cookies);
+  return match?.[1] ? decodeURIComponent(match[1]) : "";
+}
+
+/**
+ * Send a request and return the decoded answer.
+ *
+ * Throws ProblemError, UnreachableError, TimedOutError or MalformedError; an abort by `signal` passes through as is.
+ */
+export async function request<T>(path: string, decoder: Decoder<T>, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options);
+  if (!response.ok) throw await problemOf(response);
+  if (response.status === 204) return decoder(null, "");
+  return decoder(await json(response), "");
+}
+
+/** The raw answer, errors included only as exceptions of the transport: for pictures and downloads. */
+export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
+  const { method = "GET", body, signal, limitMs = DEFAULT_LIMIT_MS } = options;
+  const limit = AbortSignal.timeout(limitMs);
+  const headers = new Headers({ Accept: "application/json" });
+  if (body !== undefined) headers.set("Content-Type", "application/json");
+  if (method !== "GET") headers.set("X-CSRFToken", csrfToken());
+  try {
+    return await fetch(path, {
+      method,
+      headers,
+      credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw limit.aborted ? new TimedOutError(limitMs) : new UnreachableError();
+  }
+}
+
+async function json(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch {
+    throw new MalformedError("The server's answer is not JSON.");
+  }
+}
+
+async function problemOf(response: Response): Promise<ProblemError> {
+  const fallback: Problem = {
+    code: `http_${response.status}`,
+    title: `The server answered ${response.status}.`,
+    detail: "",
+    status: response.status,
+  };
+  try {
+    return new ProblemError(problem(await response.json(), ""));
+  } catch {
+    return new ProblemError(fallback);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What can go wrong between the console and the server, as one tree.
+ *
+ *     RequestError            message is safe to show
+ *     ├── ProblemError        the server answered with problem details: code, title, detail, status
+ *     ├── UnreachableError    no answer: network down, server restarting
+ *     ├── TimedOutError       no answer within the limit
+ *     └── MalformedError      an answer that is not what the contract says
+ */
+
+export class RequestError extends Error {
+  override name = "RequestError";
+}
+
+export interface Problem {
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly status: number;
+}
+
+export class ProblemError extends RequestError {
+  override name = "ProblemError";
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.detail || problem.title);
+    this.problem = problem;
+  }
+}
+
+export class UnreachableError extends RequestError {
+  override name = "UnreachableError";
+
+  constructor() {
+    super("The server cannot be reached.");
+  }
+}
+
+export class TimedOutError extends RequestError {
+  override name = "TimedOutError";
+
+  constructor(limitMs: number) {
+    super(`The server did not answer within ${Math.round(limitMs / 1000)} s.`);
+  }
+}
+
+export class MalformedError extends RequestError {
+  override name = "MalformedError";
+}

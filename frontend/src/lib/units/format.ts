@@ -1,0 +1,42 @@
+/** Numbers as people read them: always with their unit, joined by a space that does not break. */
+
+import { type Fraction, type Milliseconds, type Seconds, toSeconds } from "@/lib/units/quantity";
+
+export const HARD_SPACE = "\u00a0";
+const integer = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+const decimal = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+/** Counts need no unit: grouped digits, no decimals: "1,234". */
+export const formatCount = (value: number): string => integer.format(value);
+
+/** A count with its noun: "1 robot", "4 robots". */
+export const formatNoun = (value: number, noun: string, plural = `${noun}s`): string =>
+  `${formatCount(value)}${HARD_SPACE}${value === 1 ? noun : plural}`;
+
+export const withUnit = (text: string, unit: string): string => `${text}${HARD_SPACE}${unit}`;
+
+export const formatRate = (value: number, unit: string): string => withUnit(decimal.format(value), unit);
+
+/** "62 %": shares are shown without decimals, their intervals are wider than that. */
+export const formatPercent = (value: Fraction): string => withUnit(integer.format(value * 100), "%");
+
+/** A duration in its largest sensible unit, without decimals: "31 s", "4 min", "2 h", "3 d". */
+export function formatDuration(value: Seconds): string {
+  const whole = Math.max(0, Math.round(value));
+  if (whole < 60) return withUnit(`${whole}`, "s");
+  if (whole < 3600) return withUnit(`${Math.floor(whole / 60)}`, "min");
+  if (whole < 48 * 3600) return withUnit(`${Math.floor(whole / 3600)}`, "h");
+  return withUnit(`${Math.floor(whole / 86_400)}`, "d");
+}
+
+/**
+ * An age: "just now" under three seconds (a heartbeat a second would otherwise flicker between 0 and 1), then "12 s ago".
+ */
+export function formatAge(age: Milliseconds): string {
+  return age < 3000 ? "just now" : `${formatDuration(toSeconds(age))} ago`;
+}
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** Local time of day, 24 h: "14:03:22". */
+export const formatClock = (time: number): string => clock.format(new Date(time));

@@ -10,6 +10,7 @@ import functools
 import struct
 import time
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 import redis
@@ -59,7 +60,7 @@ def statuses_get(robot_ids: Sequence[object]) -> list[LiveStatus | None]:
     """Return the live status of each robot, None for those offline."""
     if not robot_ids:
         return []
-    values = connection().mget([_status_key(robot_id) for robot_id in robot_ids])
+    values = cast("list[bytes | None]", connection().mget([_status_key(robot_id) for robot_id in robot_ids]))
     return [_decoder.decode(value) if value else None for value in values]
 
 
@@ -69,7 +70,7 @@ def thumbnail_put(robot_id: object, captured_ns: int, jpeg: bytes) -> None:
 
 def thumbnail_get(robot_id: object) -> tuple[int, bytes] | None:
     """Return (captured_ns by the robot's clock, JPEG) or None."""
-    value = connection().get(_thumbnail_key(robot_id))
+    value = cast("bytes | None", connection().get(_thumbnail_key(robot_id)))
     return (_STAMP.unpack_from(value)[0], value[_STAMP.size :]) if value else None
 
 

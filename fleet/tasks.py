@@ -8,7 +8,7 @@ from fleet.services.lease import leases_expire
 from fleet.services.training import training_runs_reap
 
 
-@shared_task(name="fleet.reap")  # type: ignore[misc]  # Celery is untyped
+@shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
     """Close expired leases; give runs whose holder fell silent a new epoch and enqueue them again."""
     leases_expire()

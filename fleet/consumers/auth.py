@@ -62,7 +62,7 @@ async def robot_authenticate(credentials: RobotCredentials) -> str:
     return str(robot.id)
 
 
-def is_session_alive(session_key: str | None, user_id: object) -> bool:
+def is_session_alive(session_key: str | None, user_id: int) -> bool:
     """Whether the browser's session still exists and its user may still sign in: a socket outlives both."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if session_key is None or not store().exists(session_key):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -62,7 +61,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
 
     async def _recheck(self) -> None:
         """A socket outlives a session that was ended elsewhere, so look at it again and again."""
-        user_id: Any = self.scope["user"].pk
+        user_id: int = self.scope["user"].pk
         while True:
             await asyncio.sleep(RECHECK_S)
             if not await auth.off_loop(auth.is_session_alive, self.scope["session"].session_key, user_id):

@@ -55,7 +55,8 @@ class TrainingRun(models.Model):
 class TrainingRound(models.Model):
     """A bounded piece of a run. `ingest_upto`: the newest Episode.index_seq it may use, fixed when it begins.
 
-    At most one round of a run is open; a killed one is taken up again with the same bound, so it repeats itself exactly.
+    At most one round of a run is open; a killed one is taken up again with the same bound, so it repeats
+    itself exactly.
     """
 
     id = models.BigAutoField(primary_key=True)

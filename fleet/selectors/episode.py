@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from fleet.models import Episode, Task
@@ -35,7 +36,7 @@ def episodes_for_learner(*, run_id: str, after_seq: int, upto_seq: int) -> list[
     """
     found = Episode.objects.filter(index_seq__gt=after_seq, index_seq__lte=upto_seq, origin__in=LEARNER_ORIGINS)
     found = found.exclude(outcome=Outcome.ABORTED.value)
-    tasks = list(Task.objects.filter(runs=run_id).values_list("id", flat=True))
+    tasks = list(Task.objects.filter(runs=uuid.UUID(run_id)).values_list("id", flat=True))
     if tasks:
         found = found.filter(task_id__in=tasks)
     rows = found.order_by("index_seq").values_list(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from fleet.models import PolicyVersion
 from fleet.selectors.training import fleet_run
 
@@ -14,9 +16,9 @@ def policy_version_newest() -> PolicyVersion | None:
 
 def policy_versions_of_run(*, run_id: str) -> list[PolicyVersion]:
     """Return all versions of a run by number."""
-    return list(PolicyVersion.objects.filter(run_id=run_id).order_by("number"))
+    return list(PolicyVersion.objects.filter(run_id=uuid.UUID(run_id)).order_by("number"))
 
 
 def policy_version_base(*, run_id: str) -> PolicyVersion | None:
     """Return the version the run began from, number 0."""
-    return PolicyVersion.objects.filter(run_id=run_id, number=0).first()
+    return PolicyVersion.objects.filter(run_id=uuid.UUID(run_id), number=0).first()

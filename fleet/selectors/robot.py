@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.utils import timezone
@@ -11,7 +11,7 @@ from django.utils import timezone
 from fleet import live
 from fleet.clock import to_ms, to_ns
 from fleet.errors import NotFound
-from fleet.models import Assignment, Lease, PolicyVersion, Robot
+from fleet.models import Assignment, Lease, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import AssignedTask, DesiredState, LeaseInfo, PolicyTarget, RobotCard
 from fleet.selectors.objects import object_store
@@ -112,7 +112,7 @@ def _assigned_tasks(robot_id: uuid.UUID) -> tuple[AssignedTask, ...]:
 
 
 def _versions(ids: Sequence[uuid.UUID], statuses: Sequence[live.LiveStatus | None]) -> dict[str, PolicyVersion]:
-    wanted = {status.status.policy_version_id for status in statuses if status} - {None}
+    wanted = {status.status.policy_version_id for status in statuses if status and status.status.policy_version_id}
     return {str(version.id): version for version in PolicyVersion.objects.filter(id__in=wanted)}
 
 
@@ -121,7 +121,7 @@ def _card(
     live_status: live.LiveStatus | None,
     versions: dict[str, PolicyVersion],
     newest: PolicyVersion | None,
-    tasks: dict[str, object],
+    tasks: Mapping[str, Task],
     thumbnail_ns: int | None,
 ) -> RobotCard:
     """Build one card; an offline robot keeps its last known version and shows nothing that only a live one knows."""
@@ -140,8 +140,8 @@ def _card(
         detail=status.detail if status else "",
         source=status.source if status else Source.POLICY,
         operator=status.operator if status else "",
-        task=getattr(task, "slug", ""),
-        instruction=getattr(task, "instruction", ""),
+        task=task.slug if task else "",
+        instruction=task.instruction if task else "",
         episode_id=status.episode_id if status else None,
         step=status.step if status else 0,
         max_steps=status.max_steps if status else 0,

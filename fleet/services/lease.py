@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @transaction.atomic
 def lease_grant(
-    *, robot_id: object, source: Source, operator: str, reason: str = "", user: AbstractBaseUser | None = None
+    *, robot_id: uuid.UUID | str, source: Source, operator: str, reason: str = "", user: AbstractBaseUser | None = None
 ) -> Lease:
     """Grant the robot's lease with a new epoch; whatever lease was open ends.
 
@@ -53,7 +54,7 @@ def lease_grant(
 
 
 @transaction.atomic
-def lease_renew(*, robot_id: object, epoch: int) -> Lease:
+def lease_renew(*, robot_id: uuid.UUID | str, epoch: int) -> Lease:
     """Extend the open lease with this epoch. Raises: LeaseFenced if it ended, expired or was replaced; NotFound."""
     robot = robot_lock(robot_id=robot_id)
     now = timezone.now()
@@ -66,7 +67,7 @@ def lease_renew(*, robot_id: object, epoch: int) -> Lease:
 
 
 @transaction.atomic
-def lease_release(*, robot_id: object, epoch: int, reason: str) -> None:
+def lease_release(*, robot_id: uuid.UUID | str, epoch: int, reason: str) -> None:
     """End the lease with this epoch; one that is over already is left as it is. Raises: NotFound."""
     robot = robot_lock(robot_id=robot_id)
     lease = _open_lease(robot, epoch)

@@ -19,10 +19,11 @@ from django.utils import timezone
 from fleet import live
 from fleet.errors import InvalidRequest, NameTaken, NotFound, TokenInvalid
 from fleet.events import hint_consoles, hint_link_replaced, hint_link_revoked, hint_robot
-from fleet.models import EnrolmentToken, PolicyVersion, Robot, RobotKey
+from fleet.models import Assignment, EnrolmentToken, PolicyVersion, Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
 from fleet.selectors.robot import robot_revision
+from fleet.selectors.training import fleet_run
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def enrolment_token_create(
 
 @transaction.atomic
 def robot_enrol(*, token: str, name: str) -> Enrolled:
-    """Turn a one-time token into a robot with a key.
+    """Turn a one-time token into a robot with a key, which works at the tasks of the run that feeds the fleet.
 
     Raises: TokenInvalid if it is unknown, used or expired (not told apart); NameTaken; InvalidRequest.
     """
@@ -69,6 +70,9 @@ def robot_enrol(*, token: str, name: str) -> Enrolled:
     except IntegrityError:
         raise NameTaken(f"a robot named '{name}' exists already", field="name") from None
     key = _key_create(robot)
+    run = fleet_run()
+    tasks = run.tasks.filter(is_active=True) if run else ()
+    Assignment.objects.bulk_create(Assignment(robot=robot, task=task) for task in tasks)
     row.used_at, row.used_by = timezone.now(), robot
     row.save(update_fields=["used_at", "used_by"])
     hint_robot(robot.id)
@@ -97,7 +101,7 @@ def robot_key_check(*, robot_id: str, key: str) -> Robot:
 
 
 @transaction.atomic
-def robot_key_revoke(*, key_id: object) -> RobotKey:
+def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
     """Revoke a key; its connection closes within moments. Revoking twice is revoking once. Raises: NotFound."""
     row = RobotKey.objects.select_for_update().filter(id=key_id).first()
     if row is None:
@@ -155,7 +159,7 @@ def robot_gone(*, robot_id: str, session_id: str) -> None:
 
 
 @transaction.atomic
-def robot_pause(*, robot_id: object, is_paused: bool) -> Robot:
+def robot_pause(*, robot_id: uuid.UUID | str, is_paused: bool) -> Robot:
     """Ask a robot to pause after this step, or to go on. Raises: NotFound."""
     robot = robot_lock(robot_id=robot_id)
     if robot.is_paused != is_paused:
@@ -165,7 +169,7 @@ def robot_pause(*, robot_id: object, is_paused: bool) -> Robot:
     return robot
 
 
-def robot_lock(*, robot_id: object) -> Robot:
+def robot_lock(*, robot_id: uuid.UUID | str) -> Robot:
     """Return the robot's row, locked until the transaction ends. Raises: NotFound."""
     robot = Robot.objects.select_for_update().filter(id=robot_id).first()
     if robot is None:
@@ -173,7 +177,7 @@ def robot_lock(*, robot_id: object) -> Robot:
     return robot
 
 
-def robots_bump(*, robot_ids: Iterable[object], is_hinted: bool = True) -> None:
+def robots_bump(*, robot_ids: Iterable[uuid.UUID | str], is_hinted: bool = True) -> None:
     """Count up the desired state's revision and, unless the caller does, hint each robot on commit."""
     ids = list(robot_ids)
     Robot.objects.filter(id__in=ids).update(state_revision=F("state_revision") + 1)

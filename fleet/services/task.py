@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -23,8 +25,8 @@ def task_create(*, slug: str, instruction: str, driver_task: str, max_steps: int
 
 
 @transaction.atomic
-def assignment_set(*, robot_id: object, task_id: object, weight: float | None) -> Assignment | None:
-    """Let a robot work at a task with this weight, or end the assignment with None. Raises: NotFound, InvalidRequest."""
+def assignment_set(*, robot_id: uuid.UUID | str, task_id: uuid.UUID | str, weight: float | None) -> Assignment | None:
+    """Let a robot work at a task with this weight; None ends it. Raises: NotFound, InvalidRequest."""
     if weight is not None and not 0 < weight <= 1000:
         raise InvalidRequest("weight must lie between 0 and 1000", field="weight")
     robot = robot_lock(robot_id=robot_id)

@@ -80,7 +80,7 @@ def training_run_create(
 
 @transaction.atomic
 def training_run_start(*, run_id: object) -> TrainingRun:
-    """Let a run train: a new epoch, one round enqueued. Starting a running run is starting it anew. Raises: NotFound."""
+    """Let a run train: a new epoch, one round enqueued; a running run starts anew. Raises: NotFound."""
     run = run_lock(run_id=run_id)
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
     _new_epoch(run)

@@ -11,7 +11,7 @@ import hmac
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlencode
@@ -129,7 +129,7 @@ class LocalStore(ObjectStore):
             raise ObjectMissing(f"there is no object '{key}'", key=key)
         return path
 
-    def _write_temporary(self, pieces: Iterator[bytes] | list[bytes]) -> Path:
+    def _write_temporary(self, pieces: Iterable[bytes]) -> Path:
         incoming = self._folder / _TEMPORARY
         incoming.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=incoming)

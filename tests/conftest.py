@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import django
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +52,12 @@ def _export_environment() -> ServicesPlan | None:
 
 
 _plan = _export_environment()
+
+
+def pytest_configure() -> None:
+    """Load the apps before test modules import models: pytest-django looked for settings before this file named them."""
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        django.setup()
 
 
 def _needs_services(item: pytest.Item) -> bool:

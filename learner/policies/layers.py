@@ -107,7 +107,8 @@ class AdaptiveBlock(nn.Module):
     def forward(self, x_BD: Tensor, condition_BD: Tensor) -> Tensor:
         shift_BD, scale_BD, gate_BD = self.modulation(condition_BD).chunk(3, dim=1)
         y_BD = self.norm(x_BD) * (1 + scale_BD) + shift_BD
-        return x_BD + gate_BD * self.outer(functional.silu(self.inner(y_BD)))
+        out_BD: Tensor = x_BD + gate_BD * self.outer(functional.silu(self.inner(y_BD)))
+        return out_BD
 
 
 class FlowHead(nn.Module):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import av
+import msgspec
 import numpy as np
 import torch
 
@@ -19,10 +23,12 @@ from fleet.protocol.recording import (
     Outcome,
     Segment,
     StepArrays,
+    encode_manifest,
     human_steps_of,
     validate_manifest,
     validate_steps,
 )
+from fleet.protocol.steps import encode_steps
 from learner.config import RunConfig
 from learner.policies.architectures.flow_vla import FlowVla, FlowVlaConfig
 from learner.policies.base import PolicyShapes
@@ -134,6 +140,28 @@ def make_images(manifest: EpisodeManifest) -> np.ndarray[Any, Any]:
     channels = np.arange(3)[None, None, None, :]
     shift = (uuid.UUID(manifest.episode_id).int % 97) / 15.0
     return (127 + 100 * np.sin(phase + rows + columns + channels + shift)).astype(np.uint8)
+
+
+def encode_video(images_THWC: np.ndarray[Any, Any]) -> bytes:
+    sink = io.BytesIO()
+    with av.open(sink, mode="w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "18"})
+        stream.height, stream.width = images_THWC.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for image in images_THWC:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return sink.getvalue()
+
+
+def stored_objects(manifest: EpisodeManifest) -> dict[str, bytes]:
+    """The objects of an episode at rest, by name, its manifest (with true sizes and hashes) among them."""
+    objects = {"steps.parquet": encode_steps(make_steps(manifest)), "front.mp4": encode_video(make_images(manifest))}
+    records = tuple(
+        ObjectRecord(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in objects.items()
+    )
+    return objects | {"manifest.json": encode_manifest(msgspec.structs.replace(manifest, objects=records))}
 
 
 class MemoryEpisodes:

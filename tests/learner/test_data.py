@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from fleet.protocol.errors import InvalidEpisode
-from fleet.protocol.recording import EpisodeManifest, encode_manifest
-from fleet.protocol.steps import encode_steps
+from fleet.protocol.recording import EpisodeManifest
 from learner.config import RunConfig
 from learner.data.index import folder_episodes
 from learner.data.video import decode_video
 from learner.trainer import build_trainer
-from tests.learner.hand_made import make_images, make_network, make_steps, some_manifests
-
-
-def encode_video(images_THWC: np.ndarray[Any, Any]) -> bytes:
-    sink = io.BytesIO()
-    with av.open(sink, mode="w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=10, options={"crf": "18"})
-        stream.height, stream.width = images_THWC.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for image in images_THWC:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return sink.getvalue()
+from tests.learner.hand_made import (
+    encode_video,
+    make_images,
+    make_network,
+    make_steps,
+    some_manifests,
+    stored_objects,
+)
 
 
 def write_episodes(root: Path, manifests: list[EpisodeManifest]) -> None:
     for manifest in manifests:
         folder = root / manifest.episode_id
         folder.mkdir(parents=True)
-        (folder / "steps.parquet").write_bytes(encode_steps(make_steps(manifest)))
-        (folder / "front.mp4").write_bytes(encode_video(make_images(manifest)))
-        (folder / "manifest.json").write_bytes(encode_manifest(manifest))
+        for name, data in stored_objects(manifest).items():
+            (folder / name).write_bytes(data)
 
 
 def test_training_on_a_folder_of_episodes(tmp_path: Path):

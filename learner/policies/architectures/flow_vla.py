@@ -115,7 +115,8 @@ class FlowVla(PolicyNetwork):
         velocity_BX = self.head(context_BD, noised_BX, time_B)
         errors = (velocity_BX - (actions_BX - noise_BX)).square()
         losses_BH = errors.view(samples, *batch.actions_BHA.shape).mean(dim=(0, 3))
-        return losses_BH * batch.valid_BH
+        masked_BH: Tensor = losses_BH * batch.valid_BH
+        return masked_BH
 
     def sample_chunk(
         self, features_BF: Tensor, state_BP: Tensor, language_BL: Tensor, *, generator: torch.Generator

@@ -1,0 +1,190 @@
+"""Rounds as the worker runs them, on the real services, database and object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from fleet.models import Episode, PolicyVersion, RunMetric, TrainingRound, TrainingRun
+from fleet.protocol.policy import encode_policy_manifest
+from fleet.protocol.recording import Origin, decode_manifest
+from fleet.selectors.objects import object_store
+from fleet.services.episode import episode_register
+from fleet.services.policy import policy_version_publish
+from fleet.services.task import task_create
+from fleet.services.training import training_run_create, training_run_start
+from fleet.storage import keys
+from learner import tasks
+from learner.publisher import build_artifact
+from learner.trainer import Trainer
+from tests.learner.hand_made import TELEOP, make_manifest, make_network, stored_objects
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("services")]
+CONFIG: dict[str, Any] = {
+    "optim": {"batch_size": 8},
+    "round": {"steps": 6, "publish_steps": 2, "publish_interval_s": 0.0},
+}
+
+
+@pytest.fixture(autouse=True)
+def cold_process() -> Iterator[None]:
+    """Every test begins and ends without a warm trainer and with one thread."""
+    threads = torch.get_num_threads()
+    tasks._process.warm = None
+    yield
+    tasks._process.warm = None
+    torch.set_num_threads(threads)
+
+
+def register(name: str, *, broken: bool = False) -> str:
+    task_create(slug="box-close", instruction="close the box", driver_task="box-close-v3", max_steps=250)
+    manifest = make_manifest(name, [(30, TELEOP)], origin=Origin.DEMONSTRATION)
+    objects = stored_objects(manifest)
+    for name_, data in objects.items():
+        object_store().put(keys.episode_object(manifest.episode_id, name_), data)
+    episode_register(robot_id=None, manifest=decode_manifest(objects["manifest.json"]), uploaded_ns=None)
+    if broken:
+        object_store().put(keys.episode_object(manifest.episode_id, "front.mp4"), b"rotten")
+    return manifest.episode_id
+
+
+def start(name: str, **changes: Any) -> TrainingRun:
+    run = training_run_create(name=name, algorithm="hg_dagger", config=CONFIG | changes, seed=5)
+    network = make_network()
+    base = build_artifact(network, network.blob_state("head"), run_id=None, parent_id=name, step=0)
+    policy_version_publish(
+        run_id=str(run.id), manifest_bytes=encode_policy_manifest(_renamed(base.manifest, run)), blobs=base.blobs
+    )
+    return training_run_start(run_id=run.id)
+
+
+def _renamed(manifest: Any, run: TrainingRun) -> Any:
+    """The same base under an id of its own for each run: version ids are unique."""
+    import msgspec
+
+    return msgspec.structs.replace(manifest, version_id=str(run.id))
+
+
+def train(run: TrainingRun) -> None:
+    run.refresh_from_db()
+    tasks.train_round(str(run.id), run.epoch)
+
+
+def test_killed_round_resumes_to_the_same_weights(monkeypatch: pytest.MonkeyPatch):
+    """Three rounds, the second killed after three steps with an episode registered meanwhile: equal checkpoints.
+
+    One run stays warm throughout, the other begins each round cold; versions are published once each.
+    """
+    register("one")
+    undisturbed, disturbed = start("undisturbed"), start("disturbed")
+    train(disturbed)
+    train(undisturbed)
+    register("two")
+    train(undisturbed)
+    warm, tasks._process.warm = tasks._process.warm, None
+    real, taken = Trainer.step, []
+
+    def dies(self: Trainer) -> Any:
+        taken.append(1)
+        if len(taken) == 4:
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(disturbed)
+    monkeypatch.setattr(Trainer, "step", real)
+    register("three")
+    tasks._process.warm = None
+    training_run_start(run_id=disturbed.id)
+    train(disturbed)
+    tasks._process.warm = None
+    train(disturbed)
+    tasks._process.warm = warm
+    train(undisturbed)
+    assert tasks._process.warm is warm is not None
+
+    rounds = {
+        run.name: list(
+            TrainingRound.objects.filter(run=run)
+            .order_by("index")
+            .values_list("start_step", "end_step", "ingest_upto", "checkpoint_sha256")
+        )
+        for run in (undisturbed, disturbed)
+    }
+    assert rounds["disturbed"] == rounds["undisturbed"]
+    assert [row[:2] for row in rounds["disturbed"]] == [(0, 6), (6, 12), (12, 18)]
+    steps = list(PolicyVersion.objects.filter(run=disturbed).order_by("number").values_list("step", flat=True))
+    assert steps == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
+
+
+def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():
+    """After four rounds: the two newest checkpoints, a row a round, first-sampled times of every drawn episode."""
+    register("one")
+    run = start("rows")
+    for _ in range(4):
+        train(run)
+
+    stored = [object_store().exists(keys.run_checkpoint(str(run.id), index)) for index in range(4)]
+    assert stored == [False, False, True, True]
+    rows = {row.step: row.values for row in RunMetric.objects.filter(run=run)}
+    assert sorted(rows) == [6, 12, 18, 24]
+    assert rows[24]["frames/box-close/offline"] == 30
+    assert 0 < rows[24]["loss"] < 10
+    assert Episode.objects.get().first_sampled_at is not None
+    assert tasks._process.warm is not None
+
+
+def test_a_fenced_worker_writes_nothing():
+    """The task of an older epoch ends quietly and changes no row."""
+    register("one")
+    run = start("fenced")
+    old = run.epoch
+    training_run_start(run_id=run.id)
+
+    tasks.train_round(str(run.id), old)
+
+    run.refresh_from_db()
+    assert (run.step, run.state) == (0, "running")
+    assert not TrainingRound.objects.filter(run=run).exists()
+
+
+def test_an_unreadable_episode_is_left_out():
+    """A rotten video does not stop the run; the readable episode is trained on."""
+    register("good")
+    register("bad", broken=True)
+    run = start("rotten")
+
+    train(run)
+
+    run.refresh_from_db()
+    assert (run.step, run.state) == (6, "running")
+
+
+def test_without_episodes_a_round_waits_without_steps():
+    """Empty buffers: the round commits no step and the run goes on."""
+    run = start("empty")
+    train(run)
+    run.refresh_from_db()
+    assert (run.step, run.state) == (0, "running")
+
+
+def test_terminal_errors_fail_the_run_and_publish_nothing(monkeypatch: pytest.MonkeyPatch):
+    """A loss of NaN and a configuration with an unknown key: a state with a code, and the base still serves."""
+    register("one")
+    bad_config = start("bad config", typo=1)
+    train(bad_config)
+    monkeypatch.setattr(
+        "learner.algorithms.hg_dagger.algorithm.imitation_loss",
+        lambda losses, valid, weights: (losses.sum() * float("nan"), losses.sum(1).detach()),
+    )
+    diverged = start("diverged")
+    train(diverged)
+
+    for run, code in ((bad_config, "invalid_config"), (diverged, "non_finite_loss")):
+        run.refresh_from_db()
+        assert (run.state, run.failure_code) == ("failed", code)
+        assert PolicyVersion.objects.filter(run=run).count() == 1

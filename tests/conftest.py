@@ -55,7 +55,7 @@ _plan = _export_environment()
 
 
 def pytest_configure() -> None:
-    """Load the apps before test modules import models: pytest-django looked for settings before this file named them."""
+    """Load the apps before test modules import models; pytest-django looked before this file named the settings."""
     if "DJANGO_SETTINGS_MODULE" in os.environ:
         django.setup()
 

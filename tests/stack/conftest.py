@@ -1,0 +1,54 @@
+"""Fixtures over the real stack: one system a module, one small policy and one set of demonstrations a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.harness import RUN, TASK, System, running_system
+from tests.stack.policies import write_random_policy
+
+
+@pytest.fixture(scope="session")
+def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that PostgreSQL's OS user can pass through."""
+    folder = tmp_path_factory.mktemp("stack")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o711)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_policy(stack_folder: Path) -> Path:
+    """A policy directory with random weights: it drives, badly."""
+    return write_random_policy(stack_folder / "policy-1", seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_policy(stack_folder: Path) -> Path:
+    return write_random_policy(stack_folder / "policy-2", seed=2)
+
+
+@pytest.fixture(scope="session")
+def demonstrations(stack_folder: Path) -> Path:
+    """Three demonstrations of the simulator's expert, from `python -m fleet.daemon demonstrate`."""
+    folder = stack_folder / "demonstrations"
+    command = [
+        sys.executable, "-m", "fleet.daemon", "demonstrate", "--driver", "metaworld", "--task", TASK,
+        "--seeds", "0-2", "--starts", "narrow", "--out", str(folder),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, stack_folder: Path, random_policy: Path) -> Iterator[System]:
+    """A running system with the random policy published as version 0."""
+    with running_system(tmp_path_factory.mktemp("system")) as system:
+        system.manage("policy_import", str(random_policy), "--run", RUN)
+        yield system

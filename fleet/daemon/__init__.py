@@ -1,1 +1,4 @@
-"""The program on the robot: `python -m fleet.daemon`. Imports fleet.protocol and, lazily, learner.policies; nothing else."""
+"""The program on the robot: `python -m fleet.daemon`.
+
+Imports fleet.protocol and, lazily, learner.policies; nothing else of this project.
+"""

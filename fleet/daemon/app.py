@@ -1,0 +1,346 @@
+"""Composition root of the daemon: makes every part, connects them, runs them in one TaskGroup, stops them cleanly.
+
+    control thread (work.Worker)  --recordings-->  writer thread (work.Writer)  -->  spool
+    event loop: link, uploader, policy host, thumbnails;  inbox and board carry values between the threads
+
+Each part knows only what it is given here. SIGTERM and SIGINT end the open episode as aborted and close it; SIGUSR1
+stops the robot where it stands until SIGUSR2 clears it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import platform
+import random
+import signal
+import time
+import uuid
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from fleet.daemon.backoff import Backoff
+from fleet.daemon.config import DaemonConfig
+from fleet.daemon.control_loop import EpisodeRunner
+from fleet.daemon.drivers.base import Driver
+from fleet.daemon.drivers.registry import create_driver
+from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_credentials
+from fleet.daemon.inbox import ControlInbox, LeaseDesk
+from fleet.daemon.leases import ServerLeases, ServerTime
+from fleet.daemon.link import Link
+from fleet.daemon.policy_host import PolicyHost, architectures
+from fleet.daemon.policy_store import PolicyStore
+from fleet.daemon.spool import Spool
+from fleet.daemon.state_dir import StateDir
+from fleet.daemon.status import StatusBoard
+from fleet.daemon.supervisor import create_supervisor
+from fleet.daemon.uploader import Uploader
+from fleet.daemon.video import encode_jpeg
+from fleet.daemon.work import Worker, Writer
+from fleet.protocol.messages import (
+    PROTOCOL_VERSION,
+    AssignedTask,
+    DesiredState,
+    EpisodeRefused,
+    EpisodeRegistered,
+    HeartbeatAck,
+    Hello,
+    LeaseReply,
+    Resync,
+    RobotMessage,
+    ServerMessage,
+    StateChanged,
+    Thumbnail,
+    UploadGrant,
+    Welcome,
+)
+
+logger = logging.getLogger(__name__)
+
+DAEMON_VERSION = "0.1.0"
+OFFLINE_SERVER = "http://offline.invalid"
+MAX_THUMBNAIL_BYTES = 64 * 1024
+
+
+def software() -> dict[str, str]:
+    """Return what an episode was recorded with."""
+    packages = ("numpy", "av", "pyarrow", "torch")
+    versions = {name: importlib.metadata.version(name) for name in packages if _is_installed(name)}
+    return {"sop-daemon": DAEMON_VERSION, "python": platform.python_version(), **versions}
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+async def run(config: DaemonConfig) -> None:
+    """Run one robot until SIGTERM or SIGINT.
+
+    Raises: StateDirBusy, EnrolmentRefused, ConfigError, DriverError (unknown driver) at the start; later failures of
+    single parts are handled by them.
+    """
+    state_dir = StateDir(config.state_dir)
+    try:
+        driver = create_driver(config.driver, config.driver_options)
+        base_url = config.server if config.server is not None else OFFLINE_SERVER
+        timeout = httpx.Timeout(config.link.connect_timeout_s)
+        async with httpx.AsyncClient(base_url=base_url, timeout=timeout) as client:
+            stopping = _stop_signals()
+            identity = await _until(_identity(config, client), stopping)
+            if not stopping.is_set():
+                await Daemon(config, state_dir=state_dir, driver=driver, client=client, identity=identity).run(stopping)
+    finally:
+        state_dir.close()
+
+
+def _stop_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _until(work: Coroutine[Any, Any, Credentials | None], stopping: asyncio.Event) -> Credentials | None:
+    """Await the identity, but not beyond a stop signal."""
+    task = asyncio.create_task(work)
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return None
+    return task.result()
+
+
+async def _identity(config: DaemonConfig, client: httpx.AsyncClient) -> Credentials | None:
+    """Return the stored identity, enrol for one, or None for a robot that works offline by configuration."""
+    stored = read_credentials(config.state_dir)
+    if stored is not None or config.server is None:
+        return stored
+    if config.token is None:
+        raise EnrolmentRefused("this robot is not enrolled: start it once with --token")
+    bounds = {"min_s": config.link.backoff_min_s, "max_s": config.link.backoff_max_s}
+    name = config.name or platform.node() or "robot"
+    return await enrol(
+        client,
+        token=config.token,
+        name=name,
+        state_dir=config.state_dir,
+        backoff=Backoff(**bounds, rng=random.Random()),
+    )
+
+
+class Daemon:
+    """One robot's parts. Construct inside the running event loop; `run` returns after a clean stop."""
+
+    def __init__(
+        self,
+        config: DaemonConfig,
+        *,
+        state_dir: StateDir,
+        driver: Driver,
+        client: httpx.AsyncClient,
+        identity: Credentials | None,
+    ) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        self._driver = driver
+        self._boot_id = uuid.uuid4().hex
+        self._desired: DesiredState | None = state_dir.read_wishes()
+        self._remembered = self._desired
+        self._architectures: tuple[str, ...] = ()
+        rng = random.Random()  # jitter only: nothing recorded depends on it
+        self._inbox = ControlInbox()
+        self._board = StatusBoard(capacity_bytes=config.spool.capacity_bytes)
+        spool_dir = state_dir.path / "spool"
+        self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
+        self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
+        self._link = self._make_link(identity, rng) if identity is not None and config.server is not None else None
+        self._leases = ServerLeases(send=self._send, is_open=lambda: self._link is not None and self._link.is_open)
+        self._uploader = Uploader(spool=self._spool, client=client, config=config.upload, send=self._send, rng=rng)
+        store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
+        self._host = PolicyHost(
+            store=store,
+            client=client,
+            config=config.policy,
+            info=driver.info,
+            report=self._post,
+            ask_again=self._ask_again,
+            rng=rng,
+        )
+        self._writer = Writer(spool=self._spool, board=self._board, software=software())
+        self._worker = self._make_worker(identity)
+        loop = asyncio.get_running_loop()
+        self._spool.on_closed = lambda: loop.call_soon_threadsafe(self._uploader.wake)
+
+    def _make_link(self, identity: Credentials, rng: random.Random) -> Link:
+        assert self._config.server is not None
+        return Link(
+            server=self._config.server,
+            config=self._config.link,
+            authorization=identity.authorization,
+            hello=self._hello,
+            status=lambda: self._board.status,
+            on_message=self._receive,
+            on_closed=lambda: self._uploader.link_closed(),
+            rng=rng,
+        )
+
+    def _make_worker(self, identity: Credentials | None) -> Worker:
+        name = identity.name if identity is not None else self._config.name or platform.node() or "robot"
+        return Worker(
+            driver=self._driver,
+            make_runner=self._make_runner,
+            control=self._config.control,
+            spool=self._spool,
+            writer=self._writer,
+            board=self._board,
+            assignments=self._assignments,
+            policy=self._host.take,
+            robot_id=identity.robot_id if identity is not None else None,
+            robot_name=name,
+            seed=self._config.seed,
+        )
+
+    def _make_runner(self) -> EpisodeRunner:
+        config = self._config
+        is_supervised = config.supervisor.is_enabled
+        supervisor = create_supervisor(self._driver, config.supervisor.options) if is_supervised else None
+        leases: LeaseDesk = self._leases
+        return EpisodeRunner(
+            driver=self._driver,
+            control=config.control,
+            safety=config.safety,
+            supervisor=supervisor,
+            supervision=config.supervisor,
+            leases=leases,
+            inbox=self._inbox,
+            board=self._board,
+            thumbnail=config.thumbnail,
+        )
+
+    # --- Running -----------------------------------------------------------------------------------------------------
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set; then end the open episode, close it, say goodbye."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self._inbox.stop, "stopped by SIGUSR1")
+        loop.add_signal_handler(signal.SIGUSR2, self._inbox.clear)
+        if self._desired is not None:
+            self._inbox.put_state(is_paused=self._desired.is_paused, lease=None)
+        self._board.update(episodes_closed=self._spool.closed_count, spool=self._spool.stats())
+        self._architectures = await asyncio.to_thread(architectures)
+        await self._host.restore()
+        control = ThreadPoolExecutor(max_workers=1, thread_name_prefix="control")
+        self._writer.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                services = [group.create_task(self._uploader.run()), group.create_task(self._host.run())]
+                if self._link is not None:
+                    services += [group.create_task(self._link.run()), group.create_task(self._publish_thumbnails())]
+                working = loop.run_in_executor(control, self._worker.run)
+                waiting = group.create_task(stopping.wait())
+                await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+                await self._stop(working)
+                for task in (*services, waiting):
+                    task.cancel()
+        finally:
+            self._end_threads()
+            control.shutdown()
+            self._writer.stop()
+        working.result()
+
+    async def _stop(self, working: asyncio.Future[None]) -> None:
+        self._end_threads()
+        await asyncio.wait((working,))
+        await asyncio.to_thread(self._writer.stop)
+        if self._link is not None:
+            await self._link.say_goodbye("the daemon stops")
+        logger.info("stopped; %d episodes wait for delivery", self._spool.stats().pending_episodes)
+
+    def _end_threads(self) -> None:
+        self._inbox.abort("the daemon stopped")
+        self._worker.stop()
+        self._writer.hurry()
+
+    async def _publish_thumbnails(self) -> None:
+        """Send the newest picture at most once a period."""
+        while True:
+            await asyncio.sleep(self._config.thumbnail.period_s)
+            picture = self._board.take_picture()
+            if picture is None or self._link is None or not self._link.is_open:
+                continue
+            jpeg = await asyncio.to_thread(encode_jpeg, picture.pixels)
+            if len(jpeg) <= MAX_THUMBNAIL_BYTES:
+                self._send(Thumbnail(camera="overview", captured_ns=picture.captured_ns, jpeg=jpeg))
+
+    # --- Messages ----------------------------------------------------------------------------------------------------
+
+    def _send(self, message: RobotMessage) -> bool:
+        return self._link is not None and self._link.send(message)
+
+    def _post(self, message: RobotMessage) -> None:
+        if self._link is not None:
+            self._link.post(message)
+
+    def _ask_again(self) -> None:
+        """Have the whole state sent again: its URLs are signed for a limited time."""
+        self._send(Resync(last_seq=0))
+
+    def _hello(self) -> Hello:
+        return Hello(
+            protocol=PROTOCOL_VERSION,
+            daemon_version=DAEMON_VERSION,
+            boot_id=self._boot_id,
+            clock_ns=time.time_ns(),
+            driver=self._driver.info,
+            architectures=self._architectures,
+            capabilities=("scripted_supervisor",) if self._config.supervisor.is_enabled else (),
+            policy_version_id=self._host.version_id,
+        )
+
+    def _receive(self, message: ServerMessage) -> None:
+        match message:
+            case Welcome():
+                self._server_time.heard(message.clock_ns)
+                self._follow(message.state)
+                self._uploader.link_opened()
+            case StateChanged():
+                self._follow(message.state)
+            case HeartbeatAck():
+                self._server_time.heard(message.server_clock_ns)
+            case UploadGrant() | EpisodeRegistered() | EpisodeRefused():
+                self._uploader.receive(message)
+                self._board.update(spool=self._spool.stats())
+            case LeaseReply():
+                grant = self._server_time.grant_of(message.lease) if message.lease is not None else None
+                self._leases.put_reply(message, grant)
+            case _:
+                pass  # a Fault was logged by the link
+
+    def _follow(self, state: DesiredState) -> None:
+        """Take in what the server wants: the newest state received replaces everything before it."""
+        self._desired = state
+        lease = self._server_time.grant_of(state.lease) if state.lease is not None else None
+        self._inbox.put_state(is_paused=state.is_paused, lease=lease)
+        self._host.set_target(state.policy)
+        self._board.update(state_revision=state.revision)
+        if self._remembered is None or _kept(self._remembered) != _kept(state):
+            self._state_dir.write_wishes(state)
+            self._remembered = state
+
+    def _assignments(self) -> tuple[AssignedTask, ...]:
+        return self._desired.assignments if self._desired is not None else ()
+
+
+def _kept(state: DesiredState) -> tuple[bool, tuple[AssignedTask, ...]]:
+    return state.is_paused, state.assignments

@@ -1,0 +1,255 @@
+"""Configuration of one robot's daemon: frozen dataclasses, read from TOML and `--set section.key=value`.
+
+Every unit is in the name. Unknown keys are refused, so a typing error never silently keeps a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fleet.protocol.errors import SopError
+
+
+class ConfigError(SopError):
+    """A configuration that cannot be used; `data["key"]` names the culprit."""
+
+    code = "config_error"
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """The control loop. Real ticks a second = control_rate_hz * speed_factor; speed 0 waits for nothing."""
+
+    control_rate_hz: float = 10.0
+    speed_factor: float = 1.0
+    handover_steps: int = 2  # steps of holding still between TAKE and ENGAGE
+    max_hold_steps: int = 300  # holding still for longer than this within one episode aborts it
+    nonfinite_limit: int = 10  # consecutive NaN answers of the policy that abort the episode
+    reset_s: float = 1.0  # robot time between two episodes, for the scene to be put back
+
+    def __post_init__(self) -> None:
+        _require(0 < self.control_rate_hz <= 1000, "control_rate_hz must lie in (0, 1000]")
+        _require(0 <= self.speed_factor <= 1000, "speed_factor must lie in [0, 1000]")
+        _require(self.handover_steps >= 0, "handover_steps must not be negative")
+        _require(1 <= self.max_hold_steps <= 100_000, "max_hold_steps must lie in [1, 100000]")
+        _require(self.nonfinite_limit >= 1, "nonfinite_limit must be at least 1")
+        _require(self.reset_s >= 0, "reset_s must not be negative")
+
+    @property
+    def period_s(self) -> float:
+        """Real seconds between two ticks, 0 for as fast as possible."""
+        return 1.0 / (self.control_rate_hz * self.speed_factor) if self.speed_factor > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafetyConfig:
+    """Limits on what reaches the driver. Tuples hold one value for all axes or one for each.
+
+    `max_change_per_step` defaults to the whole range, which suits a simulated arm; set it for real hardware.
+    """
+
+    low: tuple[float, ...] = (-1.0,)
+    high: tuple[float, ...] = (1.0,)
+    max_change_per_step: tuple[float, ...] = (2.0,)
+    kept_axes: tuple[str, ...] = ("gripper",)  # axes that keep their last command while holding still
+    command_timeout_s: float = 0.5  # a person's commands may be absent for this long
+    engage_timeout_s: float = 10.0  # from TAKE to a person's first command
+    lease_max_s: float = 30.0  # however long a lease the server grants, no longer than this without renewal
+    is_scripted_resume: bool = True  # after a lapsed lease of the scripted supervisor the policy goes on
+
+    def __post_init__(self) -> None:
+        _require(min(self.max_change_per_step, default=0) > 0, "max_change_per_step must be positive")
+        _require(self.command_timeout_s > 0, "command_timeout_s must be positive")
+        _require(self.engage_timeout_s > 0, "engage_timeout_s must be positive")
+        _require(self.lease_max_s > 0, "lease_max_s must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorConfig:
+    """The scripted supervisor. `options` go to fleet/daemon/supervisor.py unread."""
+
+    is_enabled: bool = True
+    request_timeout_s: float = 2.0  # for the server's answer to a lease request
+    request_interval_s: float = 1.0  # between two requests
+    request_limit: int = 5  # unsuccessful requests an episode
+    renew_after: float = 0.4  # of the lease's length
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(self.request_timeout_s > 0, "request_timeout_s must be positive")
+        _require(self.request_interval_s >= 0, "request_interval_s must not be negative")
+        _require(self.request_limit >= 1, "request_limit must be at least 1")
+        _require(0 < self.renew_after < 1, "renew_after must lie in (0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolConfig:
+    capacity_bytes: int = 2 * 1024**3
+    video_crf: int = 18
+
+    def __post_init__(self) -> None:
+        _require(self.capacity_bytes >= 1024**2, "capacity_bytes must be at least 1 MiB")
+        _require(0 <= self.video_crf <= 51, "video_crf must lie in [0, 51]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkConfig:
+    """The socket. After n failures in a row the wait is random in [0.5, 1] * min(max, min * 2**n)."""
+
+    connect_timeout_s: float = 10.0
+    send_timeout_s: float = 10.0
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+    unauthorised_wait_s: float = 60.0  # a revoked key is not mended by hurry
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout_s", "send_timeout_s", "backoff_min_s", "unauthorised_wait_s"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        _require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadConfig:
+    concurrency: int = 2
+    request_timeout_s: float = 30.0  # for the server's answer to UploadRequest and to EpisodeReady
+    put_timeout_s: float = 120.0  # for one read or write of one PUT
+    put_attempts: int = 3  # in a row, before the episode waits for its next turn
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.concurrency <= 16, "concurrency must lie in [1, 16]")
+        _require(1 <= self.put_attempts <= 100, "put_attempts must lie in [1, 100]")
+        for name in ("request_timeout_s", "put_timeout_s", "backoff_min_s"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        _require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    device: str = "cpu"
+    torch_threads: int = 1
+    cache_bytes: int = 4 * 1024**3
+    fetch_timeout_s: float = 30.0  # for one read of one download
+    fetch_attempts: int = 5  # of one blob, each going on where the last one stopped
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        _require(self.torch_threads >= 1, "torch_threads must be at least 1")
+        _require(self.cache_bytes > 0, "cache_bytes must be positive")
+        _require(self.fetch_timeout_s > 0, "fetch_timeout_s must be positive")
+        _require(1 <= self.fetch_attempts <= 100, "fetch_attempts must lie in [1, 100]")
+        _require(0 < self.backoff_min_s <= self.backoff_max_s, "backoff bounds must be positive and in order")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThumbnailConfig:
+    is_enabled: bool = True
+    period_s: float = 1.0
+    width: int = 320
+    height: int = 240
+
+    def __post_init__(self) -> None:
+        _require(self.period_s >= 1.0, "period_s must be at least 1: one picture a second is the limit")
+        _require(16 <= self.width <= 1280 and 16 <= self.height <= 1280, "width and height must lie in [16, 1280]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaemonConfig:
+    """One robot. `server` None runs offline with what the state directory holds."""
+
+    state_dir: Path
+    driver: str
+    server: str | None = None
+    name: str = ""
+    token: str | None = None  # one-time enrolment token; needed only while the state directory holds no key
+    seed: int = 0
+    driver_options: dict[str, Any] = field(default_factory=dict)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    spool: SpoolConfig = field(default_factory=SpoolConfig)
+    link: LinkConfig = field(default_factory=LinkConfig)
+    upload: UploadConfig = field(default_factory=UploadConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    thumbnail: ThumbnailConfig = field(default_factory=ThumbnailConfig)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")
+        if self.server is not None:
+            parts = urlsplit(self.server)
+            _require(parts.scheme in ("http", "https") and bool(parts.netloc), "server must be an http(s) URL")
+
+
+def load_config(
+    *, path: Path | None = None, overrides: tuple[str, ...] = (), given: dict[str, Any] | None = None
+) -> DaemonConfig:
+    """Read the TOML file, then `given` (top-level values of the command line), then `section.key=value` overrides.
+
+    Raises: ConfigError on an unreadable file, an unknown key, a wrong type or a value out of range.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}", key="") from None
+    tree.update(given or {})
+    for text in overrides:
+        _set(tree, text)
+    _refuse_unknown(tree, DaemonConfig, "")
+    try:
+        return msgspec.convert(tree, DaemonConfig, dec_hook=_to_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error), key="") from None
+
+
+def _to_path(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{kind.__name__} cannot be written in TOML")
+
+
+def _set(tree: dict[str, Any], text: str) -> None:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"'{text}' is not key=value", key=key)
+    *sections, leaf = key.strip().split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"'{section}' in '{key}' is no section", key=key)
+    tree[leaf] = _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string
+
+
+def _refuse_unknown(tree: dict[str, Any], kind: type[Any], prefix: str) -> None:
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key, value in tree.items():
+        if key not in fields:
+            known = ", ".join(sorted(fields))
+            raise ConfigError(f"unknown key '{prefix}{key}'; known here: {known}", key=f"{prefix}{key}")
+        factory = fields[key].default_factory
+        if isinstance(factory, type) and dataclasses.is_dataclass(factory):
+            if not isinstance(value, dict):
+                raise ConfigError(f"'{prefix}{key}' must be a section", key=f"{prefix}{key}")
+            _refuse_unknown(value, factory, f"{prefix}{key}.")

@@ -1,0 +1,99 @@
+"""The robot's identity: enrol once with a one-time token, then keep the key in the state directory (mode 0600)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from fleet.daemon.backoff import Backoff
+from fleet.daemon.files import write_durably
+from fleet.protocol.errors import SopError
+
+logger = logging.getLogger(__name__)
+
+CREDENTIALS_FILE = "credentials.json"
+
+
+class EnrolmentRefused(SopError):
+    """The server does not take the token, or there is neither token nor key."""
+
+    code = "enrolment_refused"
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a robot proves itself with. `key` is a secret."""
+
+    robot_id: str
+    key: str
+    name: str
+
+    @property
+    def authorization(self) -> str:
+        return f"Bearer {self.robot_id}.{self.key}"
+
+    def __repr__(self) -> str:
+        return f"Credentials(robot_id={self.robot_id!r}, name={self.name!r})"
+
+
+def read_credentials(state_dir: Path) -> Credentials | None:
+    """Return the stored identity, None if the robot was never enrolled.
+
+    Raises: EnrolmentRefused if the file is damaged.
+    """
+    path = state_dir / CREDENTIALS_FILE
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Credentials)
+    except msgspec.MsgspecError as error:
+        raise EnrolmentRefused(f"{path} is damaged ({error}); enrol again with a new token") from None
+
+
+async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: Path, backoff: Backoff) -> Credentials:
+    """Trade the token for a key and store it. A server that is away is asked again until it answers.
+
+    Raises: EnrolmentRefused if the server says no.
+    """
+    while True:
+        try:
+            response = await client.post("/api/v1/robots/enrol", json={"token": token, "name": name})
+        except httpx.TransportError as error:
+            await _wait(backoff, f"{type(error).__name__}: {error}")
+            continue
+        if response.status_code == 201:
+            credentials = _parse(response.content)
+            write_durably(state_dir / CREDENTIALS_FILE, msgspec.json.encode(credentials), mode=0o600)
+            logger.info("enrolled as %s (%s)", credentials.name, credentials.robot_id)
+            return credentials
+        if response.status_code < 500 and response.status_code != 429:
+            raise EnrolmentRefused(f"the server refused the token: {problem_of(response)}")
+        await _wait(backoff, problem_of(response))
+
+
+def _parse(data: bytes) -> Credentials:
+    try:
+        return msgspec.json.decode(data, type=Credentials)
+    except msgspec.MsgspecError as error:
+        raise EnrolmentRefused(f"the server's answer to the enrolment does not parse: {error}") from None
+
+
+async def _wait(backoff: Backoff, problem: str) -> None:
+    wait_s = backoff.next_s()
+    logger.warning("enrolment failed (%s), next try in %.1f s", problem, wait_s)
+    await asyncio.sleep(wait_s)
+
+
+def problem_of(response: httpx.Response) -> str:
+    """Return the code and text of problem details, or the status alone."""
+    try:
+        body: Any = msgspec.json.decode(response.content)
+    except msgspec.MsgspecError:
+        body = None
+    if not isinstance(body, dict):
+        return f"HTTP {response.status_code}"
+    return f"HTTP {response.status_code} {body.get('code', '')} {str(body.get('detail', ''))[:200]}".strip()

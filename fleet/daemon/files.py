@@ -1,0 +1,36 @@
+"""Small files that must survive a crash: whole old content or whole new content, never half."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data` atomically and flush it. `mode`: permissions from the first moment on.
+
+    Raises: OSError when the disk fails; the old content is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's or directory's data to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes of the files directly in a directory."""
+    return sum(path.stat().st_size for path in directory.iterdir() if path.is_file())

@@ -1,0 +1,264 @@
+"""Which policy drives: fetch the announced version, verify, load, probe, and offer it at the next episode boundary.
+
+Runs beside the control loop: downloads on the event loop, loading and probing in a thread. The control thread calls
+`take()` between episodes and only there; one episode therefore carries one version. A version that fails is refused
+with a code, reported, and not tried again until the server names another; the old one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import numpy as np
+
+from fleet.daemon.backoff import Backoff
+from fleet.daemon.config import PolicyConfig
+from fleet.daemon.policy_store import CurrentVersion, FetchFailed, PolicyStore
+from fleet.protocol.errors import PolicyError, ProbeFailed, UnknownArchitecture
+from fleet.protocol.messages import DriverInfo, PolicyApplied, PolicyRefused, PolicyTarget, RobotMessage
+from fleet.protocol.policy import Observation, Policy, PolicyManifest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A version that passed its probe."""
+
+    version_id: str
+    number: int
+    policy: Policy
+    manifest: PolicyManifest
+    fetched_ns: int
+    fetched_bytes: int
+
+
+class PolicyHost:
+    """`run` never returns; cancel it to end. `take` belongs to the control thread, all else to the event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: PolicyStore,
+        client: httpx.AsyncClient,
+        config: PolicyConfig,
+        info: DriverInfo,
+        report: Callable[[RobotMessage], None],
+        ask_again: Callable[[], None],
+        rng: random.Random,
+    ) -> None:
+        """`ask_again` asks the server for fresh URLs when the present ones are no longer honoured."""
+        self._store = store
+        self._client = client
+        self._config = config
+        self._info = info
+        self._report = report
+        self._ask_again = ask_again
+        self._rng = rng
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._ready: LoadedPolicy | None = None
+        self._running: LoadedPolicy | None = None
+        self._target: PolicyTarget | None = None
+        self._settled: str | None = None  # the newest version that was loaded or refused
+        self._changed = asyncio.Event()
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that drives now or from the next episode on."""
+        with self._lock:
+            loaded = self._ready or self._running
+            return loaded.version_id if loaded is not None else None
+
+    def set_target(self, target: PolicyTarget | None) -> None:
+        """Note what the server wants; None changes nothing (the robot keeps the policy it has)."""
+        if target is None or target == self._target:
+            return
+        self._target = target
+        self._changed.set()
+
+    def take(self) -> LoadedPolicy | None:
+        """Swap in a version that is ready and return the one to drive with; None if there is none at all."""
+        with self._lock:
+            if self._ready is None:
+                return self._running
+            self._running, self._ready = self._ready, None
+            running = self._running
+        self._loop.call_soon_threadsafe(self._applied, running, time.time_ns())
+        return running
+
+    def _applied(self, loaded: LoadedPolicy, applied_ns: int) -> None:
+        logger.info("policy %d (%s) drives from the next episode on", loaded.number, loaded.version_id)
+        self._store.write_current(CurrentVersion(number=loaded.number, manifest=loaded.manifest))
+        self._report(
+            PolicyApplied(
+                version_id=loaded.version_id,
+                fetched_ns=loaded.fetched_ns,
+                applied_ns=applied_ns,
+                fetched_bytes=loaded.fetched_bytes,
+            )
+        )
+
+    async def restore(self) -> None:
+        """Load the version that drove before the restart, so that the robot works without a server."""
+        current = self._store.read_current()
+        if current is None:
+            return
+        try:
+            policy = await asyncio.to_thread(self._load, current.manifest)
+        except PolicyError as error:
+            logger.error("the last policy cannot be restored: %s: %s", error.code, error.message)
+            return
+        self._settled = current.manifest.version_id
+        loaded = LoadedPolicy(current.manifest.version_id, current.number, policy, current.manifest, time.time_ns(), 0)
+        with self._lock:
+            self._running = loaded
+        logger.info("policy %d (%s) restored from disk", loaded.number, loaded.version_id)
+
+    async def run(self) -> None:
+        """Follow the target, always the newest one only."""
+        bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
+        backoff = Backoff(**bounds, rng=self._rng)
+        while True:
+            target = self._target
+            if target is None or target.version_id == self._settled:
+                await self._changed.wait()
+                self._changed.clear()
+                continue
+            try:
+                await self._follow(target)
+                backoff.reset()
+            except FetchFailed as error:
+                wait_s = backoff.next_s()
+                logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error.message, wait_s)
+                if 400 <= int(str(error.data.get("status", 0))) < 500:
+                    self._ask_again()
+                await self._wait_for_change(wait_s)
+
+    async def _wait_for_change(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def _follow(self, target: PolicyTarget) -> None:
+        try:
+            manifest, fetched_bytes = await self._fetch(target)
+            fetched_ns = time.time_ns()
+            policy = await asyncio.to_thread(self._load, manifest)
+        except PolicyError as error:
+            logger.error("policy %d refused: %s: %s", target.number, error.code, error.message)
+            self._settled = target.version_id
+            refusal = PolicyRefused(version_id=target.version_id, code=error.code, message=error.message[:2000])
+            self._report(refusal)
+            return
+        self._settled = target.version_id
+        loaded = LoadedPolicy(target.version_id, target.number, policy, manifest, fetched_ns, fetched_bytes)
+        with self._lock:
+            self._ready = loaded
+            kept = [item.manifest for item in (self._ready, self._running) if item is not None]
+        self._store.evict({blob.sha256 for item in kept for blob in item.blobs})
+
+    async def _fetch(self, target: PolicyTarget) -> tuple[PolicyManifest, int]:
+        timeout_s = self._config.fetch_timeout_s
+        manifest = await self._store.fetch_manifest(self._client, target, timeout_s=timeout_s)
+        self._check(manifest)
+        fetched_bytes = 0
+        for blob in manifest.blobs:
+            if self._store.is_held(blob):
+                continue
+            url = target.blob_urls.get(blob.sha256)
+            if url is None:
+                raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)
+            bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
+            fetched_bytes += await self._store.fetch_blob(
+                self._client,
+                blob,
+                url,
+                timeout_s=timeout_s,
+                attempts=self._config.fetch_attempts,
+                backoff=Backoff(**bounds, rng=self._rng),
+            )
+        return manifest, fetched_bytes
+
+    def _check(self, manifest: PolicyManifest) -> None:
+        """Refuse, before any blob is fetched, a version that cannot drive this robot."""
+        if manifest.architecture not in architectures():
+            raise UnknownArchitecture(f"this daemon cannot build '{manifest.architecture}'")
+        cameras = {(camera.name, camera.height, camera.width) for camera in self._info.cameras}
+        missing = [spec.name for spec in manifest.cameras if (spec.name, spec.height, spec.width) not in cameras]
+        if missing:
+            raise ProbeFailed(f"the policy needs cameras this robot has not in that size: {missing}")
+        axes, proprio = len(self._info.action_names), len(self._info.proprio_names)
+        if (manifest.action_dim, manifest.proprio_dim) != (axes, proprio):
+            text = f"the policy has {manifest.action_dim} action and {manifest.proprio_dim} state dimensions"
+            raise ProbeFailed(f"{text}, this robot {axes} and {proprio}")
+
+    def _load(self, manifest: PolicyManifest) -> Policy:
+        """Verify the blobs, build the policy, probe it. Runs in a thread. Raises: PolicyError."""
+        self._check(manifest)
+        for blob in manifest.blobs:
+            self._store.verify(blob)
+        registry = _registry()
+        if registry is None:
+            raise UnknownArchitecture("learner.policies is not installed")
+        importlib.import_module("torch").set_num_threads(self._config.torch_threads)
+        paths: dict[str, Path] = {blob.sha256: self._store.path(blob.sha256) for blob in manifest.blobs}
+        try:
+            policy: Policy = registry.load_policy(manifest, paths, device=self._config.device)
+            probe_policy(policy, manifest)
+        except PolicyError:
+            raise
+        except Exception as error:  # a network is foreign code: whatever it raises, the old version goes on
+            logger.exception("loading a policy failed")
+            raise ProbeFailed(f"loading or probing raised {type(error).__name__}") from error
+        return policy
+
+
+def _registry() -> ModuleType | None:
+    """Import learner.policies.registry, which brings torch: only robots that host a policy pay for it."""
+    try:
+        return importlib.import_module("learner.policies.registry")
+    except ModuleNotFoundError as error:
+        logger.warning("no policies can be hosted: %s", error)
+        return None
+
+
+def architectures() -> tuple[str, ...]:
+    """Return the architectures that this daemon can host; () without learner.policies."""
+    registry = _registry()
+    return tuple(registry.architectures()) if registry is not None else ()
+
+
+def probe_policy(policy: Policy, manifest: PolicyManifest) -> None:
+    """Ask a loaded policy about a black and a random picture.
+
+    Raises: ProbeFailed if an answer has the wrong shape or is not finite, or `execute_steps` exceeds the horizon.
+    """
+    if not 1 <= policy.execute_steps <= manifest.horizon:
+        raise ProbeFailed(f"execute_steps {policy.execute_steps} is outside 1..{manifest.horizon}")
+    rng = np.random.default_rng(0)
+    policy.reset(instruction="probe", seed=0)
+    for scale in (0, 255):
+        images = {
+            camera.name: rng.integers(0, scale + 1, (camera.height, camera.width, 3)).astype(np.uint8)
+            for camera in manifest.cameras
+        }
+        state = (rng.standard_normal(manifest.proprio_dim) * (scale > 0)).astype(np.float32)
+        actions = policy.infer(Observation(images=images, state=state)).actions
+        if actions.shape != (manifest.horizon, manifest.action_dim):
+            raise ProbeFailed(f"answered with shape {actions.shape}")
+        if not np.isfinite(actions).all():
+            raise ProbeFailed("answered with NaN or infinity")

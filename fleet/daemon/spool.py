@@ -1,0 +1,188 @@
+"""Closed episodes on disk between the recorder and the server. Bounded, crash-safe, and it never drops unsent data.
+
+    <state>/spool/pending/<episode_id>/    closed, not yet registered
+    <state>/spool/uploaded/<episode_id>/   registered; the oldest go first when room is needed
+    <state>/spool/refused/<episode_id>/    refused for good by the server, with refusal.json; kept for a person
+    <state>/spool/closed.log               one episode id a line, every episode ever closed here
+
+An episode is closed by one rename (recorder.write_episode); `closed.log` follows and is mended at the next start if
+the process died in between. Called from the writer thread, the control thread and the uploader: everything is locked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fleet.daemon.episode import EpisodeRecording
+from fleet.daemon.files import size_of, sync, write_durably
+from fleet.daemon.recorder import TEMPORARY_PREFIX, write_episode
+from fleet.protocol.messages import SpoolStats
+from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, decode_manifest
+
+logger = logging.getLogger(__name__)
+
+FIRST_RESERVE_BYTES = 512 * 1024  # kept free for an episode while none has been closed yet
+REFUSAL_FILE = "refusal.json"
+
+
+class Spool:
+    """The spool of one robot. `on_closed` is called after each close, from the writer's thread."""
+
+    def __init__(self, directory: Path, *, capacity_bytes: int, video_crf: int = 18) -> None:
+        self.on_closed: Callable[[], object] = lambda: None
+        self._capacity_bytes = capacity_bytes
+        self._video_crf = video_crf
+        self._lock = threading.Lock()
+        self._pending_dir = directory / "pending"
+        self._uploaded_dir = directory / "uploaded"
+        self._refused_dir = directory / "refused"
+        self._log_path = directory / "closed.log"
+        for folder in (self._pending_dir, self._uploaded_dir, self._refused_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._remove_half_written()
+        self._pending = _sizes(self._pending_dir)
+        self._uploaded = _sizes(self._uploaded_dir)
+        self._refused = _sizes(self._refused_dir)
+        self._closed = self._mend_log()
+        self._reserved = 0
+        sizes = [*self._pending.values(), *self._uploaded.values()]
+        self._largest_bytes = max(sizes, default=FIRST_RESERVE_BYTES)
+
+    # --- Recording ---------------------------------------------------------------------------------------------------
+
+    def reserve(self) -> bool:
+        """Make room for one more episode by removing the oldest uploaded ones; False if unsent ones fill the spool."""
+        with self._lock:
+            wanted = (self._reserved + 1) * self._largest_bytes
+            while self._used_bytes() + wanted > self._capacity_bytes and self._uploaded:
+                self._remove_oldest_uploaded()
+            if self._used_bytes() + wanted > self._capacity_bytes:
+                return False
+            self._reserved += 1
+            return True
+
+    def unreserve(self) -> None:
+        """Give the room back: the episode was closed, or never came to be."""
+        with self._lock:
+            self._reserved = max(0, self._reserved - 1)
+
+    def add(self, recording: EpisodeRecording, *, software: dict[str, str]) -> EpisodeManifest:
+        """Close an episode: write it whole, count it, tell `on_closed`.
+
+        Trying again after an OSError is safe, also when the episode had been written already.
+        Raises: InvalidEpisode or InvalidManifest (nothing was stored); OSError when the disk fails.
+        """
+        if self.path(recording.spec.episode_id).exists():
+            manifest = self.manifest(recording.spec.episode_id)
+        else:
+            manifest = write_episode(recording, self._pending_dir, software=software, video_crf=self._video_crf)
+        size = size_of(self._pending_dir / manifest.episode_id)
+        with self._lock:
+            self._pending[manifest.episode_id] = size
+            self._largest_bytes = max(self._largest_bytes, size)
+            self._append_log([manifest.episode_id])
+            self._closed.add(manifest.episode_id)
+        self.on_closed()
+        return manifest
+
+    # --- Uploading ---------------------------------------------------------------------------------------------------
+
+    def pending(self) -> list[str]:
+        """Return the ids of unsent episodes, oldest first."""
+        with self._lock:
+            return list(self._pending)
+
+    def path(self, episode_id: str, name: str = "") -> Path:
+        """Return the path of an object of a pending episode."""
+        return self._pending_dir / episode_id / name
+
+    def manifest(self, episode_id: str) -> EpisodeManifest:
+        """Read a pending episode's manifest. Raises: OSError, InvalidManifest."""
+        return decode_manifest(self.path(episode_id, MANIFEST_OBJECT).read_bytes())
+
+    def mark_uploaded(self, episode_id: str) -> None:
+        """The server has registered it: it may be removed when room is needed. Unknown ids are ignored."""
+        with self._lock:
+            if episode_id in self._pending:
+                self._move(episode_id, self._uploaded_dir)
+                self._uploaded[episode_id] = self._pending.pop(episode_id)
+
+    def mark_refused(self, episode_id: str, *, code: str, message: str) -> None:
+        """The server will never take it: set it aside with the reason. Unknown ids are ignored."""
+        with self._lock:
+            if episode_id in self._pending:
+                reason = msgspec.json.encode({"code": code, "message": message})
+                write_durably(self._pending_dir / episode_id / REFUSAL_FILE, reason)
+                self._move(episode_id, self._refused_dir)
+                self._refused[episode_id] = self._pending.pop(episode_id)
+
+    # --- Counting ----------------------------------------------------------------------------------------------------
+
+    @property
+    def closed_count(self) -> int:
+        """Episodes closed on this robot, all time."""
+        with self._lock:
+            return len(self._closed)
+
+    def stats(self) -> SpoolStats:
+        with self._lock:
+            return SpoolStats(
+                pending_episodes=len(self._pending),
+                pending_bytes=sum(self._pending.values()),
+                capacity_bytes=self._capacity_bytes,
+            )
+
+    # --- Inside ------------------------------------------------------------------------------------------------------
+
+    def _used_bytes(self) -> int:
+        return sum(sum(sizes.values()) for sizes in (self._pending, self._uploaded, self._refused))
+
+    def _remove_oldest_uploaded(self) -> None:
+        episode_id = next(iter(self._uploaded))
+        doomed = self._uploaded_dir / f"{TEMPORARY_PREFIX}{episode_id}"  # a crash half-way leaves no half episode
+        (self._uploaded_dir / episode_id).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+        del self._uploaded[episode_id]
+        logger.info("removed uploaded episode %s to make room", episode_id)
+
+    def _move(self, episode_id: str, folder: Path) -> None:
+        (self._pending_dir / episode_id).rename(folder / episode_id)
+        sync(folder)
+        sync(self._pending_dir)
+
+    def _remove_half_written(self) -> None:
+        for folder in (self._pending_dir, self._uploaded_dir):
+            for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                logger.warning("removing half-written %s", path.name)
+                shutil.rmtree(path)
+
+    def _mend_log(self) -> set[str]:
+        """Read closed.log, cut a torn last line, and add episodes that closed just before a crash."""
+        data = self._log_path.read_bytes() if self._log_path.exists() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) != len(data):
+            os.truncate(self._log_path, len(whole))
+        closed = set(whole.decode("ascii").split())
+        missing = [i for sizes in (self._pending, self._uploaded, self._refused) for i in sizes if i not in closed]
+        if missing:
+            self._append_log(missing)
+        return closed | set(missing)
+
+    def _append_log(self, episode_ids: list[str]) -> None:
+        with self._log_path.open("ab") as file:
+            file.write("".join(f"{episode_id}\n" for episode_id in episode_ids).encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return episode id -> bytes of a folder's episodes, oldest first (a directory's mtime is when it was written)."""
+    directories = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime_ns)
+    return {path.name: size_of(path) for path in directories}

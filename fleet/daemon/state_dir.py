@@ -1,0 +1,62 @@
+"""The robot's state directory: one daemon at a time, and what it remembers of the server's wishes across a restart."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from fleet.daemon.files import write_durably
+from fleet.protocol.errors import SopError
+from fleet.protocol.messages import DesiredState
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = "lock"
+WISHES_FILE = "desired_state.json"
+
+
+class StateDirBusy(SopError):
+    """Another daemon works on this directory."""
+
+    code = "state_dir_busy"
+
+
+class StateDir:
+    """Locked for as long as the object is open.
+
+    Raises (constructor): StateDirBusy if another process holds it; OSError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise StateDirBusy(f"another daemon works on {path}") from None
+
+    def close(self) -> None:
+        """Let another daemon in."""
+        os.close(self._descriptor)
+
+    def read_wishes(self) -> DesiredState | None:
+        """Return what the server wanted when it was last heard (without lease and policy URLs), None if never heard."""
+        file = self.path / WISHES_FILE
+        if not file.exists():
+            return None
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=DesiredState)
+        except (OSError, msgspec.MsgspecError) as error:
+            logger.error("the remembered state is unusable: %s", error)
+            return None
+
+    def write_wishes(self, state: DesiredState) -> None:
+        """Remember assignments and pause. Leases and signed URLs end by themselves and are left out."""
+        kept = msgspec.structs.replace(state, lease=None, policy=None)
+        write_durably(self.path / WISHES_FILE, msgspec.json.encode(kept))

@@ -1,0 +1,359 @@
+"""The control loop with a fake clock: rate and overruns, who drives, what is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fleet.daemon.clock import Pacer, VirtualClock
+from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig
+from fleet.daemon.control_loop import EpisodeRunner
+from fleet.daemon.drivers.base import DriverError
+from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
+from fleet.daemon.inbox import Command, ControlInbox, Grant, LocalLeases, Refusal
+from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Holder, Mode, Source
+from fleet.protocol.policy import ActionChunk, Observation
+from fleet.protocol.recording import Origin, Outcome
+from tests.fleet.daemon.point import ConstantPolicy, PointDriver, ScriptedSupervisor
+
+
+def spec(**changes: Any) -> EpisodeSpec:
+    values: dict[str, Any] = {
+        "episode_id": "00000000-0000-4000-8000-000000000001",
+        "origin": Origin.ONLINE,
+        "task_id": None,
+        "task_slug": "reach",
+        "instruction": "reach the wall",
+        "driver_task": "reach",
+        "max_steps": 60,
+        "seed": 3,
+        "policy_version_id": None,
+        "robot_id": None,
+        "robot_name": "point",
+    }
+    return EpisodeSpec(**(values | changes))
+
+
+def runner(driver: PointDriver | None = None, **parts: Any) -> EpisodeRunner:
+    control = parts.pop("control", ControlConfig())
+    safety = parts.pop("safety", SafetyConfig())
+    parts.setdefault("clock", VirtualClock())
+    return EpisodeRunner(driver=driver or PointDriver(), control=control, safety=safety, **parts)
+
+
+def modes(recording: EpisodeRecording) -> list[tuple[Mode, Source, int]]:
+    return [(segment.mode, segment.source, segment.end - segment.start) for segment in recording.segments]
+
+
+def person(epoch: int, *, expires_at_s: float = 1e9) -> Grant:
+    return Grant(Holder(source=Source.PERSON, name="ana", epoch=epoch), received_s=0.0, expires_at_s=expires_at_s)
+
+
+class Scripted(ControlInbox):
+    """An inbox in which things happen at given steps."""
+
+    def __init__(self, events: dict[int, Any]) -> None:
+        super().__init__()
+        self.events = events
+        self.step = -1
+
+    def take(self) -> Any:
+        self.step += 1
+        event = self.events.get(self.step)
+        if event is not None:
+            event(self)
+        return super().take()
+
+
+class SlowClock(VirtualClock):
+    """A clock that also passes while work is done: `work_s` at the given reads of `wall_ns` (one a step)."""
+
+    def __init__(self, work_s: dict[int, float]) -> None:
+        super().__init__()
+        self.work_s = work_s
+        self.reads = -1
+
+    def wall_ns(self) -> int:
+        self.reads += 1
+        self._now_s += self.work_s.get(self.reads, 0.0)
+        return super().wall_ns()
+
+
+# --- Rate ------------------------------------------------------------------------------------------------------------
+
+
+def test_steps_begin_on_absolute_deadlines() -> None:
+    """Work of 30 ms in every step does not stretch a period of 100 ms."""
+    clock = SlowClock(dict.fromkeys(range(1, 100), 0.03))
+    recording = runner(clock=clock).run(spec(), ConstantPolicy())
+    assert np.allclose(np.diff(recording.arrays["timestamp_s"]), 0.1)
+    assert recording.arrays["period_ms"][0] == 0
+    assert np.allclose(recording.arrays["period_ms"][1:], 100, atol=0.01)
+
+
+def test_an_overrun_is_counted_once_and_not_caught_up() -> None:
+    """One step of 250 ms: one overrun, the next period is a whole one, the worst period is reported."""
+    clock = SlowClock({3: 0.25})
+    loop = runner(clock=clock)
+    recording = loop.run(spec(), ConstantPolicy())
+    stats = loop.pacer.stats()
+    assert stats.overruns == 1
+    assert stats.worst_period_ms == pytest.approx(250)
+    periods = np.diff(recording.arrays["timestamp_s"])
+    assert periods.min() == pytest.approx(0.1) and periods.max() == pytest.approx(0.25)
+
+
+def test_speed_factor_scales_the_period_and_zero_does_not_wait() -> None:
+    assert ControlConfig(control_rate_hz=10, speed_factor=4).period_s == pytest.approx(0.025)
+    clock = VirtualClock()
+    pacer = Pacer(clock, period_s=ControlConfig(speed_factor=0).period_s)
+    pacer.start()
+    for _ in range(5):
+        pacer.wait()
+    assert clock.monotonic() == 0.0
+    assert pacer.stats().overruns == 0
+
+
+# --- Policy ----------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_are_executed_with_a_receding_horizon() -> None:
+    """Three of six actions are executed before the policy is asked again; instruction and seed reach it."""
+    policy = ConstantPolicy()
+    recording = runner().run(spec(seed=11), policy)
+    assert policy.resets == [("reach the wall", 11)]
+    assert policy.inferences == -(-recording.steps // 3)
+    assert recording.outcome is Outcome.SUCCESS
+    assert recording.arrays["proposed"].all()
+
+
+def test_equal_seeds_give_equal_recordings() -> None:
+    first, second = (runner().run(spec(seed=5), ConstantPolicy()) for _ in range(2))
+    for name, values in first.arrays.items():
+        if name != "inference_ms":  # measured, not simulated
+            assert np.array_equal(values, second.arrays[name]), name
+
+
+def test_a_policy_that_answers_nan_holds_and_then_aborts() -> None:
+    """Nothing non-finite reaches driver or recording; after the limit the episode is aborted."""
+    policy = ConstantPolicy()
+    policy.action = np.array([np.nan, 0.0], np.float32)
+    driver = PointDriver()
+    recording = runner(driver, control=ControlConfig(nonfinite_limit=4)).run(spec(), policy)
+    assert recording.outcome is Outcome.ABORTED
+    assert recording.steps == 4
+    assert not recording.arrays["proposed"].any()
+    assert all(not action.any() for action in driver.applied)
+
+
+def test_a_policy_that_raises_does_not_end_the_loop() -> None:
+    class Broken(ConstantPolicy):
+        def infer(self, observation: Observation) -> ActionChunk:
+            if self.inferences == 1:
+                self.inferences += 1
+                raise RuntimeError("out of memory")
+            return super().infer(observation)
+
+    recording = runner().run(spec(), Broken())
+    assert recording.outcome is Outcome.SUCCESS
+    assert (~recording.arrays["proposed"]).sum() == 1
+
+
+def test_running_out_of_steps_is_a_timeout() -> None:
+    recording = runner().run(spec(max_steps=7), ConstantPolicy(dx=0.0))
+    assert (recording.outcome, recording.steps) == (Outcome.TIMEOUT, 7)
+
+
+def test_a_failing_driver_aborts_with_what_was_recorded() -> None:
+    driver = PointDriver(fail_at=6)
+    recording = runner(driver).run(spec(), ConstantPolicy())
+    assert recording.outcome is Outcome.ABORTED
+    assert recording.steps == 5
+    assert "fell off" in recording.outcome_reason
+
+
+def test_a_driver_that_fails_at_the_first_step_raises() -> None:
+    with pytest.raises(DriverError, match="fell off"):
+        runner(PointDriver(fail_at=1)).run(spec(), ConstantPolicy())
+
+
+# --- Takeover --------------------------------------------------------------------------------------------------------
+
+
+def test_a_scripted_takeover_is_recorded_with_its_handover() -> None:
+    """TAKE at step 4: two steps of handover, then the supervisor drives until step 9, then the policy again."""
+    supervisor = ScriptedSupervisor(take_at=4, hand_back_at=9)
+    driver = PointDriver()
+    recording = runner(driver, supervisor=supervisor, leases=LocalLeases()).run(spec(), ConstantPolicy(dx=0.2))
+    assert modes(recording)[:4] == [
+        (Mode.AUTONOMOUS, Source.POLICY, 4),
+        (Mode.HANDOVER, Source.SCRIPTED, 2),
+        (Mode.TELEOP, Source.SCRIPTED, 3),
+        (Mode.AUTONOMOUS, Source.POLICY, recording.steps - 9),
+    ]
+    teleop = recording.segments[2]
+    assert (teleop.operator, teleop.reason, teleop.lease_epoch) == ("scripted", "no progress", 1)
+    assert recording.segments[3].reason == "done"
+    assert recording.human_steps == 3
+    assert driver.holds == 2
+
+
+def test_the_policy_proposes_while_somebody_else_drives() -> None:
+    supervisor = ScriptedSupervisor(take_at=2, hand_back_at=8)
+    recording = runner(supervisor=supervisor, leases=LocalLeases()).run(spec(), ConstantPolicy(dx=0.2))
+    teleop = recording.arrays["mode"] == MODE_CODES[Mode.TELEOP]
+    assert recording.arrays["proposed"].all()
+    assert np.allclose(recording.arrays["action.proposed"][:, 0], 0.2)
+    assert np.allclose(recording.arrays["action"][teleop], [1.0, -1.0])
+    assert (recording.arrays["source"][teleop] == SOURCE_CODES[Source.SCRIPTED]).all()
+
+
+def test_holding_keeps_the_gripper_closed() -> None:
+    """While handing over the arm stands still and the gripper keeps its last command."""
+    supervisor = ScriptedSupervisor(take_at=4, hand_back_at=9)
+    recording = runner(supervisor=supervisor, leases=LocalLeases()).run(spec(), ConstantPolicy(dx=0.2, gripper=0.5))
+    handover = recording.arrays["mode"] == MODE_CODES[Mode.HANDOVER]
+    assert np.allclose(recording.arrays["action"][handover], [0.0, 0.5])
+
+
+def test_after_a_hand_back_the_policy_plans_anew() -> None:
+    """The first autonomous step after a takeover executes the first action of a fresh chunk."""
+    policy = ConstantPolicy(dx=0.2)
+    supervisor = ScriptedSupervisor(take_at=2, hand_back_at=7)
+    recording = runner(supervisor=supervisor, leases=LocalLeases()).run(spec(max_steps=10), policy)
+    asked_at = np.flatnonzero(recording.arrays["inference_ms"] > 0).tolist()
+    assert asked_at == [0, 3, 6, 7, 10]
+
+
+def test_without_handover_steps_a_demonstration_is_driven_from_the_first_step() -> None:
+    recording = runner(
+        control=ControlConfig(handover_steps=0), supervisor=ScriptedSupervisor(0, 10**6), leases=LocalLeases()
+    ).run(spec(origin=Origin.DEMONSTRATION), None)
+    assert modes(recording) == [(Mode.TELEOP, Source.SCRIPTED, recording.steps)]
+    assert recording.outcome is Outcome.SUCCESS
+    assert not recording.arrays["proposed"].any()
+
+
+def test_a_refused_or_absent_lease_leaves_the_policy_driving_with_bounded_requests() -> None:
+    class Refusing(LocalLeases):
+        requests = 0
+
+        def request(self, reason: str) -> bool:
+            self.requests += 1
+            self._reply = Refusal("lease_refused", "a person is at the console")  # type: ignore[assignment]
+            return True
+
+    leases = Refusing()
+    recording = runner(
+        supervisor=ScriptedSupervisor(0, 10**6),
+        leases=leases,
+        supervision=SupervisorConfig(request_limit=3, request_interval_s=0.5),
+    ).run(spec(max_steps=50), ConstantPolicy(dx=0.0))
+    assert leases.requests == 3
+    assert modes(recording) == [(Mode.AUTONOMOUS, Source.POLICY, 50)]
+
+
+def test_a_person_takes_over_from_the_supervisor_and_is_never_taken_from() -> None:
+    """A person's newer lease ends the scripted one; the supervisor's wish is ignored until the person leaves."""
+
+    def command(inbox: Scripted) -> None:
+        inbox.put_command(Command(5, np.array([0.4, 0.1], np.float32), received_s=inbox.step / 10))
+
+    events: dict[int, Any] = dict.fromkeys(range(11, 20), command)
+    events[10] = lambda inbox: inbox.put_state(is_paused=False, lease=person(5))
+    events[20] = lambda inbox: inbox.put_state(is_paused=False, lease=None)
+    supervisor = ScriptedSupervisor(take_at=2, hand_back_at=10**6)
+    recording = runner(supervisor=supervisor, leases=LocalLeases(), inbox=Scripted(events)).run(
+        spec(max_steps=30), ConstantPolicy(dx=0.0)
+    )
+    found = modes(recording)
+    assert found[2] == (Mode.TELEOP, Source.SCRIPTED, 6)
+    assert found[3] == (Mode.HANDOVER, Source.PERSON, 2)
+    assert found[4] == (Mode.TELEOP, Source.PERSON, 8)
+    assert recording.segments[4].operator == "ana"
+    driven = recording.arrays["action"][recording.segments[4].start : recording.segments[4].end]
+    assert np.allclose(driven, [0.4, 0.1])
+
+
+def test_a_person_whose_commands_stop_is_held_until_somebody_resumes() -> None:
+    """Deadman: 0.5 s without a command pauses the robot; it does not start again by itself."""
+    events: dict[int, Any] = {
+        3: lambda inbox: inbox.put_state(is_paused=False, lease=person(1)),
+        5: lambda inbox: inbox.put_command(Command(1, np.array([0.1, 0.0], np.float32), received_s=0.5)),
+        30: lambda inbox: inbox.put_state(is_paused=True, lease=None),
+        33: lambda inbox: inbox.put_state(is_paused=False, lease=None),
+    }
+    recording = runner(inbox=Scripted(events)).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    found = modes(recording)
+    assert found[1] == (Mode.HANDOVER, Source.PERSON, 2)
+    assert found[2] == (Mode.TELEOP, Source.PERSON, 6)  # 0.5 s to 1.0 s, both included
+    assert found[3] == (Mode.PAUSED, Source.POLICY, 22)
+    assert found[4][0] is Mode.AUTONOMOUS
+
+
+def test_a_lapsed_scripted_lease_holds_and_goes_on_by_itself() -> None:
+    """The lease ends on the robot's own clock though nobody says so; one held step, then the policy."""
+
+    class Short(LocalLeases):
+        def request(self, reason: str) -> bool:
+            super().request(reason)
+            assert self._reply is not None
+            self._reply = Grant(self._reply.holder, received_s=0.2, expires_at_s=0.95)
+            return True
+
+    recording = runner(
+        supervisor=ScriptedSupervisor(take_at=2, hand_back_at=12),
+        leases=Short(),
+        supervision=SupervisorConfig(request_limit=1, request_interval_s=60),
+    ).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    assert modes(recording) == [
+        (Mode.AUTONOMOUS, Source.POLICY, 2),
+        (Mode.HANDOVER, Source.SCRIPTED, 2),
+        (Mode.TELEOP, Source.SCRIPTED, 6),
+        (Mode.PAUSED, Source.POLICY, 1),
+        (Mode.AUTONOMOUS, Source.POLICY, recording.steps - 11),
+    ]
+
+
+def test_a_stop_latches_and_ends_the_episode() -> None:
+    """STOP beats the person who drives; only CLEAR releases it, into PAUSED, and only a person resumes."""
+    events: dict[int, Any] = {
+        2: lambda inbox: inbox.put_state(is_paused=False, lease=person(1)),
+        4: lambda inbox: inbox.stop("button"),
+    }
+    inbox = Scripted(events)
+    loop = runner(inbox=inbox)
+    recording = loop.run(spec(), ConstantPolicy())
+    assert recording.outcome is Outcome.ABORTED
+    assert modes(recording)[-1][0] is Mode.STOPPED
+    inbox.put_state(is_paused=False, lease=None)
+    loop.idle_step()
+    assert loop.pilot.authority.mode is Mode.STOPPED
+    inbox.clear()
+    loop.idle_step()
+    loop.idle_step()
+    assert loop.pilot.authority.mode is Mode.PAUSED
+    inbox.put_state(is_paused=True, lease=None)
+    loop.idle_step()
+    inbox.put_state(is_paused=False, lease=None)
+    loop.idle_step()
+    assert loop.pilot.authority.mode is Mode.AUTONOMOUS
+
+
+def test_holding_for_too_long_aborts() -> None:
+    inbox = ControlInbox()
+    inbox.put_state(is_paused=True, lease=None)
+    recording = runner(control=ControlConfig(max_hold_steps=12), inbox=inbox).run(spec(), ConstantPolicy())
+    assert (recording.outcome, recording.steps) == (Outcome.ABORTED, 12)
+
+
+def test_an_abort_closes_the_episode_with_its_steps() -> None:
+    events = {5: lambda inbox: inbox.abort("the daemon stopped")}
+    recording = runner(inbox=Scripted(events)).run(spec(), ConstantPolicy(dx=0.1))
+    assert (recording.outcome, recording.outcome_reason, recording.steps) == (
+        Outcome.ABORTED,
+        "the daemon stopped",
+        6,
+    )

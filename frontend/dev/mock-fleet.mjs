@@ -116,6 +116,7 @@ export class MockFleet {
 
   /** Advance 250 ms; return the cards that changed. */
   tick() {
+    if (this.run === null) return [];
     const now = Date.now();
     const newest = this.versions.at(-1);
     if (now - newest.published_ms > 50_000) this.#publish(now);
@@ -159,8 +160,8 @@ export class MockFleet {
       return { at_ms, successes, n: inside.length, ...wilson(successes, inside.length) };
     });
     const definition =
-      "Episodes that succeeded without any human step, of all online episodes that ended in the sliding window. " +
-      "Band: 95 % Wilson interval. Marks: policy versions when published.";
+      "Autonomous success rate: online episodes that succeeded without any human step, divided by all online episodes " +
+      "that terminated (success, failure or timeout; aborted ones do not count), by the time they ended.";
     return { definition, confidence: 0.95, window_s: windowS, points, versions: this.versions };
   }
 

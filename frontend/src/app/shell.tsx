@@ -22,8 +22,8 @@ export function Shell() {
       >
         Skip to the page
       </a>
-      <div className="sticky top-0 z-30">
-        <header className="flex h-12 items-center gap-3 border-b border-line bg-surface px-4">
+      <header className="sticky top-0 z-30">
+        <div className="flex h-12 items-center gap-3 border-b border-line bg-surface px-4">
           <div className="flex items-center gap-2.5 font-semibold">
             <Mark className="size-6" />
             SOP
@@ -48,9 +48,9 @@ export function Shell() {
           <ConnectionChip />
           <ThemeToggle />
           <UserMenu />
-        </header>
+        </div>
         <ConnectionBanner />
-      </div>
+      </header>
       <main id="main" tabIndex={-1} className="p-4 outline-none">
         <Outlet />
       </main>

@@ -25,7 +25,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       aria-labelledby={id}
       onClose={onClose}
       onClick={(event) => {
-        if (event.target === ref.current) ref.current?.close();
+        if (event.target === event.currentTarget) event.currentTarget.close();
       }}
       className="m-auto max-h-[calc(100dvh-2rem)] w-[min(40rem,calc(100vw-2rem))] overflow-auto rounded-xl border border-line bg-surface p-0 text-ink shadow-overlay"
     >

@@ -120,7 +120,7 @@ export class ConsoleLink {
       this.#isResyncing = false;
       this.#attempt = 0;
       this.#show("connected", "Live.", now);
-    } else if (this.#lastSeq === null || seq !== this.#lastSeq + 1) {
+    } else if (message.type !== "fault" && (this.#lastSeq === null || seq !== this.#lastSeq + 1)) {
       this.#resync();
     }
     this.#lastSeq = seq;

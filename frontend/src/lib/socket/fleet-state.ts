@@ -38,7 +38,8 @@ export function applyMessage(state: FleetState, message: ServerMessage, nowMs: n
         robots: new Map(message.robots.map((robot) => [robot.robot_id, robot])),
         run: message.run,
         clockOffset: milliseconds(message.server_ms - nowMs),
-        metricsRevision: state.metricsRevision + 1,
+        // After an interruption charts may have missed a change; on a page just opened they are being read anyway.
+        metricsRevision: state.isKnown ? state.metricsRevision + 1 : state.metricsRevision,
       };
     case "robots_changed": {
       const robots = new Map(state.robots);

@@ -52,8 +52,8 @@ export function RobotWall() {
           </Notice>
         </Card>
       ) : (
-        // Dimmed while the link is down: what is seen then is the past.
-        <div className={cn("transition-opacity", !isLive && "opacity-75")}>
+        // Without colour while the link is down: what is seen then is the past.
+        <div className={cn(!isLive && "grayscale")}>
           {layout === "table" ? (
             <RobotTable rows={rows} onOpen={open} />
           ) : (

@@ -49,8 +49,8 @@ export function useSignOut() {
   return useMutation({
     mutationFn: () => request(path, nothing, { method: "DELETE" }),
     onSuccess: () => {
-      client.clear();
       client.setQueryData<Session>(sessionKey, { user: null });
+      client.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionKey[0] });
     },
   });
 }

@@ -23,7 +23,7 @@ import { seconds } from "@/lib/units/quantity";
 
 const WINDOWS = ["120", "300", "900", "3600"] as const;
 const DEFAULT_WINDOW = "300";
-const windowOptions = WINDOWS.map((value) => ({ value, label: `Last ${formatDuration(seconds(Number(value)))}` }));
+const windowOptions = WINDOWS.map((value) => ({ value, label: `${formatDuration(seconds(Number(value)))} window` }));
 const forms = [
   { value: "chart", label: "Chart" },
   { value: "table", label: "Table" },
@@ -48,11 +48,11 @@ export function SuccessPanel() {
       title="Autonomous success"
       actions={
         <div className="flex gap-2">
-          <SelectField label="Task" isLabelHidden className="w-30" options={taskOptions} value={task} onValue={setTask} />
+          <SelectField label="Task" isLabelHidden className="w-28" options={taskOptions} value={task} onValue={setTask} />
           <SelectField
             label="Sliding window"
             isLabelHidden
-            className="w-26"
+            className="w-32"
             options={windowOptions}
             value={window}
             onValue={(value) => setWindow(value as (typeof WINDOWS)[number])}
@@ -68,7 +68,11 @@ export function SuccessPanel() {
         <Content series={data} form={form} error={error} onRetry={() => void refetch()} />
       </div>
       <div className="mt-2 flex items-start justify-between gap-3">
-        <p className="min-h-12 text-xs text-ink-muted">{data?.definition}</p>
+        <p className="min-h-20 text-xs text-ink-muted 2xl:min-h-12">
+          {data === undefined
+            ? null
+            : `${data.definition} Sliding window of ${formatDuration(seconds(data.window_s))}. Band: 95 % Wilson interval. Marks: policy versions when published.`}
+        </p>
         <Button variant="quiet" onClick={save} disabled={data === undefined || data.points.length === 0}>
           <Download aria-hidden className="size-4" />
           CSV

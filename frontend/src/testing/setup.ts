@@ -1,0 +1,29 @@
+/** What jsdom lacks and the console needs, plus cleaning up after each test. */
+
+import { cleanup } from "@testing-library/react";
+import { afterEach, vi } from "vitest";
+
+import { useFleetStore } from "@/lib/socket/fleet-store";
+
+// uPlot asks for it on import, the theme when rendered.
+vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener: () => undefined, removeEventListener: () => undefined }));
+
+class NoObserver {
+  observe() {}
+  disconnect() {}
+}
+vi.stubGlobal("ResizeObserver", NoObserver);
+vi.stubGlobal("IntersectionObserver", NoObserver);
+
+HTMLDialogElement.prototype.showModal = function showModal() {
+  this.open = true;
+};
+HTMLDialogElement.prototype.close = function close() {
+  this.open = false;
+  this.dispatchEvent(new Event("close"));
+};
+
+afterEach(() => {
+  cleanup();
+  useFleetStore.getState().reset();
+});

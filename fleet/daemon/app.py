@@ -24,12 +24,12 @@ from typing import Any
 import httpx
 
 from fleet.daemon.backoff import Backoff
-from fleet.daemon.config import DaemonConfig
+from fleet.daemon.config import ConfigError, DaemonConfig
 from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.base import Driver
 from fleet.daemon.drivers.registry import create_driver
 from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_credentials
-from fleet.daemon.inbox import ControlInbox, LeaseDesk
+from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.leases import ServerLeases, ServerTime
 from fleet.daemon.link import Link
 from fleet.daemon.policy_host import PolicyHost, architectures
@@ -214,15 +214,17 @@ class Daemon:
     def _make_runner(self) -> EpisodeRunner:
         config = self._config
         is_supervised = config.supervisor.is_enabled
-        supervisor = create_supervisor(self._driver, config.supervisor.options) if is_supervised else None
-        leases: LeaseDesk = self._leases
+        try:
+            supervisor = create_supervisor(self._driver, config.supervisor.options) if is_supervised else None
+        except ValueError as error:
+            raise ConfigError(str(error), key="supervisor.options") from None
         return EpisodeRunner(
             driver=self._driver,
             control=config.control,
             safety=config.safety,
             supervisor=supervisor,
             supervision=config.supervisor,
-            leases=leases,
+            leases=self._leases,
             inbox=self._inbox,
             board=self._board,
             thumbnail=config.thumbnail,

@@ -29,7 +29,7 @@ from fleet.protocol.recording import Outcome
 logger = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, Any]
-SNAPSHOT_COST_S = 0.03  # a picture is taken only with this much of the period left
+SNAPSHOT_MARGIN = 1.5  # a picture is taken within an episode only if this many times its usual cost is left
 
 
 class SupervisorLike(Protocol):
@@ -124,7 +124,9 @@ class EpisodeRunner:
             leases=leases,
         )
         self.pacer = Pacer(self._clock, period_s=control.period_s)
+        self.driver_error: DriverError | None = None  # what ended the last episode, if the driver did
         self._next_picture_s = 0.0
+        self._picture_cost_s = 0.0
 
     def idle_step(self) -> Wishes:
         """Follow stop, pause and leases between episodes and stand still; returns what was wanted."""
@@ -148,6 +150,8 @@ class EpisodeRunner:
         self.pilot.begin_episode()
         self._show(activity="running", task_id=spec.task_id, episode_id=spec.episode_id, max_steps=spec.max_steps)
         episode = _Episode(self, spec, policy, observation)
+        self.driver_error = None
+        self._take_picture()
         self.pacer.start()
         try:
             outcome, reason = episode.run()
@@ -155,6 +159,7 @@ class EpisodeRunner:
             if not len(episode.buffer):
                 raise
             logger.exception("the driver failed; the episode is aborted")
+            self.driver_error = error
             outcome, reason = Outcome.ABORTED, f"{error.code}: {error.message}"
         finally:
             self.pilot.end_episode("episode ended")
@@ -164,14 +169,18 @@ class EpisodeRunner:
         if self._board is not None:
             self._board.update(**changes)
 
-    def _take_picture(self) -> None:
-        if self._board is None or not self._thumbnail.is_enabled or self._clock.monotonic() < self._next_picture_s:
+    def _take_picture(self, *, slack_s: float = float("inf")) -> None:
+        """Take a picture for people if one is due and costs no deadline (between episodes there is none)."""
+        began_s = self._clock.monotonic()
+        if self._board is None or not self._thumbnail.is_enabled or began_s < self._next_picture_s:
             return
-        if self.pacer.slack_s() < SNAPSHOT_COST_S:
+        if slack_s < SNAPSHOT_MARGIN * self._picture_cost_s:
             return
         pixels = self._driver.snapshot(self._thumbnail.width, self._thumbnail.height)
         self._board.put_picture(Picture(pixels, self._clock.wall_ns()))
-        self._next_picture_s = self._clock.monotonic() + self._thumbnail.period_s
+        cost_s = self._clock.monotonic() - began_s
+        self._picture_cost_s = 0.8 * self._picture_cost_s + 0.2 * cost_s if self._picture_cost_s > 0 else cost_s
+        self._next_picture_s = began_s + self._thumbnail.period_s
 
 
 class _Episode:
@@ -195,7 +204,7 @@ class _Episode:
             ended = self._step()
             if ended is not None:
                 return ended
-            self._runner._take_picture()
+            self._runner._take_picture(slack_s=self._runner.pacer.slack_s())
             self._runner.pacer.wait()
             self._observation = self._runner._driver.observe()
 

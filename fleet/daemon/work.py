@@ -26,7 +26,7 @@ from fleet.daemon.status import StatusBoard
 from fleet.protocol.authority import Mode
 from fleet.protocol.errors import RecordingError
 from fleet.protocol.messages import AssignedTask
-from fleet.protocol.recording import Origin, Outcome
+from fleet.protocol.recording import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -201,8 +201,8 @@ class Worker:
         if recording is None:
             return
         self._writer.put(recording)
-        if recording.outcome is Outcome.ABORTED and recording.outcome_reason.startswith(DriverError.code):
-            raise DriverError("the driver failed during an episode")
+        if runner.driver_error is not None:
+            raise runner.driver_error
 
     def _is_stopped_while_resetting(self, plan: _Plan) -> bool:
         """Give the scene its time; True if the daemon stops meanwhile."""

@@ -135,7 +135,9 @@ def fit_encoder(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
         optimizer.zero_grad(set_to_none=True)
-        _, found_BL = encoder(image_BCHW + noise, language_BL)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_is_bfloat16_quick()):
+            activations_BKHW = encoder.activations(image_BCHW + noise, language_BL)
+        _, found_BL = encoder.read_out(activations_BKHW.float(), language_BL)
         functional.smooth_l1_loss(found_BL, target_BL, beta=0.1).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
@@ -240,6 +242,11 @@ def _encoder_settings(config: PretrainConfig, manifests: Sequence[EpisodeManifes
 def _schedule(step: int, config: EncoderConfig) -> float:
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return warm * 0.5 * (1.0 + math.cos(math.pi * step / config.steps))
+
+
+def _is_bfloat16_quick() -> bool:
+    """Whether this CPU multiplies bfloat16 natively: there the encoder trains twice as fast, elsewhere slower."""
+    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _digest(path: Path) -> str:

@@ -67,10 +67,19 @@ class SceneEncoder(nn.Module):
 
     def forward(self, image_BCHW: Tensor, language_BL: Tensor) -> tuple[Tensor, Tensor]:
         """Return features [B, F] in (-1, 1) and labels [B, label_dim]; image float in [0, 1]."""
+        return self.read_out(self.activations(image_BCHW, language_BL), language_BL)
+
+    def activations(self, image_BCHW: Tensor, language_BL: Tensor) -> Tensor:
+        """Return the keypoints' activations [B, K, 16, 16]: all of the cost, and fit for bfloat16."""
         x_BCHW = functional.silu(self.stem(image_BCHW * 2 - 1))
         for block in self.blocks:
             x_BCHW = block(x_BCHW, language_BL)
-        points_BK = self.pool(self.to_keypoints(x_BCHW))
+        activations_BKHW: Tensor = self.to_keypoints(x_BCHW)
+        return activations_BKHW
+
+    def read_out(self, activations_BKHW: Tensor, language_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions from activations, then features and labels. float32: bfloat16 would round by 1/4 pixel."""
+        points_BK = self.pool(activations_BKHW)
         scale_BK, shift_BK = self.film(language_BL).chunk(2, dim=1)
         hidden_BD = self.mlp(points_BK * (1 + scale_BK) + shift_BK)
         return torch.tanh(self.to_features(hidden_BD)), self.to_labels(hidden_BD)

@@ -26,7 +26,7 @@ POINT_DIM = 3
 class FlowVlaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Sizes and sampling. Written into the manifest of each version."""
 
-    channels: int = 64
+    channels: int = 48
     keypoints: int = 64
     feature_dim: int = 64
     label_dim: int = 9  # three scene points of three coordinates

@@ -7,6 +7,7 @@
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
+    ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone who outranks the asker drives
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     └── RunNotRunning       run_not_running
@@ -16,7 +17,7 @@ The edges translate: `api/errors.py` to problem details, `consumers/robot.py` to
 
 from __future__ import annotations
 
-from fleet.protocol.errors import AuthorityError, RecordingError, SopError
+from fleet.protocol.errors import AuthorityError, ProtocolError, RecordingError, SopError
 
 
 class NotFound(SopError):
@@ -41,6 +42,10 @@ class DuplicateEpisode(RecordingError):
 
 class UnknownReference(RecordingError):
     code = "unknown_reference"
+
+
+class LinkReplaced(ProtocolError):
+    code = "link_replaced"
 
 
 class LeaseHeld(AuthorityError):

@@ -33,13 +33,11 @@ def hint_all_robots() -> None:
     _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})
 
 
-def hint_link_replaced(robot_id: object, session_id: str) -> None:
-    """On commit: `session_id` is the robot's connection now; others close."""
-    _send_on_commit(robot_group(robot_id), {"type": "link.replaced", "session_id": session_id})
+def hint_link(robot_id: object) -> None:
+    """On commit: a key was revoked or a newer connection is there; the robot's connections check themselves.
 
-
-def hint_link_revoked(robot_id: object) -> None:
-    """On commit: a key of the robot was revoked; its connections check themselves."""
+    The hint does not say which connection counts: it may arrive late, after yet another one was made.
+    """
     _send_on_commit(robot_group(robot_id), {"type": "link.check"})
 
 

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from fleet.consumers import auth
 from fleet.consumers.episodes import answer_ready, answer_upload
+from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
@@ -108,7 +109,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         is_row_due = time.monotonic() >= self._row_due_at
         if is_row_due:
             self._row_due_at = time.monotonic() + ROW_PERIOD_S
-            await auth.robot_authenticate(self._credentials)  # the hint of a revocation may have been lost
+            await self._check_link()  # the hint of a revocation or a newer connection may have been lost
         revision = await auth.off_loop(
             robot.robot_seen,
             robot_id=self._robot_id,
@@ -201,11 +202,11 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await self._guarded(self._send_state)
 
     async def link_check(self, event: dict[str, str]) -> None:
-        await self._guarded(lambda: auth.robot_authenticate(self._credentials))
+        await self._guarded(self._check_link)
 
-    async def link_replaced(self, event: dict[str, str]) -> None:
-        if event["session_id"] != self._session_id:
-            await self._close(auth.CLOSE_REPLACED)
+    async def _check_link(self) -> None:
+        key, session_id = self._credentials.key, self._session_id
+        await auth.off_loop(robot.robot_link_check, robot_id=self._robot_id, key=key, session_id=session_id)
 
     async def _guarded(self, action: Callable[[], Awaitable[object]]) -> None:
         """Act on a hint, under the same rules as on a frame. Before Welcome there is nothing to tell."""
@@ -244,6 +245,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         codes: dict[type[SopError], int] = {
             Unauthorised: auth.CLOSE_UNAUTHORISED,
             PeerSilent: auth.CLOSE_SILENT,
+            LinkReplaced: auth.CLOSE_REPLACED,
             OutboxFull: auth.CLOSE_OUTBOX_FULL,
         }
         code = codes.get(type(error), auth.CLOSE_PROTOCOL_ERROR)

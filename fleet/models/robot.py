@@ -24,6 +24,9 @@ class Robot(models.Model):
     policy_version = models.ForeignKey(
         "fleet.PolicyVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="running_robots"
     )
+    link_session = models.CharField(
+        max_length=36, blank=True, help_text="The connection that counts; any other of this robot closes."
+    )
     enrolled_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(null=True, blank=True)
 

@@ -17,8 +17,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from fleet import live
-from fleet.errors import InvalidRequest, NameTaken, NotFound, TokenInvalid
-from fleet.events import hint_consoles, hint_link_replaced, hint_link_revoked, hint_robot
+from fleet.errors import InvalidRequest, LinkReplaced, NameTaken, NotFound, TokenInvalid
+from fleet.events import hint_consoles, hint_link, hint_robot
 from fleet.models import Assignment, EnrolmentToken, PolicyVersion, Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
@@ -100,6 +100,12 @@ def robot_key_check(*, robot_id: str, key: str) -> Robot:
     return row.robot
 
 
+def robot_link_check(*, robot_id: str, key: str, session_id: str) -> None:
+    """Check that a connection is still good. Raises: Unauthorised after revocation; LinkReplaced by a newer one."""
+    if robot_key_check(robot_id=robot_id, key=key).link_session != session_id:
+        raise LinkReplaced("this robot has a newer connection")
+
+
 @transaction.atomic
 def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
     """Revoke a key; its connection closes within moments. Revoking twice is revoking once. Raises: NotFound."""
@@ -110,7 +116,7 @@ def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
         row.revoked_at = timezone.now()
         row.save(update_fields=["revoked_at"])
         logger.info("robot key revoked", extra={"event": {"robot": str(row.robot_id), "key": str(row.id)}})
-    hint_link_revoked(row.robot_id)
+    hint_link(row.robot_id)
     return row
 
 
@@ -123,9 +129,10 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
         daemon_version=hello.daemon_version[:200],
         architectures=list(hello.architectures),
         policy_version=version,
+        link_session=session_id,
         last_seen_at=timezone.now(),
     )
-    hint_link_replaced(robot_id, session_id)
+    hint_link(robot_id)
     hint_consoles("robot", robot_id)
 
 

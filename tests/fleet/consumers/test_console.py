@@ -1,0 +1,124 @@
+"""The fleet page's socket over a real uvicorn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.test import Client
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from fleet.consumers import console
+from fleet.models import Robot
+from fleet.protocol import messages as m
+from fleet.services.policy import policy_version_publish
+from tests.fleet import builders
+from tests.fleet.consumers.peers import ConsolePeer, console_peer, joined_robot
+
+
+@pytest.fixture
+def cookie(transactional_db: None, django_user_model: Any) -> str:
+    """The session cookie of a signed-in user."""
+    client = Client()
+    client.force_login(django_user_model.objects.create_user("ann"))
+    return f"sessionid={client.cookies['sessionid'].value}"
+
+
+def _card(peer: ConsolePeer, wanted: Callable[[m.RobotCard], bool]) -> m.RobotCard:
+    """Wait for a card like this in the next changes."""
+    while True:
+        for card in peer.expect(m.RobotsChanged).robots:
+            if wanted(card):
+                return card
+
+
+def _close_code(peer: ConsolePeer) -> int:
+    with pytest.raises(ConnectionClosed) as caught:
+        while True:
+            peer.socket.recv(timeout=5)
+    assert caught.value.rcvd is not None
+    return caught.value.rcvd.code
+
+
+def test_begins_with_a_snapshot_then_sends_changes(server: str, cookie: str) -> None:
+    enrolled, task = builders.enrol("arm"), builders.task()
+    builders.running_run(name="demo")
+    with console_peer(server, cookie) as page:
+        snapshot = page.expect(m.ConsoleSnapshot)
+        assert [(card.name, card.is_online, card.activity) for card in snapshot.robots] == [("arm", False, "offline")]
+        assert snapshot.run is not None and (snapshot.run.name, snapshot.run.state) == ("demo", "running")
+        with joined_robot(server, enrolled) as robot:
+            robot.beat(task_id=str(task.id), step=4)
+            card = _card(page, lambda card: card.is_online)
+            assert (card.step, card.mode) == (4, "autonomous")
+        assert not _card(page, lambda card: not card.is_online).is_online
+
+
+def test_silent_robot_turns_offline_by_itself(server: str, cookie: str) -> None:
+    with console_peer(server, cookie) as page, joined_robot(server, builders.enrol()) as robot:
+        robot.beat()
+        assert _card(page, lambda card: card.is_online).name
+        assert not _card(page, lambda card: not card.is_online).is_online
+
+
+def test_every_page_gets_the_same_and_resync_brings_a_snapshot(server: str, cookie: str) -> None:
+    with ExitStack() as exits:
+        pages = [exits.enter_context(console_peer(server, cookie)) for _ in range(3)]
+        for page in pages:
+            page.expect(m.ConsoleSnapshot)
+        robot = builders.enrol("late").robot
+        for page in pages:
+            assert _card(page, lambda card: True).name == "late"
+        pages[0].socket.send('[1,{"type":"resync","last_seq":2}]')
+        assert [card.name for card in pages[0].expect(m.ConsoleSnapshot).robots] == ["late"]
+        Robot.objects.filter(id=robot.id).delete()
+        for page in pages:
+            assert page.expect(m.RobotRemoved).robot_id == str(robot.id)
+
+
+def test_publishing_tells_pages_to_read_charts_again(server: str, cookie: str) -> None:
+    run = builders.running_run()
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        manifest, blobs = builders.policy(run.id)
+        policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs)
+        changed = page.expect(m.RunChanged)
+        assert changed.run is not None and changed.run.newest_version == 0
+        page.expect(m.MetricsChanged)
+
+
+@pytest.mark.parametrize("value", ["", "sessionid=forged"])
+def test_signed_out_browser_is_refused(server: str, value: str) -> None:
+    with console_peer(server, value) as page:
+        assert page.expect(m.Fault).code == "unauthorised"
+        assert _close_code(page) == 4401
+
+
+def test_foreign_origin_is_refused_before_the_socket_opens(server: str, cookie: str) -> None:
+    with pytest.raises(InvalidStatus) as caught, console_peer(server, cookie, origin="https://evil.example"):
+        pass
+    assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("frame", ["{}", "[1,{}]", '[1,{"type":"ping","clock_ms":1,"extra":2}]', b"[1]", "x" * 5000])
+def test_bad_frame_ends_the_link_with_a_code(server: str, cookie: str, frame: str | bytes) -> None:
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        page.socket.send(frame)
+        assert page.expect(m.Fault).code in ("malformed_frame", "frame_too_large")
+        assert _close_code(page) == 4400
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+
+
+def test_socket_ends_after_its_session(
+    server: str, cookie: str, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
+) -> None:
+    monkeypatch.setattr(console, "RECHECK_S", 0.1)
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        django_user_model.objects.update(is_active=False)
+        assert page.expect(m.Fault).code == "unauthorised"
+        assert _close_code(page) == 4401

@@ -38,7 +38,7 @@ export function FleetRoute() {
         </section>
         <aside
           aria-label="Learning"
-          className={cn("min-w-0 flex-col gap-4 lg:sticky lg:top-16 lg:flex", view === "learning" ? "flex" : "hidden")}
+          className={cn("min-w-0 flex-col gap-4 lg:sticky lg:top-16 lg:flex lg:max-h-[calc(100dvh-5rem)] lg:overflow-y-auto lg:[scrollbar-width:thin]", view === "learning" ? "flex" : "hidden")}
         >
           <SuccessPanel />
           <RunPanel />

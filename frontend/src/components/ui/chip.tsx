@@ -24,8 +24,9 @@ interface ChipProps {
 export function Chip({ icon: Icon, tone, children, className }: ChipProps) {
   return (
     <span
+      title={children}
       className={cn(
-        "inline-flex h-6 max-w-full items-center gap-1.5 rounded-md border px-1.5 text-xs font-medium",
+        "inline-flex min-w-0 h-6 max-w-full items-center gap-1.5 rounded-md border px-1.5 text-xs font-medium",
         tones[tone],
         className,
       )}

@@ -18,7 +18,7 @@ export function Notice({ icon: Icon, title, children, action, className }: Notic
     <div className={cn("flex flex-col items-center justify-center gap-2 px-6 py-8 text-center", className)}>
       <Icon aria-hidden className="size-6 text-ink-muted" strokeWidth={1.5} />
       <p className="text-base font-medium">{title}</p>
-      {children ? <div className="max-w-sm text-sm text-balance text-ink-muted">{children}</div> : null}
+      {children ? <div className="max-w-md text-sm text-balance text-ink-muted">{children}</div> : null}
       {action ? <div className="mt-1">{action}</div> : null}
     </div>
   );

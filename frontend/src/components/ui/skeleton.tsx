@@ -3,5 +3,5 @@
 import { cn } from "@/lib/class-names";
 
 export function Skeleton({ className }: { readonly className?: string }) {
-  return <div aria-hidden className={cn("animate-pulse rounded-md bg-inset", className)} />;
+  return <div aria-hidden className={cn("animate-pulse rounded-md bg-line/60", className)} />;
 }

@@ -4,9 +4,16 @@ import { type ComponentProps, type ReactNode, useId } from "react";
 
 import { cn } from "@/lib/class-names";
 
+interface Column {
+  readonly key: string;
+  readonly label: string;
+  readonly isNumeric?: boolean;
+  readonly className?: string;
+}
+
 interface TableProps {
   readonly caption: string;
-  readonly columns: readonly { readonly key: string; readonly label: string; readonly isNumeric?: boolean }[];
+  readonly columns: readonly Column[];
   readonly children: ReactNode;
   readonly className?: string;
 }
@@ -29,6 +36,7 @@ export function Table({ caption, columns, children, className }: TableProps) {
                 className={cn(
                   "sticky top-0 z-10 border-b border-line bg-surface px-2.5 py-2 text-xs font-medium whitespace-nowrap text-ink-muted",
                   column.isNumeric ? "text-right" : "text-left",
+                  column.className,
                 )}
               >
                 {column.label}

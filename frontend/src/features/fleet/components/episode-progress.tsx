@@ -1,22 +1,27 @@
-/** Step of the episode under way; keeps its height between episodes. */
+/** Step of the episode under way, with something before it on the same line; keeps its height between episodes. */
+
+import type { ReactNode } from "react";
 
 import { Progress } from "@/components/ui/progress";
 import { isInEpisode } from "@/features/fleet/format-robot";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
 
-export function EpisodeProgress({ robot }: { readonly robot: RobotCard }) {
+interface EpisodeProgressProps {
+  readonly robot: RobotCard;
+  readonly children: ReactNode;
+}
+
+export function EpisodeProgress({ robot, children }: EpisodeProgressProps) {
   const isRunning = isInEpisode(robot);
   return (
     <div>
-      <p className="label numeric mb-1 flex justify-between gap-2">
-        <span className="truncate">{isRunning ? "Episode" : "Between episodes"}</span>
-        {isRunning ? (
-          <span className="whitespace-nowrap">
-            step {formatCount(robot.step)} / {formatCount(robot.max_steps)}
-          </span>
-        ) : null}
-      </p>
+      <div className="mb-2 flex h-6 items-center justify-between gap-3">
+        {children}
+        <span className="label numeric whitespace-nowrap">
+          {isRunning ? `step ${formatCount(robot.step)} / ${formatCount(robot.max_steps)}` : null}
+        </span>
+      </div>
       <Progress
         label={`Episode progress of ${robot.name}`}
         value={isRunning ? Math.min(robot.step, robot.max_steps) : 0}

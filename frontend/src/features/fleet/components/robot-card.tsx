@@ -34,8 +34,8 @@ export const RobotCard = memo(
         aria-label={robot.name}
         className={cn("flex flex-col overflow-hidden rounded-lg border bg-surface", edges[status.tone])}
       >
-        <div className="flex gap-3 p-3 pb-2.5">
-          <Thumbnail robot={robot} className="w-28 rounded-md" />
+        <div className="flex gap-3 p-3 pb-2">
+          <Thumbnail robot={robot} className="w-24 rounded-md" />
           <div className="flex min-w-0 grow flex-col">
             <h3 className="min-w-0 text-base font-semibold">
               <button
@@ -47,14 +47,15 @@ export const RobotCard = memo(
                 {robot.name}
               </button>
             </h3>
-            <Chip icon={status.icon} tone={status.tone} className="mt-1 self-start">
-              {status.text}
-            </Chip>
             <TaskLines robot={robot} status={status} />
           </div>
         </div>
         <div className="px-3 pb-3">
-          <EpisodeProgress robot={robot} />
+          <EpisodeProgress robot={robot}>
+            <Chip icon={status.icon} tone={status.tone}>
+              {status.text}
+            </Chip>
+          </EpisodeProgress>
         </div>
         <dl className="mt-auto grid grid-cols-2 gap-x-3 gap-y-1.5 border-t border-line bg-raised px-3 py-2">
           <Figure label="Policy" note={stalenessText(robot)}>
@@ -78,8 +79,8 @@ function TaskLines({ robot, status }: { readonly robot: Robot; readonly status: 
   const isDetail = needsAttention(status) && robot.detail !== "";
   return (
     <>
-      <p className="mt-1.5 h-4.5 truncate text-sm font-medium">{robot.task || "No task"}</p>
-      <p className="line-clamp-2 h-8 text-xs text-ink-muted">{isDetail ? robot.detail : robot.instruction}</p>
+      <p className="mt-0.5 h-4.5 truncate text-sm">{robot.task || "No task"}</p>
+      <p className="mt-1 line-clamp-3 h-12 text-xs text-ink-muted">{isDetail ? robot.detail : robot.instruction}</p>
     </>
   );
 }

@@ -23,16 +23,17 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
       <div className="flex flex-col gap-5 sm:flex-row">
         <Thumbnail robot={robot} className="w-48 self-start rounded-lg" />
         <div className="flex min-w-0 grow flex-col gap-3">
-          <Chip icon={status.icon} tone={status.tone} className="self-start">
-            {status.text}
-          </Chip>
           {robot.detail ? <p className="text-sm">{robot.detail}</p> : null}
           <div>
             <p className="font-medium">{robot.task || "No task"}</p>
             <p className="text-sm text-ink-muted">{robot.instruction}</p>
           </div>
           <div className="mt-auto">
-            <EpisodeProgress robot={robot} />
+            <EpisodeProgress robot={robot}>
+              <Chip icon={status.icon} tone={status.tone}>
+                {status.text}
+              </Chip>
+            </EpisodeProgress>
           </div>
         </div>
       </div>

@@ -6,8 +6,12 @@ import { LastSeen } from "@/features/fleet/components/last-seen";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
 import type { RobotRow } from "@/features/fleet/fleet-view";
 import { controlText, isInEpisode, overrunsText, policyText, stalenessText } from "@/features/fleet/format-robot";
+import { cn } from "@/lib/class-names";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
+
+// Narrower screens leave it to the details of the robot.
+const wideOnly = "hidden 2xl:table-cell";
 
 const columns = [
   { key: "robot", label: "Robot" },
@@ -16,7 +20,7 @@ const columns = [
   { key: "step", label: "Step", isNumeric: true },
   { key: "policy", label: "Policy" },
   { key: "upload", label: "To upload", isNumeric: true },
-  { key: "control", label: "Control loop" },
+  { key: "control", label: "Control loop", className: wideOnly },
   { key: "seen", label: "Last seen" },
 ];
 
@@ -37,14 +41,15 @@ export function RobotTable({ rows, onOpen }: RobotTableProps) {
                 type="button"
                 aria-label={`${robot.name}, details`}
                 onClick={() => onOpen(robot.robot_id)}
-                className="rounded px-1 py-0.5 text-left font-medium whitespace-nowrap hover:underline"
+                title={robot.name}
+                className="max-w-32 truncate rounded px-1 py-0.5 text-left font-medium hover:underline"
               >
                 {robot.name}
               </button>
             </div>
           </Cell>
           <Cell>
-            <Chip icon={status.icon} tone={status.tone} className="whitespace-nowrap">
+            <Chip icon={status.icon} tone={status.tone} className="max-w-48 2xl:max-w-none">
               {status.text}
             </Chip>
           </Cell>
@@ -54,7 +59,7 @@ export function RobotTable({ rows, onOpen }: RobotTableProps) {
           </Cell>
           <NoteCell value={policyText(robot)} note={stalenessText(robot)} />
           <Cell isNumeric>{formatCount(robot.pending_episodes)}</Cell>
-          <NoteCell value={controlText(robot)} note={overrunsText(robot)} />
+          <NoteCell value={controlText(robot)} note={overrunsText(robot)} className={wideOnly} />
           <Cell className="numeric min-w-24 whitespace-nowrap">
             <LastSeen robot={robot} />
           </Cell>
@@ -67,9 +72,15 @@ export function RobotTable({ rows, onOpen }: RobotTableProps) {
 const stepText = (robot: RobotCard): string =>
   isInEpisode(robot) ? `${formatCount(robot.step)} / ${formatCount(robot.max_steps)}` : "–";
 
-function NoteCell({ value, note }: { readonly value: string; readonly note: string }) {
+interface NoteCellProps {
+  readonly value: string;
+  readonly note: string;
+  readonly className?: string;
+}
+
+function NoteCell({ value, note, className }: NoteCellProps) {
   return (
-    <Cell className="numeric whitespace-nowrap">
+    <Cell className={cn("numeric whitespace-nowrap", className)}>
       {value} <span className="text-ink-muted">{note}</span>
     </Cell>
   );

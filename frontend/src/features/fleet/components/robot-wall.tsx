@@ -16,7 +16,7 @@ import { useFleetView } from "@/features/fleet/hooks/use-fleet-view";
 import { cn } from "@/lib/class-names";
 import { useConnection, useIsFleetKnown, useRobots } from "@/lib/socket/fleet-store";
 
-const grid = "grid grid-cols-[repeat(auto-fill,minmax(min(100%,18.5rem),1fr))] gap-3";
+const grid = "grid grid-cols-[repeat(auto-fill,minmax(min(100%,20.5rem),1fr))] gap-3";
 
 export function RobotWall() {
   const controls = useFleetView();
@@ -74,7 +74,7 @@ function LoadingWall() {
   return (
     <div className={grid} role="status" aria-label="Reading the fleet">
       {[0, 1, 2, 3].map((index) => (
-        <Skeleton key={index} className="h-[17.25rem] rounded-lg" />
+        <Skeleton key={index} className="h-62 rounded-lg" />
       ))}
     </div>
   );
@@ -85,8 +85,8 @@ function NoRobots() {
     <Card>
       <Notice icon={Bot} title="No robots yet">
         A robot appears here as soon as its daemon has enrolled. Print a one-time token with{" "}
-        <code className="text-ink">manage.py enrol_token --name NAME</code> and start{" "}
-        <code className="text-ink">python -m fleet.daemon --token TOKEN</code> on the robot.
+        <code className="whitespace-nowrap text-ink">manage.py enrol_token --name NAME</code> and start{" "}
+        <code className="whitespace-nowrap text-ink">python -m fleet.daemon --token TOKEN</code> on the robot.
       </Notice>
     </Card>
   );

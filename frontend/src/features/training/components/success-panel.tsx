@@ -10,6 +10,7 @@ import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Tabs } from "@/components/ui/tabs";
 import { notify } from "@/components/ui/toast";
+import { Tooltip } from "@/components/ui/tooltip";
 import { type SuccessSeries, useSuccess } from "@/features/training/api/success";
 import { useTasks } from "@/features/training/api/tasks";
 import { SuccessChart } from "@/features/training/components/success-chart";
@@ -23,7 +24,7 @@ import { seconds } from "@/lib/units/quantity";
 
 const WINDOWS = ["120", "300", "900", "3600"] as const;
 const DEFAULT_WINDOW = "300";
-const windowOptions = WINDOWS.map((value) => ({ value, label: `${formatDuration(seconds(Number(value)))} window` }));
+const windowOptions = WINDOWS.map((value) => ({ value, label: `Over ${formatDuration(seconds(Number(value)))}` }));
 const forms = [
   { value: "chart", label: "Chart" },
   { value: "table", label: "Table" },
@@ -48,11 +49,11 @@ export function SuccessPanel() {
       title="Autonomous success"
       actions={
         <div className="flex gap-2">
-          <SelectField label="Task" isLabelHidden className="w-28" options={taskOptions} value={task} onValue={setTask} />
+          <SelectField label="Task" isLabelHidden className="w-26" options={taskOptions} value={task} onValue={setTask} />
           <SelectField
             label="Sliding window"
             isLabelHidden
-            className="w-32"
+            className="w-28"
             options={windowOptions}
             value={window}
             onValue={(value) => setWindow(value as (typeof WINDOWS)[number])}
@@ -62,24 +63,27 @@ export function SuccessPanel() {
     >
       <div className="mt-1 mb-2 flex items-center justify-between gap-3">
         <Latest series={data} />
-        <Tabs label="Form" value={form} options={forms} onValue={setForm} controls={panelId} />
+        <div className="flex items-center gap-1">
+          <Tooltip text="Download as CSV" side="right">
+            <Button variant="icon" aria-label="Download as CSV" onClick={save} disabled={data === undefined || data.points.length === 0}>
+              <Download aria-hidden className="size-4" />
+            </Button>
+          </Tooltip>
+          <Tabs label="Form" value={form} options={forms} onValue={setForm} controls={panelId} />
+        </div>
       </div>
       <div id={panelId} role="tabpanel" aria-label={form === "chart" ? "Chart" : "Table"} className="h-54 2xl:h-72">
         <Content series={data} form={form} error={error} onRetry={() => void refetch()} />
       </div>
-      <div className="mt-2 flex items-start justify-between gap-3">
-        <p className="min-h-20 text-xs text-ink-muted 2xl:min-h-12">
-          {data === undefined
-            ? null
-            : `${data.definition} Sliding window of ${formatDuration(seconds(data.window_s))}. Band: 95 % Wilson interval. Marks: policy versions when published.`}
-        </p>
-        <Button variant="quiet" onClick={save} disabled={data === undefined || data.points.length === 0}>
-          <Download aria-hidden className="size-4" />
-          CSV
-        </Button>
-      </div>
+      <p className="mt-2 min-h-16 text-xs text-ink-muted 2xl:min-h-12">{data === undefined ? null : footnote(data)}</p>
     </Panel>
   );
+}
+
+/** What the numbers are: the server's definition, then what the picture adds to it. */
+function footnote({ definition, window_s }: SuccessSeries): string {
+  const window = `Sliding window of ${formatDuration(seconds(window_s))}.`;
+  return `${definition} ${window} Band: 95 % Wilson interval. Marks: policy versions when published.`;
 }
 
 function Latest({ series }: { readonly series: SuccessSeries | undefined }) {

@@ -10,6 +10,7 @@ import uPlot from "uplot";
 import type { SuccessPoint, VersionMark } from "@/features/training/api/success";
 
 const LABEL_GAP_PX = 34;
+const RATE_SERIES = 3;
 
 export interface Hover {
   readonly index: number;
@@ -45,7 +46,7 @@ export function makePlot({ container, versions, onHover }: PlotOptions, data: uP
     height: container.clientHeight,
     padding: [18, 8, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: line, stroke: colour("--surface"), width: 2 } },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: onRate(line), stroke: onRate(colour("--surface")), width: 2 } },
     scales: { x: { time: true, range: spread }, y: { range: [0, 1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 22, space: 64, values: (_, ticks) => clockTicks(ticks) },
@@ -65,6 +66,9 @@ export function makePlot({ container, versions, onHover }: PlotOptions, data: uP
   };
   return new uPlot(options, data, container);
 }
+
+/** The bounds of the band have no dots under the pointer, the rate has. */
+const onRate = (colour: string) => (_: uPlot, series: number) => (series === RATE_SERIES ? colour : "transparent");
 
 function hoverOf(plot: uPlot): Hover | null {
   const { idx: index, left = -1 } = plot.cursor;

@@ -77,7 +77,6 @@ def _data_jobs(config: DemoConfig, base: BasePolicy, task: str) -> list[Job]:
     first = _first_seed(config, task)
     seeds = f"{first}-{first + config.base.demonstrations - 1}"
     partial = base.folder / f"{task}.demonstrations.partial"
-    shutil.rmtree(partial, ignore_errors=True)
     demonstrate = [
         *_DAEMON, "demonstrate", "--driver", "metaworld", "--task", task, "--seeds", seeds, "--starts", "narrow",
         "--out", str(partial),

@@ -184,7 +184,11 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     pieces = [piece.strip() for piece in text.replace("\r", "\n").split("\n") if piece.strip()]
-    return pieces[-1][-70:] if pieces else ""
+    if not pieces:
+        return ""
+    label, bar, _ = pieces[-1].partition("%|")  # tqdm: "label:  40%|####      | 10/25 [00:07<00:09, 1.5episode/s]"
+    percent = label.rpartition(" ")[2]
+    return f"{percent} %, {pieces[-1].rpartition('| ')[2]}" if bar else pieces[-1][:100]
 
 
 class ProgressSink:

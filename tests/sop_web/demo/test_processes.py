@@ -93,8 +93,12 @@ def test_a_hung_job_is_ended(tmp_path: Path) -> None:
 
 
 def test_last_words_reads_a_progress_bar(tmp_path: Path) -> None:
-    """Carriage returns separate what a bar showed; the newest counts."""
+    """Carriage returns separate what a bar showed; of the newest its percentage and counts are told."""
     log = tmp_path / "log"
-    log.write_bytes(b"begin\n 10%|#   |\r 20%|##  |\r")
-    assert last_words(log) == "20%|##  |"
+    log.write_bytes(
+        b"begin\nscenes:  10%|#    | 1/10 [00:01<00:09, 1.0frame/s]\rscenes:  20%|##   | 2/10 [00:02<00:08]\r"
+    )
+    assert last_words(log) == "20 %, 2/10 [00:02<00:08]"
+    log.write_text("begin\nready\n")
+    assert last_words(log) == "ready"
     assert last_words(tmp_path / "none") == ""

@@ -1,0 +1,135 @@
+"""Leases: one driver at a time, a person before the scripted supervisor, newer epochs before older."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from fleet.errors import LeaseHeld, NotFound
+from fleet.models import Lease, Robot
+from fleet.protocol.authority import Source
+from fleet.protocol.errors import LeaseFenced
+from fleet.selectors.robot import desired_state
+from fleet.services.lease import lease_grant, lease_release, lease_renew, leases_expire
+from fleet.tasks import reap
+from tests.fleet import builders
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def robot() -> Robot:
+    return builders.enrol().robot
+
+
+def _scripted(robot: Robot) -> Lease:
+    return lease_grant(robot_id=robot.id, source=Source.SCRIPTED, operator="scripted supervisor")
+
+
+def _person(robot: Robot, user: Any) -> Lease:
+    return lease_grant(robot_id=robot.id, source=Source.PERSON, operator=user.username, user=user)
+
+
+def _in_force(robot: Robot) -> int | None:
+    lease = desired_state(robot_id=str(robot.id)).lease
+    return lease.epoch if lease else None
+
+
+def test_grant_gives_a_new_epoch_and_changes_the_desired_state(robot: Robot) -> None:
+    before = desired_state(robot_id=str(robot.id))
+    lease = _scripted(robot)
+    after = desired_state(robot_id=str(robot.id))
+    assert (before.lease, after.revision > before.revision) == (None, True)
+    assert after.lease is not None and after.lease.epoch == lease.epoch == 1
+
+
+def test_person_outranks_the_scripted_supervisor(robot: Robot, django_user_model: Any) -> None:
+    first = _scripted(robot)
+    taken = _person(robot, django_user_model.objects.create_user("ann"))
+    first.refresh_from_db()
+    assert (taken.epoch, first.end_reason) == (2, "replaced by person")
+    with pytest.raises(LeaseFenced):
+        lease_renew(robot_id=robot.id, epoch=1)
+    with pytest.raises(LeaseHeld):
+        _scripted(robot)
+    assert _in_force(robot) == 2
+
+
+def test_between_two_people_the_first_keeps_it(robot: Robot, django_user_model: Any) -> None:
+    ann, ben = (django_user_model.objects.create_user(name) for name in ("ann", "ben"))
+    _person(robot, ann)
+    with pytest.raises(LeaseHeld):
+        _person(robot, ben)
+    assert _person(robot, ann).epoch == 2, "the same person may take it again, as from a new browser tab"
+
+
+def test_release_frees_the_robot_and_an_old_epoch_changes_nothing(robot: Robot) -> None:
+    _scripted(robot)
+    second = _scripted(robot)
+    lease_release(robot_id=robot.id, epoch=1, reason="late")
+    assert _in_force(robot) == second.epoch
+    lease_release(robot_id=robot.id, epoch=2, reason="done")
+    lease_release(robot_id=robot.id, epoch=2, reason="again")
+    assert _in_force(robot) is None
+    assert Lease.objects.get(epoch=2).end_reason == "done"
+
+
+def test_expired_lease_is_over_before_and_after_the_reaper(robot: Robot) -> None:
+    _scripted(robot)
+    past = timezone.now() - timedelta(seconds=1)
+    Lease.objects.update(granted_at=past - timedelta(seconds=5), expires_at=past)
+    assert _in_force(robot) is None
+    with pytest.raises(LeaseFenced):
+        lease_renew(robot_id=robot.id, epoch=1)
+    revision = desired_state(robot_id=str(robot.id)).revision
+    reap()
+    assert Lease.objects.get().end_reason == "expired"
+    assert desired_state(robot_id=str(robot.id)).revision == revision + 1
+    assert leases_expire() == 0
+
+
+def test_expired_lease_of_a_person_does_not_stop_the_scripted_one(robot: Robot, django_user_model: Any) -> None:
+    _person(robot, django_user_model.objects.create_user("ann"))
+    past = timezone.now() - timedelta(seconds=1)
+    Lease.objects.update(granted_at=past - timedelta(seconds=5), expires_at=past)
+    assert _scripted(robot).epoch == 2
+
+
+def test_renewal_extends(robot: Robot) -> None:
+    before = _scripted(robot).expires_at
+    assert lease_renew(robot_id=robot.id, epoch=1).expires_at > before
+
+
+def test_unknown_robot() -> None:
+    with pytest.raises(NotFound):
+        lease_grant(robot_id="0" * 32, source=Source.SCRIPTED, operator="x")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_racing_people_get_one_lease(django_user_model: Any) -> None:
+    """Given eight people who take over at the same moment, exactly one of them drives."""
+    robot = builders.enrol().robot
+    users = [django_user_model.objects.create_user(f"user{index}") for index in range(8)]
+    start, results = threading.Barrier(8), []
+
+    def work(user: Any) -> None:
+        try:
+            start.wait(timeout=10)
+            results.append(_person(robot, user).epoch)
+        except LeaseHeld as error:
+            results.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(user,)) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(map(str, results)) == ["1", *["lease_held"] * 7]
+    assert Lease.objects.filter(released_at__isnull=True).count() == 1

@@ -1,0 +1,108 @@
+"""Publishing: content addressed, atomic, repeatable; what robots report of versions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from fleet.errors import NotFound, RunFenced
+from fleet.models import PolicyDeployment, PolicyVersion, Robot
+from fleet.protocol.errors import ArtifactMismatch
+from fleet.selectors.robot import desired_state, robot_cards
+from fleet.services.policy import policy_version_applied, policy_version_publish, policy_version_refused
+from fleet.storage import keys
+from fleet.storage.local import LocalStore
+from tests.fleet import builders
+
+pytestmark = pytest.mark.django_db
+
+
+def _publish(run: Any, manifest: bytes, blobs: dict[str, bytes], **more: Any) -> PolicyVersion:
+    return policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs, **more)
+
+
+def test_versions_are_numbered_stored_and_become_the_target(objects: LocalStore) -> None:
+    run, robot = builders.running_run(), builders.enrol().robot
+    base, second = builders.policy(), builders.policy(run.id, step=25, value=1.0)
+    before = desired_state(robot_id=str(robot.id)).revision
+    assert [_publish(run, *base).number, _publish(run, *second, epoch=1).number] == [0, 1]
+    state = desired_state(robot_id=str(robot.id))
+    assert state.policy is not None and state.policy.number == 1 and state.revision == before + 2
+    for sha256, data in second[1].items():
+        assert objects.get(keys.policy_blob(sha256)) == data
+    assert objects.get(keys.policy_manifest(state.policy.manifest_sha256)) == second[0]
+    assert PolicyDeployment.objects.count() == 2
+
+
+def test_publishing_the_same_version_again_returns_it(objects: LocalStore) -> None:
+    run, version_id = builders.running_run(), str(uuid.uuid4())
+    first = _publish(run, *builders.policy(run.id, version_id=version_id, step=5))
+    again = _publish(run, *builders.policy(run.id, version_id=version_id, step=5))  # another trained_ns
+    assert (again.id, again.number, PolicyVersion.objects.count()) == (first.id, 0, 1)
+    with pytest.raises(ArtifactMismatch):
+        _publish(run, *builders.policy(run.id, version_id=version_id, step=5, value=2.0))
+
+
+def _other_blob(manifest: bytes, blobs: dict[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
+    return manifest, {sha256: data + b"x" for sha256, data in blobs.items()}
+
+
+BAD = {
+    "changed blob": _other_blob,
+    "missing blob": lambda manifest, blobs: (manifest, {}),
+    "extra blob": lambda manifest, blobs: (manifest, {**blobs, "0" * 64: b""}),
+    "no json": lambda manifest, blobs: (b"{", blobs),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_artifact_is_refused_and_nothing_changes(objects: LocalStore, case: str) -> None:
+    run, robot = builders.running_run(), builders.enrol().robot
+    before = desired_state(robot_id=str(robot.id))
+    with pytest.raises(ArtifactMismatch):
+        _publish(run, *BAD[case](*builders.policy(run.id)))
+    assert PolicyVersion.objects.count() == 0
+    assert desired_state(robot_id=str(robot.id)) == before
+    assert list(objects.list("policies/")) == []
+
+
+def test_old_epoch_publishes_nothing(objects: LocalStore) -> None:
+    run = builders.running_run()
+    with pytest.raises(RunFenced):
+        _publish(run, *builders.policy(run.id), epoch=run.epoch - 1)
+    assert PolicyVersion.objects.count() == 0
+
+
+def test_applied_is_noted_once_and_staleness_follows(objects: LocalStore) -> None:
+    run, robot = builders.running_run(), builders.enrol().robot
+    first = _publish(run, *builders.policy(run.id))
+    report = {"robot_id": str(robot.id), "version_id": str(first.id), "fetched_bytes": 10}
+    policy_version_applied(**report, fetched_ns=10**18, applied_ns=10**18 + 5000)
+    policy_version_applied(**report, fetched_ns=2 * 10**18, applied_ns=2 * 10**18)
+    row = PolicyDeployment.objects.get()
+    assert (row.applied_at - row.fetched_at).microseconds == 5  # type: ignore[operator]
+    assert Robot.objects.get().policy_version_id == first.id
+    _publish(run, *builders.policy(run.id, step=25))
+    card = robot_cards()[0]
+    assert (card.policy_number, card.versions_behind) == (0, 1)
+    assert card.seconds_behind is not None and card.seconds_behind > 0
+
+
+def test_refusal_keeps_its_code_until_applied(objects: LocalStore) -> None:
+    run, robot = builders.running_run(), builders.enrol().robot
+    version = _publish(run, *builders.policy(run.id))
+    names = {"robot_id": str(robot.id), "version_id": str(version.id)}
+    policy_version_refused(**names, code="artifact_mismatch", message="hash")
+    assert PolicyDeployment.objects.get().refused_code == "artifact_mismatch"
+    assert Robot.objects.get().policy_version_id is None
+    policy_version_applied(**names, fetched_ns=1, applied_ns=1, fetched_bytes=0)
+    assert PolicyDeployment.objects.get().refused_code == ""
+
+
+@pytest.mark.parametrize("version_id", ["no uuid", str(uuid.uuid4())])
+def test_unknown_version(version_id: str) -> None:
+    robot = builders.enrol().robot
+    with pytest.raises(NotFound):
+        policy_version_refused(robot_id=str(robot.id), version_id=version_id, code="x", message="")

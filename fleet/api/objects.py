@@ -23,7 +23,7 @@ from fleet.selectors.objects import object_store
 from fleet.storage.local import LocalStore
 
 _PIECE = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,13 +64,14 @@ async def _read(request: HttpRequest, store: LocalStore, key: str) -> HttpRespon
     headers = {"Accept-Ranges": "bytes", "ETag": etag, "Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
     start, end, status = 0, stat.st_size, 200
     wanted = request.headers.get("Range", "")
-    if wanted and request.headers.get("If-Range", etag) == etag:
-        found = _range(wanted, stat.st_size)
-        if found is None:
+    # Several ranges or another unit get the whole object: RFC 9110 lets a server ignore what it does not serve.
+    match = _RANGE.fullmatch(wanted)
+    if match is not None and request.headers.get("If-Range", etag) == etag:
+        start, end = _bounds(match, stat.st_size)
+        if start >= end:
             return _refuse(416, "range_not_satisfiable", wanted[:100], {"Content-Range": f"bytes */{stat.st_size}"})
-        if found != (0, stat.st_size) or _RANGE.fullmatch(wanted):
-            start, end, status = *found, 206
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.st_size}"
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.st_size}"
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
         return HttpResponse(status=status, headers=headers, content_type="application/octet-stream")
@@ -88,16 +89,12 @@ def _check(request: HttpRequest, store: LocalStore, key: str, *, method: str = "
     )
 
 
-def _range(header: str, size: int) -> tuple[int, int] | None:
-    """Return [start, end) of a single byte range; the whole for forms not served here; None if unsatisfiable."""
-    match = _RANGE.fullmatch(header.replace(" ", ""))
-    if match is None or match[1] == match[2] == "":
-        return 0, size  # several ranges or another unit: RFC 9110 lets a server ignore the header
-    if match[1] == "":
-        length = min(int(match[2]), size)
-        return (size - length, size) if length else None
-    start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else size, size)
-    return (start, end) if start < end else None
+def _bounds(match: re.Match[str], size: int) -> tuple[int, int]:
+    """Return [start, end) of a single byte range; start >= end if it lies beyond the object."""
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        return max(0, size - int(suffix)), size
+    return int(first), min(int(last) + 1 if last else size, size)
 
 
 async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:

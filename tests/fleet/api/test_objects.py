@@ -1,0 +1,93 @@
+"""`/objects/` over a real uvicorn: signatures, ranges, verified and atomic PUT."""
+
+from __future__ import annotations
+
+import hashlib
+
+import httpx
+import pytest
+
+from fleet.storage.local import LocalStore
+
+DATA = bytes(range(256)) * 2000
+SHA = hashlib.sha256(DATA).hexdigest()
+KEY = "episodes/e/front.mp4"
+
+
+@pytest.fixture
+def get_url(server: str, objects: LocalStore) -> str:
+    objects.put(KEY, DATA)
+    return f"http://{server}{objects.sign_get(KEY, expires_s=60)}"
+
+
+def _put(server: str, objects: LocalStore, body: bytes, **headers: str) -> httpx.Response:
+    signed = objects.sign_put(KEY, size=len(DATA), sha256=SHA, expires_s=60)
+    return httpx.put(f"http://{server}{signed.url}", content=body, headers={**signed.headers, **headers}, timeout=10)
+
+
+def test_whole_object(get_url: str) -> None:
+    answer = httpx.get(get_url)
+    assert (answer.status_code, answer.content == DATA, answer.headers["accept-ranges"]) == (200, True, "bytes")
+    head = httpx.head(get_url)
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(DATA)), b"")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"),
+    [("bytes=0-9", 0, 10), ("bytes=100-", 100, None), ("bytes=-7", -7, None), ("bytes=511990-999999", 511990, None)],
+)
+def test_range_resumes(get_url: str, wanted: str, start: int, end: int | None) -> None:
+    answer = httpx.get(get_url, headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (206, DATA[start:end])
+    first = start % len(DATA)
+    last = first + len(answer.content) - 1
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(DATA)}"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=512000-", "bytes=9-3", "bytes=-0"])
+def test_range_beyond_the_end(get_url: str, wanted: str) -> None:
+    answer = httpx.get(get_url, headers={"Range": wanted})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(DATA)}")
+    assert answer.json()["code"] == "range_not_satisfiable"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=-"])
+def test_other_range_forms_get_the_whole(get_url: str, wanted: str) -> None:
+    assert httpx.get(get_url, headers={"Range": wanted}).status_code == 200
+
+
+def test_changed_object_is_sent_whole_to_one_who_resumes(get_url: str) -> None:
+    etag = httpx.head(get_url).headers["etag"]
+    assert httpx.get(get_url, headers={"Range": "bytes=5-", "If-Range": etag}).status_code == 206
+    assert httpx.get(get_url, headers={"Range": "bytes=5-", "If-Range": '"old"'}).status_code == 200
+
+
+def test_put_stores_once_and_never_replaces(server: str, objects: LocalStore) -> None:
+    assert _put(server, objects, DATA).status_code == 201
+    assert _put(server, objects, DATA).status_code == 200
+    other = b"x" * 10
+    signed = objects.sign_put(KEY, size=10, sha256=hashlib.sha256(other).hexdigest(), expires_s=60)
+    answer = httpx.put(f"http://{server}{signed.url}", content=other, headers=signed.headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "object_conflict")
+    assert objects.get(KEY) == DATA
+
+
+def test_put_of_other_bytes_is_refused_and_leaves_nothing(server: str, objects: LocalStore) -> None:
+    answer = _put(server, objects, b"y" * len(DATA))
+    assert (answer.status_code, answer.json()["code"]) == (422, "object_mismatch")
+    assert _put(server, objects, DATA[:-1]).status_code == 403, "the size is part of the signature"
+    assert _put(server, objects, DATA, **{"X-Sop-Sha256": "0" * 64}).status_code == 403
+    assert _put(server, objects, DATA, **{"X-Sop-Sha256": "short"}).status_code == 422
+    assert list(objects.list()) == []
+
+
+def test_signatures_are_not_interchangeable(server: str, objects: LocalStore, get_url: str) -> None:
+    put_url = f"http://{server}{objects.sign_put(KEY, size=3, sha256=SHA, expires_s=60).url}"
+    assert httpx.get(put_url).status_code == 403
+    assert httpx.put(get_url, content=b"abc", headers={"X-Sop-Sha256": SHA}).status_code == 403
+    assert httpx.get(get_url.partition("?")[0]).status_code == 403
+    assert httpx.get(get_url.replace("front", "other")).status_code == 403
+    assert httpx.get(f"http://{server}{objects.sign_get(KEY, expires_s=-5)}").status_code == 403
+    assert httpx.post(get_url).status_code == 405
+    missing = httpx.get(f"http://{server}{objects.sign_get('episodes/none', expires_s=60)}")
+    assert (missing.status_code, missing.json()["code"]) == (404, "object_missing")

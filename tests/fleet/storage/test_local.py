@@ -1,0 +1,130 @@
+"""The contract of an object store, on the local one, and its signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from fleet.protocol.errors import ObjectMismatch
+from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, open_store
+from fleet.storage.base import KeyInvalid, SignatureInvalid
+from fleet.storage.local import LocalStore
+
+DATA = b"0123456789" * 1000
+SHA = hashlib.sha256(DATA).hexdigest()
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> LocalStore:
+    return LocalStore(tmp_path / "objects", signing_key=b"k" * 32, clock=clock)
+
+
+def test_bytes_come_back(store: LocalStore) -> None:
+    store.put("a/b.bin", DATA)
+    assert (store.get("a/b.bin"), store.size("a/b.bin"), store.exists("a/b.bin")) == (DATA, 10_000, True)
+    assert store.digest("a/b.bin") == (10_000, SHA)
+    store.put("a/b.bin", b"new")
+    assert store.get("a/b.bin") == b"new"
+
+
+def test_missing_objects(store: LocalStore) -> None:
+    assert not store.exists("a")
+    store.delete("a")
+    for read in (store.get, store.size, store.digest, store.path_or_none):
+        with pytest.raises(ObjectMissing):
+            read("a")
+
+
+def test_list_is_ordered_and_shows_no_temporary_files(store: LocalStore, tmp_path: Path) -> None:
+    for key in ("b/2", "a/1", "b/10", "bc/1"):
+        store.put(key, b"x")
+    (tmp_path / "objects/.incoming/left-over").write_bytes(b"half")
+    assert list(store.list()) == ["a/1", "b/10", "b/2", "bc/1"]
+    assert list(store.list("b/")) == ["b/10", "b/2"]
+    assert list(store.list("b/1")) == ["b/10"]
+    assert list(store.list("none/")) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".hidden", "a/.b", "a\\b", "a\n", "x" * 301]
+)
+def test_impossible_keys_are_refused_everywhere(store: LocalStore, key: str) -> None:
+    for call in (store.get, store.exists, store.delete, store.path_or_none):
+        with pytest.raises(KeyInvalid):
+            call(key)
+    with pytest.raises(KeyInvalid):
+        store.put(key, b"")
+    with pytest.raises(KeyInvalid):
+        store.sign_get(key, expires_s=1)
+
+
+def test_verified_put_stores_once(store: LocalStore) -> None:
+    assert store.put_verified("k", io.BytesIO(DATA), size=len(DATA), sha256=SHA)
+    assert not store.put_verified("k", io.BytesIO(DATA), size=len(DATA), sha256=SHA)
+    other = b"other"
+    with pytest.raises(ObjectConflict):
+        store.put_verified("k", io.BytesIO(other), size=5, sha256=hashlib.sha256(other).hexdigest())
+    assert store.get("k") == DATA
+
+
+@pytest.mark.parametrize("body", [DATA[:-1], DATA + b"x", b"y" * len(DATA), b""])
+def test_body_that_differs_from_its_promise_leaves_nothing(store: LocalStore, tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(ObjectMismatch):
+        store.put_verified("k", io.BytesIO(body), size=len(DATA), sha256=SHA)
+    assert not store.exists("k")
+    assert list((tmp_path / "objects/.incoming").iterdir()) == []
+
+
+def _query(url: str) -> dict[str, str]:
+    return dict(part.split("=") for part in url.partition("?")[2].split("&"))
+
+
+def test_signature_fits_only_its_own_request(store: LocalStore, clock: Clock) -> None:
+    query = _query(store.sign_put("a/k", size=5, sha256=SHA, expires_s=10).url)
+    good = {"expires": query["expires"], "signature": query["signature"], "promise": f"5:{SHA}"}
+    store.check_signature("PUT", "a/k", **good)
+    for method, key, change in (
+        ("GET", "a/k", {}),
+        ("PUT", "a/other", {}),
+        ("PUT", "a/k", {"promise": f"6:{SHA}"}),
+        ("PUT", "a/k", {"promise": ""}),
+        ("PUT", "a/k", {"expires": str(int(good["expires"]) + 1)}),
+        ("PUT", "a/k", {"expires": "soon"}),
+        ("PUT", "a/k", {"expires": "²"}),
+        ("PUT", "a/k", {"signature": "0" * 64}),
+        ("PUT", "a/k", {"signature": "ä"}),
+        ("PUT", "a/k", {"signature": ""}),
+    ):
+        with pytest.raises(SignatureInvalid):
+            store.check_signature(method, key, **{**good, **change})
+    clock.now += 11
+    with pytest.raises(SignatureInvalid):
+        store.check_signature("PUT", "a/k", **good)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/prefix", "file://relative", "file:///", "ftp://x", "", "/tmp/objects", "file://host/path"]
+)
+def test_url_of_a_store_that_cannot_be_opened_says_so(url: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match="OBJECT_STORE_URL"):
+        open_store(url)
+
+
+def test_signing_needs_a_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationInvalid):
+        open_store(f"file://{tmp_path}").sign_get("k", expires_s=1)

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django
@@ -86,3 +86,15 @@ def pytest_unconfigure() -> None:
 def services() -> Iterator[None]:
     """Ask for running PostgreSQL and Redis from a folder whose tests do not get them by themselves."""
     yield
+
+
+@pytest.fixture(scope="session")
+def make_open_folder() -> Callable[[str], Path]:
+    """Make folders that other OS users may pass through, as PostgreSQL's does under root; pytest closes its own."""
+
+    def make(name: str) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_folder))
+        folder.chmod(0o711)
+        return folder
+
+    return make

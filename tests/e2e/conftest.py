@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,11 +26,9 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Two robots at real-time pace with a random policy."""
-    folder = tmp_path_factory.mktemp("e2e")
-    for parent in (folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
+def running(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
+    """Two robots at twice real time with a random policy."""
+    folder = make_open_folder("e2e")
     with running_system(folder / "system", speed=2.0) as system:
         system.manage("policy_import", str(write_random_policy(folder / "policy", seed=1)), "--run", RUN)
         for seed, name in enumerate(ROBOTS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,8 @@ from tests.stack.policies import write_random_policy
 
 
 @pytest.fixture(scope="session")
-def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that PostgreSQL's OS user can pass through."""
-    folder = tmp_path_factory.mktemp("stack")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
-    return folder
+def stack_folder(make_open_folder: Callable[[str], Path]) -> Path:
+    return make_open_folder("stack")
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +43,8 @@ def demonstrations(stack_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, stack_folder: Path, random_policy: Path) -> Iterator[System]:
+def running(make_open_folder: Callable[[str], Path], random_policy: Path) -> Iterator[System]:
     """A running system with the random policy published as version 0."""
-    with running_system(tmp_path_factory.mktemp("system")) as system:
+    with running_system(make_open_folder("system")) as system:
         system.manage("policy_import", str(random_policy), "--run", RUN)
         yield system

@@ -145,7 +145,6 @@ class System:
 @contextlib.contextmanager
 def running_system(folder: Path, *, port: int | None = None, speed: float = 20.0) -> Iterator[System]:
     """Services, migrated database, account, task, run, server, fleet worker; the learner is the test's to start."""
-    folder.chmod(0o711)
     with contextlib.ExitStack() as exits:
         services = exits.enter_context(start_services(folder, plan_services(folder, is_durable=False)))
         stack = Stack(data_dir=folder, port=port or system.free_port(), services=services, speed=speed)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -23,12 +23,8 @@ from sop_web.embedded.errors import DataFolderLocked, FolderUnreachable, Package
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder that PostgreSQL's OS user can reach (pytest's own are closed to other users)."""
-    folder = tmp_path_factory.mktemp("services")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
-    return folder
+def folder(make_open_folder: Callable[[str], Path]) -> Path:
+    return make_open_folder("services")
 
 
 def _servers_of(folder: Path) -> list[psutil.Process]:

@@ -123,12 +123,12 @@ class PolicyStore:
         Raises: FetchFailed after `attempts` broken transfers; ArtifactMismatch.
         """
         part = self._blobs / f"{blob.sha256}.part"
-        fetched, mismatches, problem = 0, 0, ""
+        transfer, mismatches, problem = _Transfer(), 0, ""
         for attempt in range(attempts):
             if attempt:
                 await asyncio.sleep(backoff.next_s())
             try:
-                fetched += await _resume(client, url, part, blob, timeout_s=timeout_s)
+                await transfer.resume(client, url, part, blob, timeout_s=timeout_s)
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
@@ -136,7 +136,7 @@ class PolicyStore:
                 sync(part)
                 part.rename(self.path(blob.sha256))
                 sync(self._blobs)
-                return fetched
+                return transfer.received_bytes
             part.unlink()
             mismatches += 1
             if mismatches == 2:
@@ -144,31 +144,39 @@ class PolicyStore:
         raise FetchFailed(f"blob '{blob.name}': {problem or 'the transfer was damaged'}")
 
 
-async def _resume(client: httpx.AsyncClient, url: str, part: Path, blob: BlobRef, *, timeout_s: float) -> int:
-    """Append the missing bytes to `part`, never more than one beyond the blob's size; return how many came."""
-    held = part.stat().st_size if part.exists() else 0
-    if held >= blob.size:
-        return 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-    fetched = 0
-    async with client.stream("GET", url, headers=headers, timeout=timeout_s) as response:
-        if response.status_code == 416:
-            part.unlink(missing_ok=True)
-            raise httpx.ReadError("the server does not know this range")
-        await _refuse_error(response)
-        is_resumed = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {held}-"
-        )
-        with part.open("ab" if is_resumed else "wb") as file:
-            room = blob.size - file.tell()
+class _Transfer:
+    """One blob's download over any number of connections; counts what came over the wire."""
+
+    def __init__(self) -> None:
+        self.received_bytes = 0
+
+    async def resume(self, client: httpx.AsyncClient, url: str, part: Path, blob: BlobRef, *, timeout_s: float) -> None:
+        """Append the missing bytes to `part`, at most one beyond the blob's size.
+
+        Raises: httpx.TransportError if fewer came; FetchFailed on an error status.
+        """
+        held = part.stat().st_size if part.exists() else 0
+        if held >= blob.size:
+            return
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
+        async with client.stream("GET", url, headers=headers, timeout=timeout_s) as response:
+            if response.status_code == 416:
+                part.unlink(missing_ok=True)
+                raise httpx.ReadError("the server does not know this range")
+            await _refuse_error(response)
+            content_range = response.headers.get("Content-Range", "")
+            is_resumed = response.status_code == 206 and content_range.startswith(f"bytes {held}-")
+            await self._write(response, part, mode="ab" if is_resumed else "wb", size=blob.size)
+        if part.stat().st_size < blob.size:
+            raise httpx.ReadError(f"the transfer ended at {part.stat().st_size} of {blob.size} bytes")
+
+    async def _write(self, response: httpx.Response, part: Path, *, mode: str, size: int) -> None:
+        with part.open(mode) as file:
             async for piece in response.aiter_raw():
-                file.write(piece[: room + 1 - fetched])  # one byte too many shows that it is another file
-                fetched += len(piece)
-                if fetched > room:
-                    break
-    if part.stat().st_size < blob.size:
-        raise httpx.ReadError(f"the transfer ended at {part.stat().st_size} of {blob.size} bytes")
-    return fetched
+                self.received_bytes += len(piece)
+                file.write(piece[: size + 1 - file.tell()])  # one byte too many shows that it is another file
+                if file.tell() > size:
+                    return
 
 
 async def _refuse_error(response: httpx.Response) -> None:

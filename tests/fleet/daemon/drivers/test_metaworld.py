@@ -196,17 +196,17 @@ def test_snapshots_have_a_limit(driver: MetaWorldDriver) -> None:
 
 def test_scenes_are_deterministic_labelled_and_not_only_resets(driver: MetaWorldDriver, tmp_path) -> None:
     counts: list[int] = []
-    scenes = collect_scenes(driver, "bin-picking", count=70, seed=3, progress=counts.append)
-    again = collect_scenes(driver, "bin-picking", count=70, seed=3, progress=counts.append)
+    scenes = collect_scenes(driver, "bin-picking", count=200, seed=3, progress=counts.append)
+    again = collect_scenes(driver, "bin-picking", count=200, seed=3, progress=counts.append)
     write_scenes(scenes, tmp_path / "scenes.npz")
 
-    assert scenes["images"].shape == (70, 64, 64, 3) and scenes["images"].dtype == np.uint8
-    assert scenes["labels"].shape == (70, 9) and scenes["labels"].dtype == np.float32
-    assert scenes["state"].shape == (70, 8)
-    assert sum(counts) == 140
+    assert scenes["images"].shape == (200, 64, 64, 3) and scenes["images"].dtype == np.uint8
+    assert scenes["labels"].shape == (200, 9) and scenes["labels"].dtype == np.float32
+    assert scenes["state"].shape == (200, 8)
+    assert sum(counts) == 400
     for name in ("images", "labels", "state"):
         np.testing.assert_array_equal(scenes[name], again[name])
     assert scenes["labels"][:, 2].max() > 0.08  # some hold the block in the air
-    assert has_scenes(tmp_path / "scenes.npz", task="bin-picking", count=70, seed=3)
-    assert not has_scenes(tmp_path / "scenes.npz", task="bin-picking", count=70, seed=4)
-    assert not has_scenes(tmp_path / "absent.npz", task="bin-picking", count=70, seed=3)
+    assert has_scenes(tmp_path / "scenes.npz", task="bin-picking", count=200, seed=3)
+    assert not has_scenes(tmp_path / "scenes.npz", task="bin-picking", count=200, seed=4)
+    assert not has_scenes(tmp_path / "absent.npz", task="bin-picking", count=200, seed=3)

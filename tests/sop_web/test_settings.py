@@ -1,0 +1,100 @@
+"""Configuration: what the environment means, and what production refuses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from sop_web.env import EnvironmentInvalid, database_settings, read_environment
+from sop_web.logs import JsonFormatter, TextFormatter
+
+SAFE = {
+    "SOP_SECRET_KEY": "k" * 60,
+    "DATABASE_URL": "postgresql://u:p@db/sop",
+    "SOP_PUBLIC_URL": "https://fleet.example",
+    "SOP_ALLOWED_HOSTS": "fleet.example",
+}
+
+
+def _start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    code = "import django; django.setup(); from django.conf import settings; print(settings.DEBUG)"
+    env = {"PATH": "/usr/bin:/bin", "DJANGO_SETTINGS_MODULE": "sop_web.settings.production", **environment}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_production_starts_with_safe_values() -> None:
+    done = _start(SAFE)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+
+
+def test_production_names_every_unsafe_value() -> None:
+    done = _start({"SOP_DEBUG": "1", "SOP_ALLOWED_HOSTS": "*"})
+    assert done.returncode != 0
+    for name in ("SOP_SECRET_KEY", "DATABASE_URL", "SOP_DEBUG", "SOP_PUBLIC_URL", "SOP_ALLOWED_HOSTS"):
+        assert name in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p%40ss@host:5433/db", ("db", "u", "p@ss", "host", "5433")),
+        ("postgres://postgres:@/postgres?host=/tmp/pg", ("postgres", "postgres", "", "/tmp/pg", "")),
+        ("", ("sop", "", "", "", "")),
+    ],
+)
+def test_database_url(url: str, expected: tuple[str, ...]) -> None:
+    found = database_settings(url)
+    assert tuple(found[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")) == expected
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite:///x", "postgresql://h:port/x"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="DATABASE_URL"):
+        database_settings(url)
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", "inf"])
+def test_impossible_seconds_are_refused(value: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="SOP_LEASE_S"):
+        read_environment({"SOP_LEASE_S": value})
+
+
+def test_defaults_are_for_loopback() -> None:
+    found = read_environment({})
+    assert found.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")
+    assert (found.public_url, found.is_debug, found.heartbeat_s) == ("http://127.0.0.1:8000", False, 2.0)
+    assert found.object_store_url == f"file://{found.data_dir}/objects"
+
+
+def test_traps_of_the_broker_stay_settled(settings: Any) -> None:
+    """Each of these cost lost or doubled tasks when measured (machine.md 6)."""
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > settings.CELERY_TASK_TIME_LIMIT
+    round_options = settings.CELERY_TASK_ANNOTATIONS["learner.train_round"]
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > round_options["time_limit"]
+    assert not settings.CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS
+    assert settings.CELERY_TASK_ACKS_LATE and settings.CELERY_TASK_REJECT_ON_WORKER_LOST
+    assert settings.CELERY_WORKER_PREFETCH_MULTIPLIER == 1
+    assert settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"][0]["max_connections"] >= 5000
+
+
+def test_celery_knows_the_settings_under_their_own_names() -> None:
+    """A misspelt CELERY_ name would be ignored in silence."""
+    from sop_web.celery import app
+
+    assert app.conf.worker_cancel_long_running_tasks_on_connection_loss is False
+    assert (app.conf.task_acks_late, app.conf.worker_prefetch_multiplier) == (True, 1)
+    assert app.conf.broker_transport_options["unacked_restore_interval"] == 5
+    assert app.conf.task_annotations["learner.train_round"]["acks_late"] is False
+
+
+def test_log_lines_carry_their_fields() -> None:
+    record = logging.LogRecord("fleet", logging.INFO, __file__, 1, "robot joined", None, None)
+    record.event = {"robot": "r1", "seq": 3}
+    assert TextFormatter().format(record).endswith("INFO    fleet robot joined robot=r1 seq=3")
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["message"], line["robot"], line["seq"], line["level"]) == ("robot joined", "r1", 3, "INFO")

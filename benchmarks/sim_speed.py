@@ -2,7 +2,7 @@
 
     python benchmarks/sim_speed.py [--renderer egl|osmesa|raycast|auto] [--seeds 20] [--starts full|narrow]
 
-Prints a table; asserts nothing. Expert: episodes of at most 250 steps through the driver, the expert driving throughout.
+Prints a table; asserts nothing. Success: the expert's, in episodes of at most 250 steps through the driver.
 "Observe" renders the 128x128 policy picture; "snapshot" is the 320x240 picture for people.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
     driver = create({"renderer": options.renderer, "starts": options.starts})
     driver.connect()
     print(f"median ms, renderer {options.renderer}, starts {options.starts}")
-    print(f"{'task':16} {'reset':>7} {'expert':>7} {'step':>7} {'observe':>8} {'snapshot':>9}   expert success, mean steps")
+    print(f"{'task':16} {'reset':>7} {'expert':>7} {'step':>7} {'observe':>8} {'snapshot':>9}   success, mean steps")
     for task in driver.info.tasks:
         times = speed(driver, task)
         steps = [expert_steps(driver, task, seed) for seed in range(options.seeds)]

@@ -297,7 +297,7 @@ def _instruction(options: argparse.Namespace, driver: Driver) -> str:
     if options.instruction:
         return str(options.instruction)
     known = driver.instructions if isinstance(driver, Instructed) else {}
-    return known.get(options.task, options.task.replace("-", " "))
+    return str(known.get(options.task, options.task.replace("-", " ")))
 
 
 @contextmanager

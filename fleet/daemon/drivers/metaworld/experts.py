@@ -26,6 +26,11 @@ BACK_OFF_HEIGHT_M = 0.25
 _BACK_OFF = np.array([0.0, 0.0, 1.0, -1.0], np.float32)  # straight up, gripper open
 
 
+def _new_expert(task: str) -> Any:
+    policies: dict[str, Any] = ENV_POLICY_MAP  # typed upstream as its abstract base
+    return policies[f"{task}-v3"]()
+
+
 class MetaWorldAdvisor:
     """The expert of whichever task the driver runs; follows `base.Advisor`."""
 
@@ -53,7 +58,7 @@ class MetaWorldAdvisor:
         if simulation.steps < self._back_off_until and simulation.state[2] < BACK_OFF_HEIGHT_M:
             return _BACK_OFF.copy()
         if self._task != simulation.task:
-            self._task, self._expert = simulation.task, ENV_POLICY_MAP[f"{simulation.task}-v3"]()
+            self._task, self._expert = simulation.task, _new_expert(simulation.task)
         with warnings.catch_warnings():
             # Its proportional controller warns at nearly every step that it saturates; the clip below is the answer.
             warnings.filterwarnings("ignore", message="Constant.*may be too high", category=UserWarning)

@@ -25,6 +25,8 @@ IMAGE_SIZE = 64
 STRIDE = 5  # control steps between two frames: 5 cm at most
 EPISODE_STEPS = 150
 BLOCK_STEPS = 8  # a disturbance lasts this long
+# Shares of an episode's blocks that are disturbed: more, and the expert hardly ever lifts the lid of box-close.
+DISTURBED_SHARES, DISTURBED_WEIGHTS = (0.0, 0.15, 0.5), (0.4, 0.35, 0.25)
 LABEL_NAMES = tuple(f"{point}_{axis}" for point in ("object", "goal", "fingertips") for axis in "xyz")
 
 
@@ -101,8 +103,8 @@ class _Style:
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
-        self._share = float(generator.choice([0.0, 0.4, 0.7]))  # of the blocks that are disturbed
-        self._strength = float(generator.uniform(0.4, 1.0))
+        self._share = float(generator.choice(DISTURBED_SHARES, p=DISTURBED_WEIGHTS))
+        self._strength = float(generator.uniform(0.3, 0.9))
         self._left = 0
         self._offset: Array | None = None
 

@@ -34,7 +34,7 @@ class Simulation:
         self.steps = 0
         self.reward = 0.0
         self.vector: Array = np.empty(0)
-        self._env = ENV_CLS_MAP[f"{task}-v3"]()
+        self._env: Any = ENV_CLS_MAP[f"{task}-v3"]()
         self._env._partially_observable = False
         self._env._set_task_called = True
         self._env._freeze_rand_vec = True
@@ -102,6 +102,7 @@ class Simulation:
         """Put the object (a free body) elsewhere, metres [3]; for tests and scene randomisation."""
         self._env._set_obj_xyz(np.asarray(position, np.float64))
         mujoco.mj_forward(self._env.model, self._env.data)
+        self.state = np.asarray(self._env._get_obs(), np.float64)
 
     def close(self) -> None:
         self._env.close()

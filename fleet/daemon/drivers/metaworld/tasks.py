@@ -64,7 +64,7 @@ TASKS: dict[str, TaskSpec] = {
         min_distance_m=0.1,
     ),
     "disassemble": TaskSpec(
-        instruction="take the ring off the peg",
+        instruction="pull the ring off the peg",
         view=View(lookat=(0.0, 0.68, 0.08)),
         min_distance_m=0.1,
     ),

@@ -1,4 +1,7 @@
-/** The live link in a word, always in view; and, while it is down, a line across the page that says what is seen instead. */
+/**
+ * The live link in a word, always in view; and, while it is down, a bar over the page's foot that says what is seen
+ * instead: over it, so that nothing moves when the link comes and goes.
+ */
 
 import { LogOut, type LucideIcon, RefreshCw, Unplug, Wifi, WifiOff } from "lucide-react";
 
@@ -41,8 +44,9 @@ export function ConnectionBanner() {
   const connection = useConnection();
   if (connection.phase === "connected" || connection.phase === "connecting") return null;
   return (
-    <div className="border-b border-line bg-caution-tint px-4 py-1.5 text-sm text-caution">
-      <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+    <div className="fixed inset-x-4 bottom-4 mx-auto w-fit rounded-lg border border-caution bg-caution-tint py-2 pr-2 pl-4 text-sm text-caution shadow-overlay">
+      <div className="flex flex-wrap items-center gap-x-4 gap-y-1.5">
+        <WifiOff aria-hidden className="size-4" />
         <p>
           {connection.reason} <Staleness connection={connection} />
         </p>

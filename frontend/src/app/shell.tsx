@@ -18,7 +18,7 @@ export function Shell() {
     <div className="min-h-dvh">
       <a
         href="#main"
-        className="sr-only z-50 rounded-md bg-action px-3 py-2 text-ink-inverse focus:not-sr-only focus:fixed focus:top-2 focus:left-2"
+        className="fixed top-1.5 left-2 z-50 -translate-y-16 rounded-md bg-action px-3 py-2 text-ink-inverse focus:translate-y-0"
       >
         Skip to the page
       </a>

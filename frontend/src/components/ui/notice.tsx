@@ -15,7 +15,7 @@ interface NoticeProps {
 
 export function Notice({ icon: Icon, title, children, action, className }: NoticeProps) {
   return (
-    <div className={cn("flex flex-col items-center justify-center gap-2 px-6 py-8 text-center", className)}>
+    <div className={cn("flex h-full flex-col items-center justify-center gap-2 px-6 py-8 text-center", className)}>
       <Icon aria-hidden className="size-6 text-ink-muted" strokeWidth={1.5} />
       <p className="text-base font-medium">{title}</p>
       {children ? <div className="max-w-md text-sm text-balance text-ink-muted">{children}</div> : null}

@@ -10,7 +10,7 @@ import { cn } from "@/lib/class-names";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
 
-// Narrower screens leave it to the details of the robot.
+// Narrower screens leave these columns to the details of the robot.
 const wideOnly = "hidden 2xl:table-cell";
 
 const columns = [
@@ -19,7 +19,7 @@ const columns = [
   { key: "task", label: "Task" },
   { key: "step", label: "Step", isNumeric: true },
   { key: "policy", label: "Policy" },
-  { key: "upload", label: "To upload", isNumeric: true },
+  { key: "upload", label: "To upload", isNumeric: true, className: wideOnly },
   { key: "control", label: "Control loop", className: wideOnly },
   { key: "seen", label: "Last seen" },
 ];
@@ -49,16 +49,20 @@ export function RobotTable({ rows, onOpen }: RobotTableProps) {
             </div>
           </Cell>
           <Cell>
-            <Chip icon={status.icon} tone={status.tone} className="max-w-48 2xl:max-w-none">
-              {status.text}
-            </Chip>
+            <div className="flex max-w-44 2xl:max-w-64">
+              <Chip icon={status.icon} tone={status.tone}>
+                {status.text}
+              </Chip>
+            </div>
           </Cell>
           <Cell className="whitespace-nowrap">{robot.task || "–"}</Cell>
           <Cell isNumeric className="whitespace-nowrap">
             {stepText(robot)}
           </Cell>
           <NoteCell value={policyText(robot)} note={stalenessText(robot)} />
-          <Cell isNumeric>{formatCount(robot.pending_episodes)}</Cell>
+          <Cell isNumeric className={wideOnly}>
+            {formatCount(robot.pending_episodes)}
+          </Cell>
           <NoteCell value={controlText(robot)} note={overrunsText(robot)} className={wideOnly} />
           <Cell className="numeric min-w-24 whitespace-nowrap">
             <LastSeen robot={robot} />

@@ -84,9 +84,9 @@ function NoRobots() {
   return (
     <Card>
       <Notice icon={Bot} title="No robots yet">
-        A robot appears here as soon as its daemon has enrolled. Print a one-time token with{" "}
-        <code className="whitespace-nowrap text-ink">manage.py enrol_token --name NAME</code> and start{" "}
-        <code className="whitespace-nowrap text-ink">python -m fleet.daemon --token TOKEN</code> on the robot.
+        A robot appears here as soon as it has enrolled. Print a one-time token with{" "}
+        <code className="whitespace-nowrap text-ink">manage.py enrol_token --name NAME</code> and start the robot’s daemon
+        with it.
       </Notice>
     </Card>
   );

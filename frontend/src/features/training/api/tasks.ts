@@ -16,6 +16,6 @@ export const useTasks = () =>
   useQuery({
     queryKey: ["tasks"],
     queryFn: ({ signal }) => request("/api/v1/tasks", page, { signal }),
-    select: (data) => data.results,
+    select: (data) => data.results.toSorted((a, b) => a.slug.localeCompare(b.slug)),
     staleTime: 60_000,
   });

@@ -75,7 +75,7 @@ export function SuccessPanel() {
       <div id={panelId} role="tabpanel" aria-label={form === "chart" ? "Chart" : "Table"} className="h-54 2xl:h-72">
         <Content series={data} form={form} error={error} onRetry={() => void refetch()} />
       </div>
-      <p className="mt-2 min-h-16 text-xs text-ink-muted 2xl:min-h-12">{data === undefined ? null : footnote(data)}</p>
+      <p className="mt-2 min-h-20 text-xs text-ink-muted 2xl:min-h-16">{data === undefined ? null : footnote(data)}</p>
     </Panel>
   );
 }
@@ -88,9 +88,8 @@ function footnote({ definition, window_s }: SuccessSeries): string {
 
 function Latest({ series }: { readonly series: SuccessSeries | undefined }) {
   const point = series?.points.at(-1);
-  if (point === undefined || point.n === 0) {
-    return <p className="h-9 content-center text-sm text-ink-muted">{series === undefined ? "" : "No episodes in the latest window"}</p>;
-  }
+  if (point === undefined) return <div className="h-9" />;
+  if (point.n === 0) return <p className="h-9 content-center text-sm text-ink-muted">No episodes in the latest window</p>;
   const value = proportionOf(point);
   return (
     <p className="numeric flex h-9 items-center gap-3">

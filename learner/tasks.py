@@ -332,4 +332,4 @@ def _heartbeat(run_id: str, epoch: int, holder: str) -> Iterator[threading.Event
         yield is_lost
     finally:
         is_over.set()
-        thread.join(timeout=HEARTBEAT_S)
+        thread.join(timeout=5.0)

@@ -41,7 +41,7 @@ class EpisodeSource(Protocol):
         """Return the step columns of `recording.STEP_COLUMNS`."""
 
     def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
-        """Return a camera's images, uint8 [T, H, W, 3] RGB."""
+        """Return a camera's images, [T, H, W, 3] RGB in 0..255, uint8 or float32, at full or half size."""
 
 
 class StoredEpisodes:

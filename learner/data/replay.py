@@ -60,7 +60,7 @@ class Payload(msgspec.Struct, frozen=True):
     action_TA: Array
 
 
-Encode = Callable[[Array, str], Array]  # images uint8 [T, H, W, 3], instruction -> features float32 [T, F]
+Encode = Callable[[Array, str], Array]  # images [T, H, W, 3], instruction -> features float32 [T, F]
 
 
 class _Buffer:

@@ -68,7 +68,11 @@ class PolicyNetwork(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def encode(self, images_BHWC: Tensor, language_BL: Tensor) -> Tensor:
-        """Return the frozen features float32 [B, F] of one camera's uint8 images, without gradient."""
+        """Return the frozen features float32 [B, F] of one camera's images, without gradient.
+
+        images: RGB in 0..255, uint8 or float32, of the camera's size or of a whole fraction of it that the
+        architecture would average down to anyway (decoded video comes at half size).
+        """
 
     @abc.abstractmethod
     def chunk_losses(self, batch: ChunkBatch, *, generator: torch.Generator) -> Tensor:

@@ -86,7 +86,7 @@ class SceneEncoder(nn.Module):
 
 
 def downsample(images_BHWC: Tensor) -> Tensor:
-    """Area-average uint8 RGB images to 64x64, float32 [B, 3, 64, 64] in [0, 1]. Sides must be multiples of 64."""
+    """Area-average RGB images in 0..255 to 64x64, float32 [B, 3, 64, 64] in [0, 1]. Sides: multiples of 64."""
     x_BCHW = images_BHWC.permute(0, 3, 1, 2).to(torch.float32) / 255.0
     factor = x_BCHW.shape[2] // IMAGE_SIZE
     if factor > 1:

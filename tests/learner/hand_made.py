@@ -34,7 +34,7 @@ from learner.policies.architectures.flow_vla import FlowVla, FlowVlaConfig
 from learner.policies.base import PolicyShapes
 from learner.trainer import Trainer, build_trainer
 
-PROPRIO, ACTION, HORIZON, PIXELS = 8, 4, 12, 64
+PROPRIO, ACTION, HORIZON, PIXELS = 8, 4, 12, 128
 SHAPES = PolicyShapes(
     cameras=(CameraSpec(name="front", height=PIXELS, width=PIXELS),),
     proprio_dim=PROPRIO,
@@ -135,8 +135,8 @@ def make_steps(manifest: EpisodeManifest) -> StepArrays:
 def make_images(manifest: EpisodeManifest) -> np.ndarray[Any, Any]:
     """Smooth pictures (a video codec keeps them) that change from frame to frame."""
     phase = np.arange(manifest.steps)[:, None, None, None] / 5.0
-    rows = np.arange(PIXELS)[None, :, None, None] / 20.0
-    columns = np.arange(PIXELS)[None, None, :, None] / 15.0
+    rows = np.arange(PIXELS)[None, :, None, None] / 40.0
+    columns = np.arange(PIXELS)[None, None, :, None] / 30.0
     channels = np.arange(3)[None, None, None, :]
     shift = (uuid.UUID(manifest.episode_id).int % 97) / 15.0
     return (127 + 100 * np.sin(phase + rows + columns + channels + shift)).astype(np.uint8)

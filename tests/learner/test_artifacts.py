@@ -23,7 +23,7 @@ def published(tmp_path: Path) -> tuple[Artifact, dict[str, Path]]:
     return artifact, {sha256: tmp_path / f"{sha256}.safetensors" for sha256 in artifact.blobs}
 
 
-def observation(seed: int = 0, side: int = 64) -> Observation:
+def observation(seed: int = 0, side: int = 128) -> Observation:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
     return Observation(images={"front": image}, state=rng.normal(size=8).astype(np.float32))

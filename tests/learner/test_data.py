@@ -39,8 +39,9 @@ def test_training_on_a_folder_of_episodes(tmp_path: Path):
 
     assert {m.episode_id for m in found} == {m.episode_id for m in manifests}
     frames = source.frames(manifests[0], "front")
+    averaged = make_images(manifests[0]).reshape(30, 64, 2, 64, 2, 3).mean(axis=(2, 4))
     assert frames.shape == (30, 64, 64, 3)
-    assert np.abs(frames.astype(int) - make_images(manifests[0]).astype(int)).mean() < 4
+    assert np.abs(frames - averaged).mean() < 1.5
     assert np.array_equal(source.steps(manifests[0])["action"], make_steps(manifests[0])["action"])
     trainer = build_trainer(make_network(), source, RunConfig())
     assert trainer.ingest(found) == len(manifests)
@@ -71,6 +72,6 @@ def test_truncated_video_is_refused_and_nothing_is_added(tmp_path: Path):
 def test_video_must_have_the_stated_frames():
     """More or fewer frames than the manifest says, or another size, is a refusal."""
     data = encode_video(make_images(some_manifests()[0]))
-    for frames, side in ((29, 64), (31, 64), (30, 128)):
+    for frames, side in ((29, 128), (31, 128), (30, 64)):
         with pytest.raises(InvalidEpisode):
             decode_video(data, frames=frames, height=side, width=side)

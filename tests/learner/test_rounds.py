@@ -30,8 +30,9 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def cold_process() -> Iterator[None]:
-    """Every test begins and ends without a warm trainer and with one thread."""
+def cold_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test begins and ends without a warm trainer. No heartbeats: their thread cannot see the transaction."""
+    monkeypatch.setattr(tasks, "HEARTBEAT_S", 3600.0)
     threads = torch.get_num_threads()
     tasks._process.warm = None
     yield

@@ -37,6 +37,6 @@ def running(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
         yield system
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def base_url(running: System) -> str:
     return running.stack.url

@@ -212,11 +212,14 @@ def training_run_fail(*, run_id: str, epoch: int, code: str, message: str) -> No
 
 @transaction.atomic
 def run_metrics_record(*, run_id: str, epoch: int, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """Store numbers by gradient step; a repeated step overwrites. Raises: RunFenced, RunNotRunning, NotFound."""
+    """Store numbers by gradient step; a repeated step overwrites, also within `rows` (PostgreSQL refuses it there).
+
+    Raises: RunFenced, RunNotRunning, NotFound.
+    """
     run = run_lock(run_id=run_id, epoch=epoch)
     now = timezone.now()
     RunMetric.objects.bulk_create(
-        [RunMetric(run=run, step=step, at=now, values=dict(values)) for step, values in rows],
+        [RunMetric(run=run, step=step, at=now, values=dict(values)) for step, values in dict(rows).items()],
         update_conflicts=True,
         unique_fields=["run", "step"],
         update_fields=["at", "values"],

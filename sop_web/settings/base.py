@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import sop_web.celery  # noqa: F401  # every Django process enqueues through this app, not Celery's amqp default
 from sop_web.env import REPOSITORY, database_settings, read_environment
 from sop_web.logs import logging_config
 

@@ -61,7 +61,14 @@ def statuses_get(robot_ids: Sequence[object]) -> list[LiveStatus | None]:
     if not robot_ids:
         return []
     values = cast("list[bytes | None]", connection().mget([_status_key(robot_id) for robot_id in robot_ids]))
-    return [_decoder.decode(value) if value else None for value in values]
+    return [_decode(value) if value else None for value in values]
+
+
+def _decode(value: bytes) -> LiveStatus | None:
+    try:
+        return _decoder.decode(value)
+    except msgspec.MsgspecError:  # written by another version of the server, gone with its time to live
+        return None
 
 
 def thumbnail_put(robot_id: object, captured_ns: int, jpeg: bytes) -> None:

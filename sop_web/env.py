@@ -84,7 +84,8 @@ def database_settings(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", "") or (parts.hostname or ""),
         "PORT": query.pop("port", "") or (str(port) if port else ""),
-        "OPTIONS": {"connect_timeout": 10, **query},
+        # No statement of this system takes a minute; one that hangs must not hold locks for ever.
+        "OPTIONS": {"connect_timeout": 10, "options": "-c statement_timeout=60000", **query},
     }
 
 

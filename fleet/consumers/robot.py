@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 WORK_LIMIT = 64  # uploads waiting to be answered on one connection
 ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked again
 WATCH_PERIOD_S = 0.25
+THUMBNAIL_PERIOD_S = 0.5  # the contract says one a second at most; what comes faster is dropped
+CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a peer that may not read
 
 
 class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
@@ -43,6 +45,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._session_id = str(uuid.uuid4())
         self._robot_id = ""
         self._row_due_at = 0.0
+        self._thumbnail_due_at = 0.0
         self._is_closing = False
         self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         self._outbox_filled = asyncio.Event()
@@ -121,6 +124,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             await self._send_state()
 
     async def _on_thumbnail(self, picture: m.Thumbnail) -> None:
+        if time.monotonic() < self._thumbnail_due_at:
+            return
+        self._thumbnail_due_at = time.monotonic() + THUMBNAIL_PERIOD_S
         call = robot.robot_thumbnail
         await auth.off_loop(call, robot_id=self._robot_id, captured_ns=picture.captured_ns, jpeg=picture.jpeg)
 
@@ -128,7 +134,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         try:
             self._work_queue.put_nowait(message)
         except asyncio.QueueFull:
-            raise OutboxFull(f"{WORK_LIMIT} uploads wait for an answer", limit=WORK_LIMIT) from None
+            text = f"{WORK_LIMIT} uploads wait for an answer already"
+            refusal = m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False)
+            self._send(refusal)
 
     async def _on_applied(self, report: m.PolicyApplied) -> None:
         await auth.off_loop(
@@ -251,10 +259,14 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         code = codes.get(type(error), auth.CLOSE_PROTOCOL_ERROR)
         event = {"robot": self._robot_id, "code": error.code, "text": error.message, "close": code}
         logger.warning("link refused", extra={"event": event})
-        if not isinstance(error, OutboxFull):  # that peer does not read
-            self._session.send(m.Fault(code=error.code, message=error.message[:2000], is_fatal=True))
-            await self._flush()
-        await self.close(code)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                if not isinstance(error, OutboxFull):  # that peer does not read
+                    self._session.send(m.Fault(code=error.code, message=error.message[:2000], is_fatal=True))
+                    await self._flush()
+                await self.close(code)
+        except (TimeoutError, OutboxFull):  # uvicorn's own ping ends a socket that takes nothing
+            logger.warning("link not closed in time", extra={"event": {"robot": self._robot_id, "close": code}})
 
     async def _close(self, code: int) -> None:
         if not self._is_closing:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.utils import timezone
@@ -87,8 +88,11 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
     robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
     ids = [robot.id for robot in robots]
     newest = policy_version_newest()
-    tasks = {str(a.task_id): a.task for a in Assignment.objects.filter(robot_id__in=ids).select_related("task")}
-    versions = _versions(ids, live_statuses := live.statuses_get(ids))
+    live_statuses = live.statuses_get(ids)
+    seen = [found.status for found in live_statuses if found]
+    tasks = {str(task.id): task for task in Task.objects.filter(id__in=_uuids(status.task_id for status in seen))}
+    version_ids = _uuids(status.policy_version_id for status in seen)
+    versions = {str(version.id): version for version in PolicyVersion.objects.filter(id__in=version_ids)}
     stamps = live.thumbnail_stamps(ids)
     return [
         _card(robot, status, versions, newest, tasks, stamp)
@@ -111,9 +115,13 @@ def _assigned_tasks(robot_id: uuid.UUID) -> tuple[AssignedTask, ...]:
     )
 
 
-def _versions(ids: Sequence[uuid.UUID], statuses: Sequence[live.LiveStatus | None]) -> dict[str, PolicyVersion]:
-    wanted = {status.status.policy_version_id for status in statuses if status and status.status.policy_version_id}
-    return {str(version.id): version for version in PolicyVersion.objects.filter(id__in=wanted)}
+def _uuids(texts: Iterable[str | None]) -> set[uuid.UUID]:
+    """Return those that are UUIDs: a robot may report anything, and one robot must not break everyone's page."""
+    found = set()
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found.add(uuid.UUID(text or ""))
+    return found
 
 
 def _card(

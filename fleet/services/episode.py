@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -17,7 +17,7 @@ from fleet.clock import from_ns
 from fleet.errors import DuplicateEpisode, InvalidRequest, UnknownReference
 from fleet.events import hint_consoles
 from fleet.models import Episode, PolicyVersion, Robot, Segment, Task
-from fleet.protocol.errors import ObjectMismatch, RecordingError
+from fleet.protocol.errors import InvalidManifest, ObjectMismatch, RecordingError
 from fleet.protocol.messages import UploadTarget
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
@@ -93,7 +93,11 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
     except RecordingError:
         _discard(manifest)
         raise
-    return _insert(manifest, references, values)
+    try:
+        return _insert(manifest, references, values)
+    except (DataError, ValueError):  # numbers or characters (NUL) that no column takes: it can never be registered
+        _discard(manifest)
+        raise InvalidManifest("a value of the manifest does not fit the database", field="") from None
 
 
 def episodes_mark_sampled(*, episode_ids: Sequence[str], at: datetime | None = None) -> int:
@@ -153,11 +157,13 @@ def _verify_objects(manifest: EpisodeManifest) -> None:
 
 
 def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, object]:
+    if any(segment.lease_epoch < 0 for segment in manifest.segments):
+        raise InvalidManifest("a lease epoch is negative", field="segments")
     try:
         started_at, ended_at = from_ns(manifest.started_ns), from_ns(manifest.ended_ns)
         uploaded_at = from_ns(uploaded_ns) if uploaded_ns is not None else None
     except OverflowError:
-        raise UnknownReference("a time lies beyond the year 9999", field="ended_ns") from None
+        raise InvalidManifest("a time lies beyond the year 9999", field="ended_ns") from None
     return {
         "origin": manifest.origin.value,
         "outcome": manifest.outcome.value,

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -101,8 +101,16 @@ def training_run_stop(*, run_id: object) -> TrainingRun:
 
 @transaction.atomic
 def training_run_claim(*, run_id: str, epoch: int, holder: str) -> RunClaim:
-    """Become the holder of a run's epoch. Raises: RunFenced, RunNotRunning, NotFound."""
+    """Become the holder of a run's epoch.
+
+    While a living holder is within a round, another is refused even with the same epoch: a message that the broker
+    delivered twice must not put two workers on one round.
+    Raises: RunFenced, RunNotRunning, NotFound.
+    """
     run = run_lock(run_id=run_id, epoch=epoch)
+    is_alive = run.heartbeat_at is not None and run.heartbeat_at > _stale_before()
+    if run.holder not in ("", holder[:200]) and is_alive and run.rounds.filter(committed_at__isnull=True).exists():
+        raise RunFenced(f"'{run.holder}' works at this round", epoch=epoch, newest_epoch=run.epoch)
     run.holder, run.heartbeat_at = holder[:200], timezone.now()
     run.save(update_fields=["holder", "heartbeat_at"])
     return RunClaim(
@@ -228,7 +236,7 @@ def run_metrics_record(*, run_id: str, epoch: int, rows: Sequence[tuple[int, Map
 
 def training_runs_reap() -> list[uuid.UUID]:
     """Give every running run whose holder is silent a new epoch and enqueue it again; return their ids."""
-    limit = timezone.now() - timedelta(seconds=settings.SOP_RUN_STALE_S)
+    limit = _stale_before()
     silent = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING, heartbeat_at__lt=limit)
     reaped = []
     for run_id in list(silent.values_list("id", flat=True)):
@@ -260,6 +268,11 @@ def run_lock(*, run_id: object, epoch: int | None = None) -> TrainingRun:
     if epoch is not None and run.state != TrainingRun.State.RUNNING:
         raise RunNotRunning(f"the run is {run.state}", state=run.state)
     return run
+
+
+def _stale_before() -> datetime:
+    """Holders whose last sign of life is older count as dead."""
+    return timezone.now() - timedelta(seconds=settings.SOP_RUN_STALE_S)
 
 
 def _new_epoch(run: TrainingRun) -> None:

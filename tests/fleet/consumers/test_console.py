@@ -122,3 +122,17 @@ def test_socket_ends_after_its_session(
         django_user_model.objects.update(is_active=False)
         assert page.expect(m.Fault).code == "unauthorised"
         assert _close_code(page) == 4401
+
+
+def test_nonsense_from_one_robot_does_not_break_the_page(server: str, cookie: str) -> None:
+    with (
+        console_peer(server, cookie) as page,
+        joined_robot(server, builders.enrol("odd")) as odd,
+        joined_robot(server, builders.enrol("sane")) as sane,
+    ):
+        odd.beat(task_id="no uuid", policy_version_id="\x00", episode_id="?", step=2**62)
+        sane.beat(step=5)
+        assert _card(page, lambda card: card.name == "sane" and card.is_online).step == 5
+        page.socket.send('[1,{"type":"resync","last_seq":2}]')
+        cards = {card.name: card for card in page.expect(m.ConsoleSnapshot).robots}
+        assert (cards["odd"].task, cards["odd"].policy_number, cards["odd"].is_online) == ("", None, True)

@@ -225,3 +225,14 @@ def test_first_sampled_is_set_once(objects: LocalStore) -> None:
     first = Episode.objects.get().first_sampled_at
     assert episodes_mark_sampled(episode_ids=[str(row.id)]) == 0
     assert Episode.objects.get().first_sampled_at == first
+
+
+@pytest.mark.parametrize("change", [{"outcome_reason": "a\x00b"}, {"ended_ns": 10**21}])
+def test_values_that_no_column_takes_are_refused_for_good(objects: LocalStore, change: dict[str, Any]) -> None:
+    robot, task = builders.enrol().robot, builders.task()
+    manifest, files = builders.episode(task, robot, **change)
+    builders.store(manifest, files)
+    with pytest.raises(InvalidManifest):
+        _register(manifest, robot)
+    assert Episode.objects.count() == 0
+    assert list(objects.list("episodes/")) == []

@@ -184,3 +184,15 @@ def test_failed_run_keeps_its_reason() -> None:
 def test_unknown_run(run_id: str) -> None:
     with pytest.raises(NotFound):
         training.training_run_claim(run_id=run_id, epoch=1, holder="w")
+
+
+def test_message_delivered_twice_does_not_put_two_workers_on_one_round() -> None:
+    run = builders.running_run()
+    claim = {"run_id": str(run.id), "epoch": 1}
+    training.training_run_claim(**claim, holder="w")
+    plan = _begin(run)
+    with pytest.raises(RunFenced):
+        training.training_run_claim(**claim, holder="other")
+    training.training_run_claim(**claim, holder="w")
+    _commit(run, plan, end_step=1)
+    assert training.training_run_claim(**claim, holder="other").step == 1

@@ -44,7 +44,7 @@ export function makePlot({ container, versions, onHover }: PlotOptions, data: uP
   const options: uPlot.Options = {
     width: Math.max(1, container.clientWidth),
     height: container.clientHeight,
-    padding: [18, 8, 0, 0],
+    padding: [18, 22, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: onRate(line), stroke: onRate(colour("--surface")), width: 2 } },
     scales: { x: { time: true, range: spread }, y: { range: [0, 1] } },

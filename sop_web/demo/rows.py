@@ -43,14 +43,10 @@ def end_assignments() -> None:
 
 
 def busy_robots() -> list[str]:
-    """Return the names of robots that run an episode or still hold episodes the server has not registered."""
+    """Return the names of robots that are in an episode or prepare one."""
     from fleet.selectors.robot import robot_cards
 
-    return [
-        card.name
-        for card in robot_cards()
-        if card.is_online and (card.activity in ("running", "resetting") or card.pending_episodes)
-    ]
+    return [card.name for card in robot_cards() if card.is_online and card.activity in ("running", "resetting")]
 
 
 def stop_runs() -> None:

@@ -168,6 +168,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.NewestFirst",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "fleet.api.errors.problem_handler",
+    # How many proxies may be believed about a client's address; else X-Forwarded-For would get round every throttle.
+    "NUM_PROXIES": 0,
     "DEFAULT_THROTTLE_RATES": {"login": "30/min", "enrol": "60/min"},
 }
 SPECTACULAR_SETTINGS = {"TITLE": "SOP", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}

@@ -4,7 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sop_web.env import Environment
 from sop_web.settings.base import *  # noqa: F403
-from sop_web.settings.base import ALLOWED_HOSTS, ENVIRONMENT
+from sop_web.settings.base import ALLOWED_HOSTS, ENVIRONMENT, REST_FRAMEWORK
 
 
 def unsafe_values(environment: Environment) -> list[str]:
@@ -27,6 +27,7 @@ if _problems:
 
 DEBUG = False
 ALLOWED_HOSTS = list(ALLOWED_HOSTS)
+REST_FRAMEWORK["NUM_PROXIES"] = 1  # the one in front
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_USE_FINDERS = False
 SESSION_COOKIE_SECURE = True

@@ -72,6 +72,8 @@ def test_sign_in_attempts_are_limited(client: Client, user: Any, monkeypatch: py
     body = {"username": "ann", "password": "wrong"}
     statuses = [client.post("/api/v1/session", body, JSON).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
+    other = client.post("/api/v1/session", body, JSON, headers={"X-Forwarded-For": "203.0.113.7"})
+    assert other.status_code == 429, "a header that anyone can send does not reset the limit"
     assert client.get("/api/v1/session").status_code == 200
     cache.clear()
 

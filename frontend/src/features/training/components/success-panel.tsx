@@ -61,9 +61,9 @@ export function SuccessPanel() {
         </div>
       }
     >
-      <div className="mt-1 mb-2 flex items-center justify-between gap-3">
+      <div className="mt-1 mb-2 flex flex-wrap items-center justify-between gap-x-3 gap-y-1">
         <Latest series={data} />
-        <div className="flex items-center gap-1">
+        <div className="ml-auto flex items-center gap-1">
           <Tooltip text="Download as CSV" side="right">
             <Button variant="icon" aria-label="Download as CSV" onClick={save} disabled={data === undefined || data.points.length === 0}>
               <Download aria-hidden className="size-4" />
@@ -94,7 +94,7 @@ function Latest({ series }: { readonly series: SuccessSeries | undefined }) {
   return (
     <p className="numeric flex h-9 items-center gap-3">
       <span className="text-2xl font-semibold">{formatPercent(value.rate)}</span>
-      <span className="label">
+      <span className="label whitespace-nowrap">
         95 % interval {formatInterval(value)}
         <br />n = {formatNoun(value.n, "episode")}
       </span>

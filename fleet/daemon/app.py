@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import msgspec
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import ConfigError, DaemonConfig
@@ -52,6 +53,7 @@ from fleet.protocol.messages import (
     LeaseReply,
     Resync,
     RobotMessage,
+    RobotStatus,
     ServerMessage,
     StateChanged,
     Thumbnail,
@@ -160,7 +162,7 @@ class Daemon:
         self._architectures: tuple[str, ...] = ()
         rng = random.Random()  # jitter only: nothing recorded depends on it
         self._inbox = ControlInbox()
-        self._board = StatusBoard(capacity_bytes=config.spool.capacity_bytes)
+        self._board = StatusBoard()
         spool_dir = state_dir.path / "spool"
         self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
@@ -189,7 +191,7 @@ class Daemon:
             config=self._config.link,
             authorization=identity.authorization,
             hello=self._hello,
-            status=lambda: self._board.status,
+            status=self._status,
             on_message=self._receive,
             on_closed=lambda: self._uploader.link_closed(),
             rng=rng,
@@ -239,7 +241,6 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR2, self._inbox.clear)
         if self._desired is not None:
             self._inbox.put_state(is_paused=self._desired.is_paused, lease=None)
-        self._board.update(episodes_closed=self._spool.closed_count, spool=self._spool.stats())
         self._architectures = await asyncio.to_thread(architectures)
         await self._host.restore()
         control = ThreadPoolExecutor(max_workers=1, thread_name_prefix="control")
@@ -298,6 +299,10 @@ class Daemon:
         """Have the whole state sent again: its URLs are signed for a limited time."""
         self._send(Resync(last_seq=0))
 
+    def _status(self) -> RobotStatus:
+        counts = {"episodes_closed": self._spool.closed_count, "spool": self._spool.stats()}
+        return msgspec.structs.replace(self._board.status, **counts)
+
     def _hello(self) -> Hello:
         return Hello(
             protocol=PROTOCOL_VERSION,
@@ -322,7 +327,6 @@ class Daemon:
                 self._server_time.heard(message.server_clock_ns)
             case UploadGrant() | EpisodeRegistered() | EpisodeRefused():
                 self._uploader.receive(message)
-                self._board.update(spool=self._spool.stats())
             case LeaseReply():
                 grant = self._server_time.grant_of(message.lease) if message.lease is not None else None
                 self._leases.put_reply(message, grant)
@@ -337,7 +341,10 @@ class Daemon:
         self._host.set_target(state.policy)
         self._board.update(state_revision=state.revision)
         if self._remembered is None or _kept(self._remembered) != _kept(state):
-            self._state_dir.write_wishes(state)
+            try:
+                self._state_dir.write_wishes(state)
+            except OSError:
+                logger.exception("a restart without a server will not know of this change")
             self._remembered = state
 
     def _assignments(self) -> tuple[AssignedTask, ...]:

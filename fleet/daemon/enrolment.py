@@ -62,7 +62,7 @@ async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: 
     while True:
         try:
             response = await client.post("/api/v1/robots/enrol", json={"token": token, "name": name})
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             await _wait(backoff, f"{type(error).__name__}: {error}")
             continue
         if response.status_code == 201:

@@ -99,7 +99,10 @@ class PolicyHost:
 
     def _applied(self, loaded: LoadedPolicy, applied_ns: int) -> None:
         logger.info("policy %d (%s) drives from the next episode on", loaded.number, loaded.version_id)
-        self._store.write_current(CurrentVersion(number=loaded.number, manifest=loaded.manifest))
+        try:
+            self._store.write_current(CurrentVersion(number=loaded.number, manifest=loaded.manifest))
+        except OSError:
+            logger.exception("a restart will not find this policy")
         self._report(
             PolicyApplied(
                 version_id=loaded.version_id,
@@ -138,10 +141,10 @@ class PolicyHost:
             try:
                 await self._follow(target)
                 backoff.reset()
-            except FetchFailed as error:
+            except (FetchFailed, OSError) as error:
                 wait_s = backoff.next_s()
-                logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error.message, wait_s)
-                if 400 <= int(str(error.data.get("status", 0))) < 500:
+                logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error, wait_s)
+                if isinstance(error, FetchFailed) and error.is_url_refused:
                     self._ask_again()
                 await self._wait_for_change(wait_s)
 

@@ -35,6 +35,12 @@ class FetchFailed(SopError):
 
     code = "fetch_failed"
 
+    @property
+    def is_url_refused(self) -> bool:
+        """Whether the server answered 4xx: the URL has expired or is wrong, a fresh one may help."""
+        status = self.data.get("status")
+        return isinstance(status, int) and 400 <= status < 500
+
 
 class CurrentVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The version that drove last, as written in current.json."""
@@ -105,7 +111,7 @@ class PolicyStore:
                     data += piece
                     if len(data) > MAX_MANIFEST_BYTES:
                         raise ArtifactMismatch("the policy manifest is too large")
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchFailed(f"manifest: {type(error).__name__}: {error}") from None
         if hashlib.sha256(data).hexdigest() != target.manifest_sha256:
             raise ArtifactMismatch("the policy manifest's SHA-256 differs from the announced one")
@@ -129,7 +135,7 @@ class PolicyStore:
                 await asyncio.sleep(backoff.next_s())
             try:
                 await transfer.resume(client, url, part, blob, timeout_s=timeout_s)
-            except httpx.TransportError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if sha256_of_file(part) == (blob.size, blob.sha256):

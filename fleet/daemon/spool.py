@@ -28,7 +28,7 @@ from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, decode_ma
 
 logger = logging.getLogger(__name__)
 
-FIRST_RESERVE_BYTES = 512 * 1024  # kept free for an episode while none has been closed yet
+FIRST_RESERVE = 1 / 16  # of the capacity, kept free for an episode while none has been closed yet
 REFUSAL_FILE = "refusal.json"
 
 
@@ -53,14 +53,15 @@ class Spool:
         self._closed = self._mend_log()
         self._reserved = 0
         sizes = [*self._pending.values(), *self._uploaded.values()]
-        self._largest_bytes = max(sizes, default=FIRST_RESERVE_BYTES)
+        self._largest_bytes = max(sizes, default=0)
 
     # --- Recording ---------------------------------------------------------------------------------------------------
 
     def reserve(self) -> bool:
         """Make room for one more episode by removing the oldest uploaded ones; False if unsent ones fill the spool."""
         with self._lock:
-            wanted = (self._reserved + 1) * self._largest_bytes
+            expected = self._largest_bytes or int(FIRST_RESERVE * self._capacity_bytes)
+            wanted = (self._reserved + 1) * expected
             while self._used_bytes() + wanted > self._capacity_bytes and self._uploaded:
                 self._remove_oldest_uploaded()
             if self._used_bytes() + wanted > self._capacity_bytes:

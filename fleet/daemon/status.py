@@ -26,16 +26,16 @@ class Picture:
 
 
 class StatusBoard:
-    """Holder of the newest RobotStatus and the newest picture."""
+    """Holder of the newest RobotStatus and the newest picture. What the spool counts is filled in when it is sent."""
 
-    def __init__(self, *, capacity_bytes: int = 0) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._picture: Picture | None = None
         self._status = RobotStatus(
             mode=Mode.AUTONOMOUS,
             activity="idle",
             control=ControlStats(rate_hz=0.0, overruns=0, worst_period_ms=0.0),
-            spool=SpoolStats(pending_episodes=0, pending_bytes=0, capacity_bytes=capacity_bytes),
+            spool=SpoolStats(pending_episodes=0, pending_bytes=0, capacity_bytes=0),
         )
 
     @property

@@ -128,13 +128,11 @@ class Uploader:
 
     async def _deliver(self, episode_id: str) -> None:
         try:
-            answer = await self._attempt(episode_id)
+            self._conclude(await self._attempt(episode_id))
         except (UploadFailed, RecordingError) as error:
             self._postpone(episode_id, error.message)
         except OSError as error:
             self._postpone(episode_id, f"{type(error).__name__}: {error}")
-        else:
-            self._conclude(answer)
 
     def _postpone(self, episode_id: str, problem: str) -> None:
         bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
@@ -207,7 +205,7 @@ class Uploader:
                 response = await self._client.put(
                     target.url, content=_pieces(path), headers=headers, timeout=self._config.put_timeout_s
                 )
-            except httpx.TransportError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if response.is_success:

@@ -85,6 +85,11 @@ class Writer:
         """Hand over a recording; waits while the disk is behind."""
         self._queue.put(recording)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything handed over has been dealt with."""
+        return self._queue.unfinished_tasks == 0
+
     def hurry(self) -> None:
         """Do not wait for a failing disk any longer: the daemon stops."""
         self._stopping.set()
@@ -99,7 +104,7 @@ class Writer:
         while (recording := self._queue.get()) is not None:
             self._write(recording)
             self._spool.unreserve()
-            self._board.update(episodes_closed=self._spool.closed_count, spool=self._spool.stats())
+            self._queue.task_done()
 
     def _write(self, recording: EpisodeRecording) -> None:
         """Spool one recording; a full or failing disk is tried again until the daemon stops."""

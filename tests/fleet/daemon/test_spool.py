@@ -72,9 +72,9 @@ def test_the_oldest_uploaded_episodes_make_room_and_unsent_ones_never_do(tmp_pat
 
 
 def test_a_reservation_holds_its_room(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, capacity_bytes=1024 * 1024)  # twice the first reserve
-    assert spool.reserve() and spool.reserve()
-    assert not spool.reserve()
+    """Before anything is known of their size, episodes are taken for a sixteenth of the spool."""
+    spool = Spool(tmp_path, capacity_bytes=1024 * 1024)
+    assert [spool.reserve() for _ in range(17)] == [True] * 16 + [False]
     spool.unreserve()
     assert spool.reserve()
 

@@ -14,10 +14,11 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 import sop_web.celery  # noqa: E402, F401  (queue.py enqueues through the default app)
+from fleet.api.body_limit import BodyLimit  # noqa: E402
 from fleet.consumers.routing import websocket_routes  # noqa: E402
 
 # WhiteNoise answers with a synchronous iterator, which Django reads whole under ASGI and warns about: fine for the
 # console's files of some hundred kB. Large objects go through fleet/api/objects.py, which streams.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
-application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_routes)})
+application = ProtocolTypeRouter({"http": BodyLimit(django_application), "websocket": URLRouter(websocket_routes)})

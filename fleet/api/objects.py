@@ -44,7 +44,10 @@ async def object_view(request: HttpRequest, key: str) -> HttpResponseBase:
 
 
 def _write(request: HttpRequest, store: LocalStore, key: str) -> HttpResponse:
-    """Store the body if its size and hash are the signed ones; 201 if it is new, 200 if it was there."""
+    """Store the body if its size and hash are the signed ones; 201 if it is new, 200 if it was there.
+
+    `body_limit.py` refused unsigned bodies before; the check here is the one that this view's correctness rests on.
+    """
     length, sha256 = request.headers.get("Content-Length", ""), request.headers.get("X-Sop-Sha256", "")
     if not (length.isascii() and length.isdigit()):
         return _refuse(411, "length_required", "send Content-Length")

@@ -48,15 +48,14 @@ function RunFigures({ run }: { readonly run: RunCard }) {
   const share = run.online_frames > 0 ? formatPercent(fraction(run.human_frames / run.online_frames)) : "–";
   return (
     <>
-      <p className="mb-2 truncate text-sm text-ink-muted">
+      <p className="numeric mb-2 truncate text-sm text-ink-muted">
         {run.name}, {run.algorithm}
+        <Updated run={run} />
       </p>
       <dl className="grid grid-cols-3 gap-x-4 gap-y-2.5">
         <Figure label="Step">{formatCount(run.step)}</Figure>
         <Figure label="Pace">{formatRate(run.steps_per_s, "steps/s")}</Figure>
-        <Figure label="Newest version" note={<Updated run={run} />}>
-          {run.newest_version === null ? "none" : `v${run.newest_version}`}
-        </Figure>
+        <Figure label="Newest version">{run.newest_version === null ? "none" : `v${run.newest_version}`}</Figure>
         <Figure label="Online episodes">{formatCount(run.online_episodes)}</Figure>
         <Figure label="Online frames">{formatCount(run.online_frames)}</Figure>
         <Figure label="Human frames" note={`n = ${formatCount(run.human_frames)}`}>
@@ -69,5 +68,5 @@ function RunFigures({ run }: { readonly run: RunCard }) {
 
 function Updated({ run }: { readonly run: RunCard }) {
   const now = useServerNow();
-  return <>{run.updated_ms === null ? "" : formatAge(elapsed(unixMilliseconds(run.updated_ms), now))}</>;
+  return <>{run.updated_ms === null ? "" : `, updated ${formatAge(elapsed(unixMilliseconds(run.updated_ms), now))}`}</>;
 }

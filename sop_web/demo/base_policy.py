@@ -106,6 +106,8 @@ def _pretrain_job(config: DemoConfig, base: BasePolicy) -> Job:
         sys.executable, "-m", "learner", "pretrain", "--scenes", *scenes, "--episodes", str(base.demonstrations),
         "--out", str(base.folder / "policy.partial"), "--seed", str(config.base.seed),
     ]  # fmt: skip
+    if config.base.encoder_steps is not None:
+        command += ["--encoder-steps", str(config.base.encoder_steps)]
     if config.base.pretrain_steps is not None:
         command += ["--steps", str(config.base.pretrain_steps)]
     return Job("pretrain", command)

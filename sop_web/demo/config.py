@@ -27,7 +27,8 @@ class BasePolicyConfig:
     tasks: tuple[str, ...] = TASKS
     demonstrations: int = 25  # a task
     scenes: int = 4000  # a task, with simulator labels, for the encoder
-    pretrain_steps: int | None = None  # None: the learner's own number
+    encoder_steps: int | None = None  # None: the learner's own number
+    pretrain_steps: int | None = None
     seed: int = 0
     recipe: int = RECIPE
 
@@ -91,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", default=",".join(TASKS), help="task names, separated by commas")
     parser.add_argument("--demonstrations", type=int, default=25, help="a task, for the base policy (default 25)")
     parser.add_argument("--scenes", type=int, default=4000, help="a task, for the encoder (default 4000)")
-    parser.add_argument("--pretrain-steps", type=int, help="of the base policy; default: the learner's")
+    parser.add_argument("--encoder-steps", type=int, help="of the encoder's training; default: the learner's")
+    parser.add_argument("--pretrain-steps", type=int, help="of the base policy's training; default: the learner's")
     parser.add_argument("--eval-episodes", type=int, default=60, help="a task and policy in the report (default 60)")
     parser.add_argument("--reset", action="store_true", help="clear what an earlier demo left, then run")
     parser.add_argument("--yes", action="store_true", help="do not ask before clearing")
@@ -118,6 +120,7 @@ def parse_arguments(arguments: list[str]) -> tuple[str, DemoConfig]:
         tasks=tuple(name.strip() for name in given.tasks.split(",") if name.strip()),
         demonstrations=given.demonstrations,
         scenes=given.scenes,
+        encoder_steps=given.encoder_steps,
         pretrain_steps=given.pretrain_steps,
         seed=given.seed,
     )

@@ -250,6 +250,8 @@ class Upload:
             _say(socket, 2, UploadRequest(episode_id=self.manifest.episode_id, objects=records))
             grant = _hear(socket, UploadGrant)
             for target in grant.targets:
+                if target.is_stored:
+                    continue
                 self._put(target.url, files[target.name], target.headers)
             _say(
                 socket, 3,

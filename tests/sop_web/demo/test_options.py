@@ -37,7 +37,10 @@ def test_the_cache_follows_the_settings() -> None:
     """Equal settings share a cache, any changed one has its own."""
     base = BasePolicyConfig()
     assert base.digest() == BasePolicyConfig().digest()
-    changed = {"tasks": ("bin-picking",), "demonstrations": 1, "scenes": 1, "pretrain_steps": 1, "seed": 1, "recipe": 0}
+    changed = {
+        "tasks": ("bin-picking",), "demonstrations": 1, "scenes": 1, "encoder_steps": 1, "pretrain_steps": 1,
+        "seed": 1, "recipe": 0,
+    }  # fmt: skip
     assert set(changed) == {field.name for field in dataclasses.fields(base)}
     digests = {dataclasses.replace(base, **{name: value}).digest() for name, value in changed.items()}
     assert len(digests | {base.digest()}) == len(changed) + 1

@@ -53,7 +53,7 @@ from fleet.protocol.session import ServerSession
 from fleet.protocol.steps import decode_steps
 from tests.fleet.daemon.point_policy import make_version
 
-HEARTBEAT_S = 0.4
+HEARTBEAT_S = 0.5
 LEASE_S = 2.0
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import stat
@@ -83,7 +82,7 @@ async def test_a_lost_link_comes_back_and_begins_with_the_whole_state(
     async with running(peer, tmp_path, monkeypatch):
         await until(lambda: peer.status is not None)
         peer.drop()
-        await until(lambda: len(peer.of(Hello)) == 2)
+        await until(lambda: len(peer.of(Hello)) >= 2)
         peer.update(is_paused=True)
         await until(lambda: peer.status is not None and peer.status.detail == "paused by an operator")
     assert len({hello.boot_id for hello in peer.of(Hello)}) == 1
@@ -156,7 +155,7 @@ async def test_a_persons_lease_stops_the_robot_until_they_drive(
     """No commands ever come: after the engage time the robot holds, and stays held when the lease is gone."""
     peer.update(assignments=(peer.task(max_steps=10_000),))
     peer.publish(1, dx=0.0)
-    async with running(peer, tmp_path, monkeypatch, "safety.engage_timeout_s=0.5", "control.max_hold_steps=100000"):
+    async with running(peer, tmp_path, monkeypatch, "safety.engage_timeout_s=2", "control.max_hold_steps=100000"):
         await until(lambda: peer.status is not None and peer.status.activity == "running")
         expires_ns = time.time_ns() + 60 * 10**9
         peer.update(lease=LeaseInfo(epoch=7, source=Source.PERSON, operator="ana", expires_ns=expires_ns))
@@ -168,7 +167,7 @@ async def test_a_persons_lease_stops_the_robot_until_they_drive(
         await until(lambda: len(peer.of(Heartbeat)) >= beats + 3)
         assert peer.status is not None and peer.status.mode is Mode.PAUSED
         peer.update(is_paused=True)
-        await asyncio.sleep(0.3)
+        await until(lambda: peer.status is not None and peer.status.state_revision == peer._state.revision)
         peer.update(is_paused=False)
         await until(lambda: peer.status is not None and peer.status.mode is Mode.AUTONOMOUS)
 

@@ -106,7 +106,7 @@ def robot_command(stack: Stack, *, name: str, state: Path, seed: int, token: str
         "--name", name, "--set", f"seed={seed}", "--set", f"control.control_rate_hz={stack.rate_hz}",
         "--set", f"control.speed_factor={stack.speed}",
     ]  # fmt: skip
-    return [*command, "--token", token] if token else command
+    return [*command, f"--token={token}"] if token else command  # with "=": a token may begin with "-"
 
 
 def start_robot(

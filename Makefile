@@ -10,7 +10,7 @@ NODE := frontend/node_modules/.installed
 DIST := frontend/dist/.built
 RUNTIME_PINS := requirements.txt $(wildcard fleet/daemon/requirements.txt fleet/daemon/drivers/*/requirements.txt)
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
-LINTED := fleet learner sop_web tests scripts manage.py
+LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -72,7 +72,7 @@ check: setup ## Lint, types, import arrows, migrations, generated protocol
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types

@@ -78,7 +78,8 @@ check: setup ## Lint, types, import arrows, migrations, generated protocol
 	cd frontend && npm run types
 
 bench: setup ## Run the benchmarks (measured, not asserted)
-	$(BIN)/python -m pytest benchmarks -s
+	$(BIN)/python benchmarks/sim_speed.py
+	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && $(BIN)/python -m benchmarks.fleet_page'
 
 screenshots: $(DEV) $(DIST) ## Take the README's pictures from a running demo
 	@scripts/ensure-chromium

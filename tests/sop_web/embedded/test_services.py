@@ -167,3 +167,10 @@ def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     system.stop(process, first=signal.SIGTERM, timeout_s=0.2)
     psutil.wait_procs([child], timeout=5)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_command_gets_servers_of_its_own() -> None:
+    """`python -m sop_web.embedded COMMAND` runs it with both URLs and passes its status on."""
+    code = "import os, psycopg, sys; psycopg.connect(os.environ['DATABASE_URL']).close(); sys.exit(7)"
+    command = [sys.executable, "-m", "sop_web.embedded", sys.executable, "-c", code]
+    assert subprocess.run(command, timeout=60).returncode == 7

@@ -1,6 +1,6 @@
 """Makes the base policy from the simulator's experts, once: scenes, demonstrations, offline training.
 
-Every step writes to a temporary name and is renamed when complete, so an interrupted set-up goes on where it stopped.
+Every step's results appear when complete, so an interrupted set-up goes on where it stopped.
 The folder is named by the settings' hash (config.BasePolicyConfig); a change of them makes a new one.
 """
 
@@ -36,6 +36,12 @@ class BasePolicy:
         return self.folder / "policy"
 
     @property
+    def evaluation(self) -> Path:
+        """Results of this very policy; another one gets another folder."""
+        manifest = json.loads((self.policy / "manifest.json").read_text())
+        return self.folder / "evaluation" / str(manifest["version_id"])
+
+    @property
     def scenes(self) -> Path:
         return self.folder / "scenes"
 
@@ -43,10 +49,11 @@ class BasePolicy:
 def ensure_base_policy(
     config: DemoConfig, *, env: Mapping[str, str], processes: Processes, progress: ProgressSink
 ) -> BasePolicy:
-    """Return the base policy, made now if it is not cached. Raises: ChildFailed."""
+    """Return the base policy, made now if it is not cached. Raises: ChildFailed.
+
+    The learner is asked every time: it knows whether its recipe still gives what lies in the cache.
+    """
     base = BasePolicy(config.cache)
-    if (base.policy / "manifest.json").exists():
-        return base
     for folder in (base.folder, base.scenes, base.demonstrations):
         folder.mkdir(parents=True, exist_ok=True)
     (base.folder / "settings.json").write_text(json.dumps(vars(config.base), default=list, indent=2))
@@ -63,8 +70,6 @@ def ensure_base_policy(
     for task in todo:
         _complete_data(base, task)
     run([_pretrain_job(config, base)], env)
-    partial = base.folder / "policy.partial"
-    partial.rename(base.policy)
     return base
 
 
@@ -104,7 +109,7 @@ def _pretrain_job(config: DemoConfig, base: BasePolicy) -> Job:
     scenes = [str(base.scenes / f"{task}.npz") for task in config.base.tasks]
     command = [
         sys.executable, "-m", "learner", "pretrain", "--scenes", *scenes, "--episodes", str(base.demonstrations),
-        "--out", str(base.folder / "policy.partial"), "--seed", str(config.base.seed),
+        "--out", str(base.policy), "--seed", str(config.base.seed),
     ]  # fmt: skip
     if config.base.encoder_steps is not None:
         command += ["--encoder-steps", str(config.base.encoder_steps)]

@@ -108,7 +108,7 @@ class Demo:
             return {}
         with self._steps.step("Evaluating the base policy without help (once; it is cached)"):
             by_task = evaluate(
-                self._config, base.policy, out=base.folder / "evaluation", label="base", env=system_.environment(),
+                self._config, base.policy, out=base.evaluation, label="base", env=system_.environment(),
                 processes=processes, progress=self._progress,
             )  # fmt: skip
         say(f"      success {_rate(total(by_task))}")

@@ -62,7 +62,7 @@ class PretrainConfig:
     """Everything that decides the base policy besides scenes and demonstrations."""
 
     seed: int = 0
-    head_steps: int = 4000
+    head_steps: int = 2500
     horizon: int = 12
     network: dict[str, Any] = field(default_factory=dict)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

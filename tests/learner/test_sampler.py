@@ -11,7 +11,7 @@ from learner.config import SamplerConfig
 from learner.data.replay import BufferSize, Draw
 from learner.data.sampler import AdaptiveSampler
 
-PLAIN = SamplerConfig(alpha=1.5, floor=0.2, cap_start=0.8, cap_end=0.8)
+PLAIN = SamplerConfig(alpha=1.5, loss_scale=1.0, floor=0.2, cap_start=0.8, cap_end=0.8)
 FULL = BufferSize(online=5000, offline=5000)
 
 
@@ -62,7 +62,7 @@ def test_window_forgets_and_other_windows_stay():
 
 def test_cap_ramps_with_the_online_frames_of_the_task():
     """The upper clip rises linearly from cap_start to cap_end."""
-    sampler = filled(SamplerConfig(cap_start=0.4, cap_end=0.8, cap_ramp_frames=1000), 50.0, 0.0)
+    sampler = filled(SamplerConfig(loss_scale=1.0, cap_start=0.4, cap_end=0.8, cap_ramp_frames=1000), 50.0, 0.0)
 
     caps = [sampler.ratio("a", BufferSize(frames, 10)).clipped for frames in (1, 500, 1000, 9000)]
 

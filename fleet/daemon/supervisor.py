@@ -41,7 +41,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     deviation: float = 0.8
     deviation_steps: int = 18
-    stalled_steps: int = 45
+    stalled_steps: int = 100  # box-close carries its lid for 70 to 100 steps without a gain (docs/experiments.md)
     drive_steps: int = 120
     grace_steps: int = 6
 

@@ -26,8 +26,9 @@ class SamplerConfig:
     """The adaptive sampler (paper.md section 2) and the ramp of its upper clip.
 
     The paper leaves alpha open. Flow-matching losses are near 0.1, where the formula hardly leaves 0.5; `loss_scale`
-    multiplies both means before it (with 5 the measured shares spread from .55 to .76 by task). The upper clip rises from `cap_start` to `cap_end` over `cap_ramp_frames` online
-    frames of the task: a few corrections shall not fill most of a batch.
+    multiplies both means before it (with 5 the measured shares spread from .55 to .76 by task). The upper clip rises
+    from `cap_start` to `cap_end` over `cap_ramp_frames` online frames of the task: a few corrections shall not fill
+    most of a batch.
     """
 
     alpha: float = 1.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def test_every_service_is_there_with_its_profile(compose: dict[str, Any]) -> Non
     """GPU and robots come only when asked for."""
     profiles = {name: tuple(service.get("profiles", ())) for name, service in compose["services"].items()}
     assert profiles == {
-        "postgres": (), "redis": (), "migrate": (), "web": (), "worker": (), "beat": (), "learner-cpu": (),
+        "postgres": (), "redis": (), "s3": ("s3",), "s3-bucket": ("s3",), "migrate": (),
+        "web": (), "worker": (), "beat": (), "learner-cpu": (),
         "learner-nvidia": ("nvidia",), "robot": ("robots",),
     }  # fmt: skip
 
@@ -48,6 +50,7 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     example = (ROOT / "deploy" / "env.example").read_text()
     assert re.findall(r"^(\w+(?:PASSWORD|KEY))=(.*)$", example, re.MULTILINE) == [
         ("POSTGRES_PASSWORD", ""), ("REDIS_PASSWORD", ""), ("SOP_SECRET_KEY", ""),
+        ("S3_ACCESS_KEY", ""), ("S3_SECRET_KEY", ""),
     ]  # fmt: skip
 
 
@@ -73,6 +76,14 @@ def test_nothing_starts_before_the_tables_are_there(compose: dict[str, Any]) -> 
     assert set(services["migrate"]["depends_on"]) == {"postgres", "redis"}
     for name in set(SERVER_PROCESSES) - {"migrate"}:
         assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+
+
+def test_the_s3_store_knows_one_bucket_and_calls_nobody(compose: dict[str, Any]) -> None:
+    """Its one identity may use the bucket that is made for it, and telemetry, on by default, is off."""
+    identity = json.loads(compose["configs"]["s3"]["content"])["identities"][0]
+    assert identity["actions"] == ["Read:sop", "Write:sop", "List:sop"]
+    assert "-master.telemetry=false" in compose["services"]["s3"]["command"]
+    assert "-name sop" in compose["services"]["s3-bucket"]["entrypoint"][-1]
 
 
 def test_redis_keeps_queued_tasks(compose: dict[str, Any]) -> None:

@@ -1,6 +1,11 @@
 """Reads the environment into one typed value; the only place of the server that touches `os.environ`.
 
 Called by the settings modules. Knows no Django, so that the demo and the tests can use it before Django loads.
+
+OBJECT_STORE_URL is `file:///absolute/folder` (default: objects/ in SOP_DATA_DIR) or an existing bucket,
+`s3://bucket/prefix?endpoint=http://host:port&region=name`: without `endpoint` it is AWS, with one the bucket is
+addressed by path, and robots must reach that endpoint by the same name. Credentials never stand in the URL: boto3 takes
+them from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role. Nothing is looked up before the first use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,14 @@
 """The object store: episodes, policy blobs, checkpoints. No Django here; used by the server and by learner.tasks."""
 
-from fleet.storage.base import ConfigurationInvalid, ObjectConflict, ObjectMissing, ObjectStore, SignedPut, StorageError
+from fleet.storage.base import (
+    ConfigurationInvalid,
+    ObjectConflict,
+    ObjectMissing,
+    ObjectStore,
+    SignedPut,
+    StorageError,
+    StoreUnavailable,
+)
 from fleet.storage.factory import open_store
 
 __all__ = [
@@ -10,5 +18,6 @@ __all__ = [
     "ObjectStore",
     "SignedPut",
     "StorageError",
+    "StoreUnavailable",
     "open_store",
 ]

@@ -1,6 +1,7 @@
 """The contract of an object store: keys to bytes, atomic and immutable for those who upload by signed URL.
 
-`local.py` implements it over a folder. A key is a relative path of plain names, see `keys.py`.
+`local.py` implements it over a folder, `s3.py` over a bucket; one contract suite runs over both.
+A key is a relative path of plain names, see `keys.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ class StorageError(SopError):
 
 class ConfigurationInvalid(StorageError):
     code = "configuration_invalid"
+
+
+class StoreUnavailable(StorageError):
+    """The store does not answer or refuses us: what was asked may be tried again."""
+
+    code = "store_unavailable"
 
 
 class ObjectMissing(StorageError):
@@ -51,7 +58,10 @@ class SignedPut:
 
 
 class ObjectStore(abc.ABC):
-    """Keys to bytes. A reader sees a whole object or none. Every method raises KeyInvalid for an impossible key."""
+    """Keys to bytes. A reader sees a whole object or none. Every method raises KeyInvalid for an impossible key.
+
+    A store behind a network raises StoreUnavailable from every method that asks it, within bounded time.
+    """
 
     @abc.abstractmethod
     def put(self, key: str, data: bytes) -> None:
@@ -82,7 +92,7 @@ class ObjectStore(abc.ABC):
 
     @abc.abstractmethod
     def path_or_none(self, key: str) -> Path | None:
-        """Return the file behind the key for reading, None for stores without files. Raises: ObjectMissing."""
+        """Return the file behind the key for reading. Raises: ObjectMissing. Stores without files ask nothing: None."""
 
     @abc.abstractmethod
     def sign_get(self, key: str, *, expires_s: int) -> str:
@@ -90,7 +100,11 @@ class ObjectStore(abc.ABC):
 
     @abc.abstractmethod
     def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
-        """Return where to PUT an object of exactly this size and hash until it expires."""
+        """Return where to PUT an object of exactly this size and hash until it expires.
+
+        Other bytes than promised are refused and nothing is stored. A key that is taken keeps its content: the same
+        bytes again change nothing (200, or 412 where the store does not compare), other bytes are refused (409, 412).
+        """
 
 
 def check_key(key: str) -> str:

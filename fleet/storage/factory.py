@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from fleet.storage.base import ConfigurationInvalid, ObjectStore
+from fleet.storage.base import ConfigurationInvalid, KeyInvalid, ObjectStore, check_key
 from fleet.storage.local import LocalStore
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ENDPOINT = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?")
+_S3_FORM = "s3://bucket/prefix?endpoint=http://host:port&region=name"
 
 
 def open_store(url: str, *, signing_key: bytes | None = None) -> ObjectStore:
-    """Return the store behind `file:///absolute/folder`; the folder is made on the first write.
+    """Return the store behind `file:///absolute/folder` or `s3://bucket/prefix?endpoint=...&region=...`.
 
-    `signing_key`: needed only by those who sign URLs. Raises: ConfigurationInvalid.
+    A folder is made on the first write; a bucket must exist. Prefix and both parameters may be left out: without an
+    endpoint it is AWS. `signing_key`: needed only by those who sign URLs of a folder. Raises: ConfigurationInvalid.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -21,5 +27,26 @@ def open_store(url: str, *, signing_key: bytes | None = None) -> ObjectStore:
             raise ConfigurationInvalid(f"OBJECT_STORE_URL must be file:///absolute/folder, not '{url}'")
         return LocalStore(folder, signing_key=signing_key)
     if parts.scheme == "s3":
-        raise ConfigurationInvalid("OBJECT_STORE_URL: s3:// is not built yet (issue 7); use file:///absolute/folder")
-    raise ConfigurationInvalid(f"OBJECT_STORE_URL: unknown scheme in '{url}'")
+        return _open_s3(parts)
+    raise ConfigurationInvalid("OBJECT_STORE_URL must begin with file:/// or s3://")
+
+
+def _open_s3(parts: SplitResult) -> ObjectStore:
+    """The messages do not repeat the URL: someone may have put credentials into it."""
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(given)
+    prefix = unquote(parts.path).strip("/")
+    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
+        raise ConfigurationInvalid(f"OBJECT_STORE_URL must be {_S3_FORM}; credentials go into AWS_* variables")
+    if len(options) != len(given) or not set(options) <= {"endpoint", "region"} or "" in options.values():
+        raise ConfigurationInvalid(f"OBJECT_STORE_URL: endpoint and region, each once at most: {_S3_FORM}")
+    if "endpoint" in options and not _ENDPOINT.fullmatch(options["endpoint"]):
+        raise ConfigurationInvalid(f"OBJECT_STORE_URL: the endpoint must be http(s)://host:port: {_S3_FORM}")
+    try:
+        if prefix:
+            check_key(prefix)
+    except KeyInvalid:
+        raise ConfigurationInvalid("OBJECT_STORE_URL: the prefix must be a path of plain names") from None
+    from fleet.storage.s3 import S3Store  # boto3 costs 40 MB and 0.5 s, which a folder does not need
+
+    return S3Store(parts.netloc, prefix, endpoint=options.get("endpoint"), region=options.get("region"))

@@ -1,0 +1,185 @@
+"""Object store in an S3 bucket: AWS, or any server that checks SHA-256 checksums and If-None-Match (ADR 0008).
+
+Robots PUT and GET with presigned URLs, so their bytes never pass through this server; they must be able to reach the
+endpoint under the name in OBJECT_STORE_URL, since the host is part of the signature. Credentials come from boto3's
+chain (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role); with a role's temporary ones a URL ends with
+them, whatever its own time. One object goes in one request, so it may have 5 GiB at most. Imported by `factory.py`
+when the URL asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from fleet.storage.base import (
+    ConfigurationInvalid,
+    ObjectMissing,
+    ObjectStore,
+    SignedPut,
+    StoreUnavailable,
+    check_key,
+)
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 10.0  # of one read from the socket, not of a whole download
+ATTEMPTS = 3
+CONTENT_TYPE = "application/octet-stream"
+_CONNECTIONS = 16
+_PIECE = 1024 * 1024
+_MISSING = ("404", "NoSuchKey", "NotFound")  # a HEAD has no body, so its code is the bare status
+
+
+class S3Store(ObjectStore):
+    """Objects under `prefix` of a bucket that exists already. Opening it sends nothing.
+
+    `endpoint`: of a server other than AWS, "http://host:port"; its buckets are then addressed by path. `region`: None
+    leaves it to boto3's chain.
+    """
+
+    def __init__(
+        self, bucket: str, prefix: str = "", *, endpoint: str | None = None, region: str | None = None
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        with _translated():
+            self._client = _client(endpoint, region)
+
+    def put(self, key: str, data: bytes) -> None:
+        place = self._place(key)
+        with _translated(key):
+            # The store compares the bytes with the checksum before it takes them, and keeps it for `digest`.
+            self._client.put_object(
+                **place, Body=data, ContentType=CONTENT_TYPE, ChecksumSHA256=_base64(hashlib.sha256(data).digest())
+            )
+
+    def get(self, key: str) -> bytes:
+        place = self._place(key)
+        with _translated(key):
+            # boto3 compares the body with the checksum that the store keeps.
+            body: bytes = self._client.get_object(**place)["Body"].read()
+            return body
+
+    def exists(self, key: str) -> bool:
+        try:
+            self._head(key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def size(self, key: str) -> int:
+        return int(self._head(key)["ContentLength"])
+
+    def digest(self, key: str) -> tuple[int, str]:
+        """As the contract says; the checksum is what the store compared the bytes with when they arrived.
+
+        Objects that came without SHA-256, or in parts (a hash of hashes), are downloaded and hashed.
+        """
+        head = self._head(key)
+        stated = str(head.get("ChecksumSHA256", ""))
+        if stated and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in stated:
+            return int(head["ContentLength"]), base64.b64decode(stated).hex()
+        return self._hash(key)
+
+    def delete(self, key: str) -> None:
+        place = self._place(key)
+        with contextlib.suppress(ObjectMissing), _translated(key):
+            self._client.delete_object(**place)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
+        with _translated():
+            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        # AWS answers in order; SeaweedFS 4.48 walks folders and puts "a/b" before "a-b".
+        yield from sorted(key.removeprefix(self._prefix) for key in keys)
+
+    def path_or_none(self, key: str) -> Path | None:
+        check_key(key)
+        return None
+
+    def sign_get(self, key: str, *, expires_s: int) -> str:
+        return self._sign("get_object", self._place(key), expires_s)
+
+    def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
+        checksum = _base64(bytes.fromhex(sha256))
+        parameters = {
+            **self._place(key),
+            "ContentLength": size,
+            "ContentType": CONTENT_TYPE,
+            "ChecksumSHA256": checksum,
+            "IfNoneMatch": "*",  # of two racing PUTs one wins; the other, and every later one, gets 412
+        }
+        headers = {
+            "Content-Length": str(size),
+            "Content-Type": CONTENT_TYPE,
+            "If-None-Match": "*",
+            "x-amz-checksum-sha256": checksum,
+        }
+        return SignedPut(self._sign("put_object", parameters, expires_s), headers)
+
+    def _place(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
+
+    def _head(self, key: str) -> dict[str, Any]:
+        place = self._place(key)
+        with _translated(key):
+            found: dict[str, Any] = self._client.head_object(**place, ChecksumMode="ENABLED")
+            return found
+
+    def _hash(self, key: str) -> tuple[int, str]:
+        place, size, found = self._place(key), 0, hashlib.sha256()
+        with _translated(key):
+            for piece in self._client.get_object(**place)["Body"].iter_chunks(_PIECE):
+                size += len(piece)
+                found.update(piece)
+        return size, found.hexdigest()
+
+    def _sign(self, operation: str, parameters: dict[str, Any], expires_s: int) -> str:
+        with _translated():
+            return str(self._client.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s))
+
+
+def _client(endpoint: str | None, region: str | None) -> Any:
+    """Return a client, which threads may share. Its worst case is about ATTEMPTS * (connect + read timeout)."""
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=_CONNECTIONS,
+        s3={"addressing_style": "path" if endpoint else "auto"},
+        # No CRC trailers beside our SHA-256: not every server takes them, and a robot could not send them.
+        request_checksum_calculation="when_required",
+    )
+    # A session of its own: creating clients from boto3's shared default session is not thread-safe.
+    return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+
+@contextlib.contextmanager
+def _translated(key: str = "") -> Iterator[None]:
+    """Turn boto3's errors into ours; the texts go to robots, so they name no host and no bucket."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            raise ObjectMissing(f"there is no object '{key}'", key=key) from None
+        raise StoreUnavailable(f"the object store refused: {code}", key=key) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise ConfigurationInvalid("OBJECT_STORE_URL is s3://, so set AWS_ACCESS_KEY_ID and its secret") from error
+    except BotoCoreError as error:
+        raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}", key=key) from error
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

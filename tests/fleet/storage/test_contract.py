@@ -1,0 +1,159 @@
+"""The contract of an object store, on every implementation; signed URLs over real HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store
+from fleet.storage.base import KeyInvalid
+
+DATA = b"0123456789" * 1000
+SHA = hashlib.sha256(DATA).hexdigest()
+OTHER = b"9876543210" * 1000
+CHECKSUM_HEADERS = {"x-sop-sha256", "x-amz-checksum-sha256"}
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    if request.param == "s3":
+        return open_store(request.getfixturevalue("s3_url"))
+    return open_store(f"file://{request.getfixturevalue('tmp_path')}/objects", signing_key=b"k" * 32)
+
+
+class Served:
+    """A store whose signed URLs somebody answers; `http` resolves the relative ones."""
+
+    def __init__(self, store: ObjectStore, http: httpx.Client) -> None:
+        self.store, self.http = store, http
+
+    def sign_put(self, data: bytes, *, key: str = "episodes/e/front.mp4") -> SignedPut:
+        return self.store.sign_put(key, size=len(data), sha256=hashlib.sha256(data).hexdigest(), expires_s=60)
+
+    def put(self, signed: SignedPut, body: bytes, **changes: str | None) -> int:
+        """PUT with exactly the signed headers but for `changes`, None to leave one out."""
+        headers = {name.lower(): value for name, value in signed.headers.items()} | changes
+        sent = {name: value for name, value in headers.items() if value is not None}
+        return self.http.put(signed.url, content=body, headers=sent).status_code
+
+
+@pytest.fixture(params=["local", "s3"])
+def served(request: pytest.FixtureRequest) -> Any:
+    if request.param == "s3":
+        base, store = "http://127.0.0.1:9", open_store(request.getfixturevalue("s3_url"))  # its URLs are absolute
+    else:
+        base, store = f"http://{request.getfixturevalue('server')}", request.getfixturevalue("objects")
+    with httpx.Client(base_url=base, timeout=10) as http:
+        yield Served(store, http)
+
+
+def test_bytes_come_back(store: ObjectStore) -> None:
+    store.put("a/b.bin", DATA)
+    assert (store.get("a/b.bin"), store.size("a/b.bin"), store.exists("a/b.bin")) == (DATA, 10_000, True)
+    assert store.digest("a/b.bin") == (10_000, SHA)
+    store.put("a/b.bin", b"new")
+    assert store.get("a/b.bin") == b"new"
+    assert store.digest("a/b.bin") == (3, hashlib.sha256(b"new").hexdigest())
+
+
+def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
+    store.put("empty", b"")
+    assert (store.exists("empty"), store.get("empty"), store.digest("empty")[0]) == (True, b"", 0)
+
+
+def test_missing_objects(store: ObjectStore) -> None:
+    assert not store.exists("a")
+    store.delete("a")
+    for read in (store.get, store.size, store.digest):
+        with pytest.raises(ObjectMissing):
+            read("a")
+
+
+def test_deleted_objects_are_gone(store: ObjectStore) -> None:
+    store.put("a/1", DATA)
+    store.put("a/2", DATA)
+    store.delete("a/1")
+    assert (store.exists("a/1"), list(store.list())) == (False, ["a/2"])
+
+
+def test_list_is_ordered_by_whole_key(store: ObjectStore) -> None:
+    for key in ("b/2", "a/1", "b/10", "bc/1", "b-x"):
+        store.put(key, b"x")
+    assert list(store.list()) == ["a/1", "b-x", "b/10", "b/2", "bc/1"]
+    assert list(store.list("b/")) == ["b/10", "b/2"]
+    assert list(store.list("b/1")) == ["b/10"]
+    assert list(store.list("none/")) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".hidden", "a/.b", "a\\b", "a\n", "x" * 301]
+)
+def test_impossible_keys_are_refused_everywhere(store: ObjectStore, key: str) -> None:
+    for call in (store.get, store.exists, store.size, store.digest, store.delete, store.path_or_none):
+        with pytest.raises(KeyInvalid):
+            call(key)
+    with pytest.raises(KeyInvalid):
+        store.put(key, b"")
+    with pytest.raises(KeyInvalid):
+        store.sign_get(key, expires_s=1)
+    with pytest.raises(KeyInvalid):
+        store.sign_put(key, size=1, sha256=SHA, expires_s=1)
+
+
+def test_signed_put_stores_and_the_same_again_changes_nothing(served: Served) -> None:
+    assert served.put(served.sign_put(DATA), DATA) in (200, 201)
+    assert served.store.digest("episodes/e/front.mp4") == (len(DATA), SHA)
+    assert served.put(served.sign_put(DATA), DATA) in (200, 412)
+    assert served.store.get("episodes/e/front.mp4") == DATA
+
+
+def test_signed_put_of_other_content_on_a_taken_key_is_refused(served: Served) -> None:
+    served.put(served.sign_put(DATA), DATA)
+    assert served.put(served.sign_put(OTHER), OTHER) in (409, 412)
+    assert served.store.get("episodes/e/front.mp4") == DATA
+
+
+def test_signed_put_takes_the_promised_bytes_alone(served: Served) -> None:
+    """Other bytes, another length, another or no checksum: refused, and nothing is stored."""
+    signed = served.sign_put(DATA)
+    checksum = next(name.lower() for name in signed.headers if name.lower() in CHECKSUM_HEADERS)
+    others = served.sign_put(OTHER).headers
+    assert served.put(signed, OTHER) in (400, 422)
+    assert served.put(signed, DATA + b"x", **{"content-length": "10001"}) == 403
+    assert served.put(signed, OTHER, **{checksum: {n.lower(): v for n, v in others.items()}[checksum]}) == 403
+    assert served.put(signed, DATA, **{checksum: None}) == 403
+    assert list(served.store.list()) == []
+
+
+def test_signatures_fit_one_method_and_one_key(served: Served) -> None:
+    served.store.put("episodes/e/a", DATA)
+    put, get = served.sign_put(DATA), served.store.sign_get("episodes/e/a", expires_s=60)
+    assert served.http.get(get).content == DATA
+    assert served.http.get(put.url).status_code == 403
+    assert served.put(SignedPut(get, put.headers), DATA) == 403
+    assert served.put(SignedPut(put.url.replace("front", "other"), put.headers), DATA) == 403
+    assert served.http.get(get.replace("episodes/e/a", "episodes/e/b")).status_code == 403
+    assert served.http.get(get.partition("?")[0]).status_code == 403
+    assert list(served.store.list()) == ["episodes/e/a"]
+
+
+def test_signed_urls_expire(served: Served) -> None:
+    served.store.put("a", DATA)
+    url, deadline = served.store.sign_get("a", expires_s=1), time.monotonic() + 10
+    while (status := served.http.get(url).status_code) == 200 and time.monotonic() < deadline:
+        time.sleep(0.1)  # the servers' own clocks decide
+    assert status == 403
+
+
+def test_signed_get_answers_ranges(served: Served) -> None:
+    served.store.put("a", DATA)
+    url = served.store.sign_get("a", expires_s=60)
+    rest = served.http.get(url, headers={"Range": "bytes=9990-"})
+    assert (rest.status_code, rest.content) == (206, DATA[9990:])
+    assert rest.headers["content-range"] == "bytes 9990-9999/10000"
+    assert served.http.get(url, headers={"Range": "bytes=10000-"}).status_code == 416
+    assert served.http.get(served.store.sign_get("none", expires_s=60)).status_code == 404

@@ -26,6 +26,8 @@ CLOSE_OUTBOX_FULL = 4429
 # Rows and files are read in these threads. Channels' default runs everything in one thread of the process, where the
 # checking of one robot's episode would hold up the heartbeats of all others.
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="links")
+# Deliveries ask the object store, which may be down: each then holds its thread for some 20 to 45 s (storage/s3.py).
+_delivery_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="deliveries")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -33,8 +35,16 @@ _T = TypeVar("_T")
 
 async def off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Run a service or selector outside of the event loop, with a database connection of its own."""
-    call = functools.partial(function, *args, **kwargs)
-    result: _T = await database_sync_to_async(call, thread_sensitive=False, executor=_threads)()
+    return await _in_thread(_threads, functools.partial(function, *args, **kwargs))
+
+
+async def off_loop_delivery(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """The same for what waits on the object store, in threads that no heartbeat needs."""
+    return await _in_thread(_delivery_threads, functools.partial(function, *args, **kwargs))
+
+
+async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+    result: _T = await database_sync_to_async(call, thread_sensitive=False, executor=threads)()
     return result
 
 

@@ -298,8 +298,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             message = await self._work_queue.get()
             try:
                 if isinstance(message, m.UploadRequest):
-                    self._send(await auth.off_loop(answer_upload, message))
+                    self._send(await auth.off_loop_delivery(answer_upload, message))
                 else:
-                    self._send(await auth.off_loop(answer_ready, self._robot_id, message))
+                    self._send(await auth.off_loop_delivery(answer_ready, self._robot_id, message))
             except OutboxFull as error:
                 await self._fail(error)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import socket
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,21 @@ from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.spool import Spool
 from fleet.daemon.uploader import Uploader
 from fleet.models import Episode
-from fleet.protocol.messages import EpisodeReady, EpisodeRefused, PolicyTarget, RobotMessage, UploadRequest
+from fleet.protocol.messages import (
+    EpisodeReady,
+    EpisodeRefused,
+    HeartbeatAck,
+    PolicyTarget,
+    RobotMessage,
+    UploadRequest,
+)
 from fleet.protocol.policy import PolicyManifest
 from fleet.selectors.objects import object_store
 from fleet.selectors.robot import policy_target
 from fleet.services.policy import policy_version_publish
 from sop_web.embedded.system import free_port
 from tests.fleet import builders
+from tests.fleet.consumers.peers import joined_robot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -140,6 +151,24 @@ def test_an_outage_of_the_store_refuses_nothing_for_good(s3_url: str, settings: 
     settings.SOP_OBJECT_STORE_URL = s3_url
     asyncio.run(_deliver(spool, server, LossyTransport(0), until=lambda: not spool.pending()))
     assert Episode.objects.count() == 1
+
+
+def test_a_store_that_hangs_holds_up_no_heartbeat(server: str, settings: Any, aws: None) -> None:
+    """Given more deliveries that wait on a silent store than there are threads, a robot still joins and beats."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, contextlib.ExitStack() as links:
+        settings.SOP_OBJECT_STORE_URL = f"s3://bucket?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        enrolled = [builders.enrol() for _ in range(11)]
+        for robot in enrolled[:10]:
+            peer = links.enter_context(joined_robot(server, robot))
+            objects = (builders.record("steps.parquet", b"x"),)
+            peer.send(UploadRequest(episode_id=str(uuid.uuid4()), objects=objects))
+        silent.settimeout(10)
+        held = [silent.accept()[0] for _ in range(4)]  # the deliveries are in the store's hands now
+        peer = links.enter_context(joined_robot(server, enrolled[10]))
+        peer.beat()
+        peer.expect(HeartbeatAck, timeout_s=3)
+        for connection_ in held:
+            connection_.close()
 
 
 def test_a_published_version_is_fetched_and_resumed(s3_url: str, settings: Any, tmp_path: Path) -> None:

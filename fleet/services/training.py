@@ -22,6 +22,8 @@ from fleet.services.robot import robots_bump
 
 logger = logging.getLogger(__name__)
 
+MAX_ROUND_ATTEMPTS = 10  # of one round, workers killed or errors raised, before the run fails and waits for a person
+
 
 @dataclass(frozen=True)
 class RunClaim:
@@ -83,6 +85,7 @@ def training_run_start(*, run_id: object) -> TrainingRun:
     """Let a run train: a new epoch, one round enqueued; a running run starts anew. Raises: NotFound."""
     run = run_lock(run_id=run_id)
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
+    run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
     enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
     _fleet_changed()
@@ -235,21 +238,29 @@ def run_metrics_record(*, run_id: str, epoch: int, rows: Sequence[tuple[int, Map
 
 
 def training_runs_reap() -> list[uuid.UUID]:
-    """Give every running run whose holder is silent a new epoch and enqueue it again; return their ids."""
+    """Give every running run whose holder is silent a new epoch and enqueue it again; return their ids.
+
+    A round that was tried `MAX_ROUND_ATTEMPTS` times and never committed fails its run instead.
+    """
     limit = _stale_before()
     silent = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING, heartbeat_at__lt=limit)
-    reaped = []
-    for run_id in list(silent.values_list("id", flat=True)):
-        with transaction.atomic():
-            run = run_lock(run_id=run_id)
-            if run.state != TrainingRun.State.RUNNING or run.heartbeat_at is None or run.heartbeat_at >= limit:
-                continue
-            event = {"run": run.name, "holder": run.holder, "epoch": run.epoch}
-            logger.warning("training run reaped", extra={"event": event})
-            _new_epoch(run)
-            enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
-            reaped.append(run.id)
-    return reaped
+    return [run_id for run_id in list(silent.values_list("id", flat=True)) if _reap(run_id, limit)]
+
+
+@transaction.atomic
+def _reap(run_id: uuid.UUID, limit: datetime) -> bool:
+    run = run_lock(run_id=run_id)
+    if run.state != TrainingRun.State.RUNNING or run.heartbeat_at is None or run.heartbeat_at >= limit:
+        return False
+    if run.rounds.filter(committed_at__isnull=True, attempts__gte=MAX_ROUND_ATTEMPTS).exists():
+        message = f"a round was tried {MAX_ROUND_ATTEMPTS} times and never committed; the learner's log says why"
+        training_run_fail(run_id=str(run.id), epoch=run.epoch, code="round_keeps_failing", message=message)
+        return False
+    event = {"run": run.name, "holder": run.holder, "epoch": run.epoch}
+    logger.warning("training run reaped", extra={"event": event})
+    _new_epoch(run)
+    enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
+    return True
 
 
 def run_lock(*, run_id: object, epoch: int | None = None) -> TrainingRun:

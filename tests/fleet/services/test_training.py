@@ -125,7 +125,7 @@ def test_killed_round_resumes_with_the_same_bounds(objects: LocalStore) -> None:
     following = _begin(again)
     assert (following.index, following.start_step, following.ingest_upto) == (1, 50, 3)
     assert following.checkpoint_sha256 == SHA
-    assert TrainingRound.objects.get(index=0).attempts == 2
+    assert TrainingRound.objects.get(index=0).attempts == 1  # counted anew since a person started it again
 
 
 def test_commit_enqueues_the_next_round_and_twice_is_once(
@@ -164,6 +164,26 @@ def test_reaper_takes_a_run_from_a_silent_holder_once(
     living.refresh_from_db()
     assert (run.epoch, living.epoch) == (2, 1)
     assert [args for _, args, _ in enqueued] == [(str(run.id), 2)]
+
+
+def test_round_that_keeps_failing_fails_its_run_until_a_person_starts_it_again(
+    enqueued: list[Any], settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.SOP_RUN_STALE_S = 30.0
+    run = builders.running_run()
+    _begin(run)
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(training.MAX_ROUND_ATTEMPTS):
+            TrainingRun.objects.filter(id=run.id).update(heartbeat_at=timezone.now() - timedelta(seconds=31))
+            reap()
+            run.refresh_from_db()
+            if run.state == "running":
+                _begin(run)
+    assert (run.state, run.failure_code) == ("failed", "round_keeps_failing")
+    assert len(enqueued) == training.MAX_ROUND_ATTEMPTS - 1
+    training.training_run_start(run_id=str(run.id))
+    run.refresh_from_db()
+    assert (run.state, run.rounds.get().attempts) == ("running", 0)
 
 
 def test_metrics_of_a_repeated_step_overwrite() -> None:

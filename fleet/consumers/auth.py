@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.utils.crypto import constant_time_compare
 
 from fleet.protocol.errors import Unauthorised
 from fleet.services.robot import robot_key_check
@@ -73,11 +74,13 @@ async def robot_authenticate(credentials: RobotCredentials) -> str:
 
 
 def is_session_alive(session_key: str | None, user_id: int) -> bool:
-    """Whether the browser's session still exists and its user may still sign in: a socket outlives both."""
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    if session_key is None or not store().exists(session_key):
+    """Whether an HTTP request with this session would still be this user's: a socket outlives the session, its end
+    by time, the user's right to sign in and the password it was opened with."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
+    if user is None or session.get(SESSION_KEY) != str(user_id):  # an expired session is empty
         return False
-    return get_user_model().objects.filter(pk=user_id, is_active=True).exists()
+    return constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
 
 
 async def cancel(*tasks: asyncio.Task[None] | None) -> None:

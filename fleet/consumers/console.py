@@ -64,7 +64,12 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         user_id: int = self.scope["user"].pk
         while True:
             await asyncio.sleep(RECHECK_S)
-            if not await auth.off_loop(auth.is_session_alive, self.scope["session"].session_key, user_id):
+            try:
+                is_alive = await auth.off_loop(auth.is_session_alive, self.scope["session"].session_key, user_id)
+            except Exception:  # a database that is away for a moment must not end the looking
+                logger.warning("session not checked", exc_info=True)
+                continue
+            if not is_alive:
                 await self._fail(Unauthorised("this session is over"), auth.CLOSE_UNAUTHORISED)
                 return
 

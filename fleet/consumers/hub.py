@@ -98,18 +98,22 @@ class Hub:
 
     async def _listen(self) -> None:
         """Note what hints name. If the layer fails, say so and listen anew: the refresh covers the gap."""
-        layer = get_channel_layer()
         while True:
-            channel = await layer.new_channel()
             try:
-                await layer.group_add(CONSOLES_GROUP, channel)
-                while True:
-                    self._note(await layer.receive(channel))
-            except Exception:  # whatever the layer raises
+                await self._hear()
+            except Exception:  # whatever the layer raises, also on leaving the group
                 logger.warning("console hints interrupted", exc_info=True)
                 await asyncio.sleep(1.0)
-            finally:
-                await layer.group_discard(CONSOLES_GROUP, channel)
+
+    async def _hear(self) -> None:
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        try:
+            await layer.group_add(CONSOLES_GROUP, channel)
+            while True:
+                self._note(await layer.receive(channel))
+        finally:
+            await layer.group_discard(CONSOLES_GROUP, channel)
 
     def _note(self, hint: dict[str, str]) -> None:
         if hint["kind"] == "robot":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -160,7 +161,7 @@ def _card(
         thumbnail_ms=thumbnail_ns // 1_000_000 if thumbnail_ns is not None else None,
         pending_episodes=status.spool.pending_episodes if status else 0,
         episodes_closed=status.episodes_closed if status else 0,
-        control_rate_hz=status.control.rate_hz if status else 0.0,
+        control_rate_hz=status.control.rate_hz if status and math.isfinite(status.control.rate_hz) else 0.0,
         overruns=status.control.overruns if status else 0,
     )
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from fleet.consumers import console
+from fleet.consumers import auth, console
 from fleet.models import Robot
 from fleet.protocol import messages as m
 from fleet.services.policy import policy_version_publish
@@ -113,15 +117,44 @@ def test_bad_frame_ends_the_link_with_a_code(server: str, cookie: str, frame: st
         page.expect(m.ConsoleSnapshot)
 
 
+SESSION_ENDS = {
+    "disabled user": lambda users: users.objects.update(is_active=False),
+    "new password": lambda users: users.objects.update(password="md5$salt$other"),
+    "deleted": lambda users: Session.objects.all().delete(),
+    "expired": lambda users: Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1)),
+}
+
+
+@pytest.mark.parametrize("way", SESSION_ENDS)
 def test_socket_ends_after_its_session(
+    server: str, cookie: str, monkeypatch: pytest.MonkeyPatch, django_user_model: Any, way: str
+) -> None:
+    monkeypatch.setattr(console, "RECHECK_S", 0.1)
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        SESSION_ENDS[way](django_user_model)
+        assert page.expect(m.Fault).code == "unauthorised"
+        assert _close_code(page) == 4401
+
+
+def test_failed_check_of_the_session_is_repeated(
     server: str, cookie: str, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
 ) -> None:
     monkeypatch.setattr(console, "RECHECK_S", 0.1)
+    real, failures = auth.is_session_alive, [OperationalError("the database is away")] * 2
+
+    def check(session_key: str | None, user_id: int) -> bool:
+        if failures:
+            raise failures.pop()
+        return real(session_key, user_id)
+
+    monkeypatch.setattr(auth, "is_session_alive", check)
     with console_peer(server, cookie) as page:
         page.expect(m.ConsoleSnapshot)
         django_user_model.objects.update(is_active=False)
         assert page.expect(m.Fault).code == "unauthorised"
         assert _close_code(page) == 4401
+    assert not failures
 
 
 def test_nonsense_from_one_robot_does_not_break_the_page(server: str, cookie: str) -> None:
@@ -130,9 +163,11 @@ def test_nonsense_from_one_robot_does_not_break_the_page(server: str, cookie: st
         joined_robot(server, builders.enrol("odd")) as odd,
         joined_robot(server, builders.enrol("sane")) as sane,
     ):
-        odd.beat(task_id="no uuid", policy_version_id="\x00", episode_id="?", step=2**62)
+        control = m.ControlStats(rate_hz=float("nan"), overruns=0, worst_period_ms=float("inf"))
+        odd.beat(task_id="no uuid", policy_version_id="\x00", episode_id="?", step=2**62, control=control)
         sane.beat(step=5)
         assert _card(page, lambda card: card.name == "sane" and card.is_online).step == 5
         page.socket.send('[1,{"type":"resync","last_seq":2}]')
         cards = {card.name: card for card in page.expect(m.ConsoleSnapshot).robots}
         assert (cards["odd"].task, cards["odd"].policy_number, cards["odd"].is_online) == ("", None, True)
+        assert cards["odd"].control_rate_hz == 0.0

@@ -55,10 +55,11 @@ def episode_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
 def version_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
     """Return seconds trained -> published (one a version) and published -> fetched, applied (one a robot and version).
 
-    The base, number 0, was trained long before it was imported, so it does not count in trained -> published.
+    The base, number 0, was trained long before it was imported, so it does not count in trained -> published. Times
+    that were inferred because the robot's report was lost (no `fetched_at`) were not measured and do not count either.
     """
     versions = PolicyVersion.objects.filter(number__gte=1)
-    deployments = PolicyDeployment.objects.filter(applied_at__isnull=False)
+    deployments = PolicyDeployment.objects.filter(fetched_at__isnull=False, applied_at__isnull=False)
     if since is not None:
         versions = versions.filter(published_at__gte=since)
         deployments = deployments.filter(version__published_at__gte=since)

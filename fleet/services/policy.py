@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 
+import msgspec
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -16,7 +17,7 @@ from fleet.errors import NotFound
 from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import PolicyDeployment, PolicyVersion, Robot, TrainingRun
 from fleet.protocol.errors import ArtifactMismatch
-from fleet.protocol.policy import PolicyManifest, decode_policy_manifest
+from fleet.protocol.policy import PolicyManifest, decode_policy_manifest, encode_policy_manifest
 from fleet.selectors.objects import object_store
 from fleet.services.robot import robots_bump
 from fleet.services.training import run_lock
@@ -45,6 +46,20 @@ def policy_version_publish(
     sha256 = hashlib.sha256(manifest_bytes).hexdigest()
     store.put(keys.policy_manifest(sha256), manifest_bytes)
     return _insert(run_id, epoch, manifest, sha256)
+
+
+def policy_version_import(*, run_id: str, manifest_bytes: bytes, blobs: Mapping[str, bytes]) -> PolicyVersion:
+    """Publish a policy that was made without a run, such as a base, to one run or to several.
+
+    A version belongs to one run, so a second run gets the same weights under an id that follows from the run and the
+    manifest: importing again changes nothing there either. Raises: as policy_version_publish.
+    """
+    manifest = decode_policy_manifest(manifest_bytes)
+    _check(manifest, run_id, blobs)
+    if PolicyVersion.objects.filter(id=manifest.version_id).exclude(run_id=run_id).exists():
+        own_id = uuid.uuid5(uuid.UUID(run_id), hashlib.sha256(manifest_bytes).hexdigest())
+        manifest_bytes = encode_policy_manifest(msgspec.structs.replace(manifest, version_id=str(own_id)))
+    return policy_version_publish(run_id=run_id, manifest_bytes=manifest_bytes, blobs=blobs)
 
 
 def _check(manifest: PolicyManifest, run_id: str, blobs: Mapping[str, bytes]) -> None:
@@ -105,14 +120,15 @@ def _announce(run: TrainingRun, version: PolicyVersion) -> None:
 def policy_version_applied(
     *, robot_id: str, version_id: str, fetched_ns: int, applied_ns: int, fetched_bytes: int
 ) -> PolicyDeployment:
-    """Note that a robot runs a version; times are the robot's. Applied again after a restart keeps the first times.
+    """Note that a robot runs a version; times are the robot's. Applied again after a restart keeps the first times,
+    unless they were only inferred from a Hello (services/robot.py).
 
     Raises: NotFound if there is no such version, ArtifactMismatch if the times run backwards.
     """
     if not 0 < fetched_ns <= applied_ns < 2**63:
         raise ArtifactMismatch("the times of fetching and applying run backwards", version=version_id)
     deployment = _deployment(robot_id, version_id)
-    if deployment.applied_at is None:
+    if deployment.applied_at is None or deployment.fetched_at is None:
         deployment.fetched_at, deployment.applied_at = from_ns(fetched_ns), from_ns(applied_ns)
         deployment.refused_at, deployment.refused_code, deployment.refused_message = None, "", ""
         deployment.fetched_bytes = fetched_bytes

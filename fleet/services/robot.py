@@ -19,7 +19,7 @@ from django.utils import timezone
 from fleet import live
 from fleet.errors import InvalidRequest, LinkReplaced, NameTaken, NotFound, TokenInvalid
 from fleet.events import hint_consoles, hint_link, hint_robot
-from fleet.models import Assignment, EnrolmentToken, PolicyVersion, Robot, RobotKey
+from fleet.models import Assignment, EnrolmentToken, PolicyDeployment, PolicyVersion, Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
 from fleet.selectors.robot import robot_revision
@@ -122,9 +122,9 @@ def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
 
 @transaction.atomic
 def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
-    """Note what a newly connected robot is; any other connection of it is told to close."""
+    """Note what a newly connected robot is and hosts; any other connection of it is told to close."""
     version = _version_or_none(hello.policy_version_id)
-    Robot.objects.filter(id=robot_id).update(
+    known = Robot.objects.filter(id=robot_id).update(
         driver=msgspec.to_builtins(hello.driver),
         daemon_version=hello.daemon_version[:200],
         architectures=list(hello.architectures),
@@ -132,8 +132,21 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
         link_session=session_id,
         last_seen_at=timezone.now(),
     )
+    if known and version is not None:
+        _note_hosted(robot_id, version)
     hint_link(robot_id)
     hint_consoles("robot", robot_id)
+
+
+def _note_hosted(robot_id: str, version: PolicyVersion) -> None:
+    """Count a version that the robot names in Hello as applied if its report was lost with an earlier connection.
+
+    When is not known, so `fetched_at` stays empty, which marks `applied_at` as an upper bound (see selectors/latency).
+    """
+    now = timezone.now()
+    PolicyDeployment.objects.get_or_create(robot_id=robot_id, version=version, defaults={"announced_at": now})
+    lost = PolicyDeployment.objects.filter(robot_id=robot_id, version=version, applied_at__isnull=True)
+    lost.update(applied_at=now, refused_at=None, refused_code="", refused_message="")
 
 
 def robot_seen(*, robot_id: str, session_id: str, status: RobotStatus, is_row_due: bool) -> int:

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from fleet.models import TrainingRun
 from fleet.protocol.errors import SopError
 from fleet.protocol.policy import decode_policy_manifest
-from fleet.services.policy import policy_version_publish
+from fleet.services.policy import policy_version_import
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             data = (folder / "manifest.json").read_bytes()
             wanted = [blob.sha256 for blob in decode_policy_manifest(data).blobs]
             blobs = {sha256: (folder / f"{sha256}.safetensors").read_bytes() for sha256 in wanted}
-            version = policy_version_publish(run_id=str(run.id), manifest_bytes=data, blobs=blobs)
+            version = policy_version_import(run_id=str(run.id), manifest_bytes=data, blobs=blobs)
         except (SopError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"version {version.number} of run {run.name}: {version.id}")

@@ -12,6 +12,7 @@ from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
 from fleet.models import Episode, PolicyVersion, Robot, Task, TrainingRun
+from fleet.protocol.policy import decode_policy_manifest
 from fleet.selectors.robot import desired_state
 from fleet.services.robot import robot_enrol
 from fleet.storage.local import LocalStore
@@ -93,6 +94,21 @@ def test_policy_import_publishes_the_base_once(objects: LocalStore, tmp_path: Pa
         _call("policy_import", str(tmp_path / "base"), "--run", "other")
     with pytest.raises(CommandError):
         _call("policy_import", str(tmp_path), "--run", "demo")
+
+
+def test_one_base_can_begin_several_runs(objects: LocalStore, tmp_path: Path) -> None:
+    manifest, blobs = builders.policy()
+    _write(tmp_path / "base", {"manifest.json": manifest} | {f"{sha}.safetensors": data for sha, data in blobs.items()})
+    for name in ("first", "second"):
+        builders.running_run(name=name)
+    printed = {name: {_call("policy_import", str(tmp_path / "base"), "--run", name) for _ in range(2)}
+               for name in ("first", "second")}  # fmt: skip
+    assert [len(lines) for lines in printed.values()] == [1, 1]
+    versions = {version.run.name: version for version in PolicyVersion.objects.select_related("run")}
+    assert (versions["first"].number, versions["second"].number) == (0, 0)
+    assert versions["first"].id != versions["second"].id and versions["first"].blobs == versions["second"].blobs
+    stored = decode_policy_manifest(objects.get(versions["second"].manifest_key))
+    assert stored.version_id == str(versions["second"].id)  # robots check it
 
 
 def test_admin_shows_a_new_token_once_and_pauses_robots(admin_client: Any) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from fleet.clock import to_ns
 from fleet.errors import NotFound, RunFenced
 from fleet.models import PolicyDeployment, PolicyVersion, Robot
 from fleet.protocol.errors import ArtifactMismatch
+from fleet.selectors.latency import version_spans
 from fleet.selectors.robot import desired_state, robot_cards
 from fleet.services.policy import policy_version_applied, policy_version_publish, policy_version_refused
+from fleet.services.robot import robot_hello
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
@@ -88,6 +91,23 @@ def test_applied_is_noted_once_and_staleness_follows(objects: LocalStore) -> Non
     card = robot_cards()[0]
     assert (card.policy_number, card.versions_behind) == (0, 1)
     assert card.seconds_behind is not None and card.seconds_behind > 0
+
+
+def test_hello_counts_a_version_whose_report_was_lost(objects: LocalStore) -> None:
+    """Without times of its own it enters no latency, and a report that comes after all brings the real ones."""
+    run, robot = builders.running_run(), builders.enrol().robot
+    version = _publish(run, *builders.policy(run.id))
+    policy_version_refused(robot_id=str(robot.id), version_id=str(version.id), code="probe_failed", message="")
+    hello = builders.hello(policy_version_id=str(version.id))
+    robot_hello(robot_id=str(robot.id), session_id="s", hello=hello)
+    row = PolicyDeployment.objects.get()
+    assert row.applied_at is not None and (row.fetched_at, row.refused_code) == (None, "")
+    assert version_spans()["published_to_applied"] == []
+    fetched_ns = to_ns(version.published_at) + 10**9
+    report = {"robot_id": str(robot.id), "version_id": str(version.id), "fetched_bytes": 10}
+    policy_version_applied(**report, fetched_ns=fetched_ns, applied_ns=fetched_ns + 10**9)
+    robot_hello(robot_id=str(robot.id), session_id="t", hello=hello)
+    assert version_spans()["published_to_applied"] == pytest.approx([2.0], abs=1e-3)
 
 
 def test_refusal_keeps_its_code_until_applied(objects: LocalStore) -> None:

@@ -20,6 +20,9 @@ from fleet.protocol.errors import AuthorityError
 logger = logging.getLogger(__name__)
 
 CLOCK_JITTER_S = 0.1  # how much the same expiry may differ between two readings of the server's clock
+# The server's clock is read late by one way of the network. A lease that vanishes this close to its end counts as run
+# out, not as handed back: holding still is the safe mistake of the two.
+EXPIRY_MARGIN_S = 0.5
 
 
 class PauseCause(enum.StrEnum):
@@ -162,8 +165,14 @@ class Pilot:
             is_fresh = lease.holder.epoch > self.authority.newest_epoch and now_s < lease.expires_at_s
             if is_fresh and self.authority.mode is not Mode.STOPPED:
                 self._take(lease, reason="taken over at the console")
+        elif self.authority.source is Source.PERSON and self._is_run_out(now_s=now_s):
+            self._end_lapsed()
         elif self.authority.source is Source.PERSON:
             self._apply(AuthorityEvent.HAND_BACK, reason="handed back", holder=holder)
+
+    def _is_run_out(self, *, now_s: float) -> bool:
+        """Whether a lease that the server no longer states ran out by its clock, as far as the robot's can tell."""
+        return self._grant is not None and now_s >= self._grant.expires_at_s - EXPIRY_MARGIN_S
 
     def _take_reply(self, wish: SupervisorWish) -> None:
         reply = self._desk.take_reply()
@@ -192,9 +201,15 @@ class Pilot:
             command_timeout_s=timeout_s if is_person else None,
         )
         if is_over:
-            logger.warning("%s lapsed: holding still", grant.holder.name)
-            self._apply(AuthorityEvent.LAPSE, reason=f"{grant.holder.source.value} lapsed", holder=grant.holder)
-            self._cause = PauseCause.PERSON_LAPSE if is_person else PauseCause.SCRIPTED_LAPSE
+            self._end_lapsed()
+
+    def _end_lapsed(self) -> None:
+        holder = self.authority.holder
+        assert holder is not None
+        logger.warning("%s lapsed: holding still", holder.name)
+        self._apply(AuthorityEvent.LAPSE, reason=f"{holder.source.value} lapsed", holder=holder)
+        is_person = holder.source is Source.PERSON
+        self._cause = PauseCause.PERSON_LAPSE if is_person else PauseCause.SCRIPTED_LAPSE
 
     def _follow_supervisor(self, wish: SupervisorWish, reason: str, *, now_s: float) -> None:
         if self.authority.source is Source.SCRIPTED:

@@ -293,6 +293,27 @@ def test_a_person_whose_commands_stop_is_held_until_somebody_resumes() -> None:
     assert found[4][0] is Mode.AUTONOMOUS
 
 
+@pytest.mark.parametrize(("gone_at", "then"), [(8, Mode.AUTONOMOUS), (14, Mode.PAUSED)])
+def test_a_lease_that_vanishes_at_its_end_ran_out_and_was_not_handed_back(gone_at: int, then: Mode) -> None:
+    """The server closes a lease that expires, and the state without it may arrive before the robot's own deadline
+    (here 1.5 s, the step at 1.4 s): nobody handed back, so nobody drives. Long before its end it was handed back."""
+
+    class Driven(Scripted):
+        def take(self) -> Any:
+            command = np.array([0.1, 0.0], np.float32)
+            self.put_command(Command(1, command, received_s=(self.step + 1) * 0.1))
+            return super().take()
+
+    events: dict[int, Any] = {
+        3: lambda inbox: inbox.put_state(is_paused=False, lease=person(1, expires_at_s=1.5)),
+        gone_at: lambda inbox: inbox.put_state(is_paused=False, lease=None),
+    }
+    recording = runner(inbox=Driven(events)).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    found = modes(recording)
+    assert found[2] == (Mode.TELEOP, Source.PERSON, gone_at - 5)
+    assert found[3][0] is then
+
+
 def test_a_lapsed_scripted_lease_holds_and_goes_on_by_itself() -> None:
     """The lease ends on the robot's own clock though nobody says so; one held step, then the policy."""
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Writer:
         self._queue: queue.Queue[EpisodeRecording | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
+        self.problem = ""  # why the present recording could not be written so far
 
     def start(self) -> None:
         self._thread.start()
@@ -89,6 +91,11 @@ class Writer:
     def is_idle(self) -> bool:
         """Whether everything handed over has been dealt with."""
         return self._queue.unfinished_tasks == 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether `put` would wait."""
+        return self._queue.full()
 
     def hurry(self) -> None:
         """Do not wait for a failing disk any longer: the daemon stops."""
@@ -103,6 +110,7 @@ class Writer:
     def _run(self) -> None:
         while (recording := self._queue.get()) is not None:
             self._write(recording)
+            self.problem = ""
             self._spool.unreserve()
             self._queue.task_done()
 
@@ -118,11 +126,16 @@ class Writer:
                 return
             except OSError as error:
                 logger.error("episode %s cannot be written: %s", episode_id, error)
+                self.problem = f"disk: {error}"
                 self._board.update(activity="error", detail=f"disk: {error}")
                 if self._stopping.wait(DISK_RETRY_S):
                     logger.error("episode %s is lost: the disk still fails and the daemon stops", episode_id)
                     return
                 continue
+            except Exception as error:  # a defect in writing costs this episode, not the robot's work
+                logger.exception("episode %s is lost: it cannot be written", episode_id)
+                self._board.update(detail=f"episode not recorded: {type(error).__name__}: {error}"[:2000])
+                return
             text = "episode %s closed: %s %s, %d steps, %d human"
             logger.info(text, episode_id, manifest.task_slug, manifest.outcome, manifest.steps, manifest.human_steps)
             return
@@ -198,7 +211,7 @@ class Worker:
         """Reset, run, hand over. Raises: DriverError, after what was recorded before it was handed over."""
         recording: EpisodeRecording | None = None
         try:
-            if not self._is_stopped_while_resetting(plan):
+            if not self._is_stopped_while_resetting(runner, plan):
                 recording = self._episode(runner, plan)
         finally:
             if recording is None:
@@ -209,18 +222,31 @@ class Worker:
         if runner.driver_error is not None:
             raise runner.driver_error
 
-    def _is_stopped_while_resetting(self, plan: _Plan) -> bool:
-        """Give the scene its time; True if the daemon stops meanwhile."""
+    def _is_stopped_while_resetting(self, runner: EpisodeRunner, plan: _Plan) -> bool:
+        """Give the scene its time; True if the robot must not move after it: the daemon, or somebody, stopped it."""
         identity = {"task_id": plan.task.task_id, "policy_version_id": plan.loaded.version_id, "episode_id": None}
         self._board.update(activity="resetting", detail="", step=0, max_steps=plan.task.max_steps, **identity)
         speed = self._control.speed_factor
-        return self._stopping.wait(self._control.reset_s / speed) if speed > 0 else self._stopping.is_set()
+        ends_s = time.monotonic() + (self._control.reset_s / speed if speed > 0 else 0.0)
+        while (left_s := ends_s - time.monotonic()) > 0 and not self._stopping.wait(min(IDLE_S, left_s)):
+            if self._halt(runner) is not None:
+                return True
+        return self._stopping.is_set()
 
-    def _plan(self, runner: EpisodeRunner) -> _Plan | _Obstacle:
-        """Return the next episode, with room reserved for it in the spool, or what keeps the robot from working."""
+    def _halt(self, runner: EpisodeRunner) -> _Obstacle | None:
+        """Follow stop, pause and leases while no episode runs; what keeps the robot from moving, if anything."""
         wishes = runner.idle_step()
         if wishes.is_paused or runner.pilot.authority.mode in (Mode.PAUSED, Mode.STOPPED):
             return _Obstacle("idle", runner.pilot.pause_text or "paused by an operator")
+        return None
+
+    def _plan(self, runner: EpisodeRunner) -> _Plan | _Obstacle:
+        """Return the next episode, with room reserved for it in the spool, or what keeps the robot from working."""
+        if (halt := self._halt(runner)) is not None:
+            return halt
+        if self._writer.is_behind:  # else the robot would stand in `put`, deaf to stop and pause
+            problem = self._writer.problem
+            return _Obstacle("error" if problem else "idle", problem or "earlier episodes are still being written")
         drawn = draw(self._assignments(), seed=self._seed, robot_name=self._robot_name, counter=self._counter)
         loaded = self._policy()
         if drawn is None:

@@ -13,6 +13,7 @@ from fleet.daemon.drivers.base import DriverError, StepFeedback
 from fleet.daemon.spool import Spool
 from fleet.daemon.status import StatusBoard
 from fleet.daemon.work import Writer, draw
+from fleet.protocol.authority import Mode
 from fleet.protocol.recording import Outcome
 from tests.fleet.daemon.harness import closed_ids, running, until
 from tests.fleet.daemon.peer import Peer, wait_for
@@ -68,6 +69,56 @@ async def test_a_driver_that_fails_is_connected_again_and_its_episode_is_kept(
     assert (manifests[0].steps, manifests[0].outcome_reason) == (5, "driver_error: the cable came loose")
     assert driver.connects == 2
     assert not driver.is_connected
+
+
+async def test_a_stop_while_the_scene_is_reset_comes_before_any_motion(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.8)
+    driver = PointDriver()
+    settings = ("control.speed_factor=1", "control.reset_s=20")
+    async with running(peer, tmp_path, monkeypatch, *settings, driver=driver) as daemon:
+        await until(lambda: peer.status is not None and peer.status.activity == "resetting")
+        daemon._inbox.stop("button")
+        await until(lambda: peer.status is not None and peer.status.mode is Mode.STOPPED)
+        await until(lambda: peer.status is not None and peer.status.activity == "idle")
+        assert peer.status is not None and "button" in peer.status.detail
+    assert driver.seeds == []
+
+
+async def test_a_robot_whose_disk_is_behind_still_hears_its_people(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one recording being written and one waiting it begins no third, says why, and follows a stop."""
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.8)
+    driver = PointDriver()
+    async with running(peer, tmp_path, monkeypatch, driver=driver) as daemon:
+        monkeypatch.setattr(daemon._spool, "add", _full_disk)
+        await until(lambda: peer.status is not None and "No space left" in peer.status.detail)
+        await until(lambda: len(driver.seeds) == 2)
+        daemon._inbox.stop("button")
+        await until(lambda: peer.status is not None and peer.status.mode is Mode.STOPPED)
+        assert len(driver.seeds) == 2
+
+
+def _full_disk(*arguments: Any, **options: Any) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_defect_in_writing_costs_one_episode_and_is_shown(tmp_path: Path) -> None:
+    spool, board = Spool(tmp_path / "spool", capacity_bytes=2**30), StatusBoard()
+    odd = record(1)
+    odd.arrays.pop("action")
+    writer = Writer(spool=spool, board=board, software={})
+    writer.start()
+    for recording in (odd, record(2)):
+        assert spool.reserve()
+        writer.put(recording)
+    writer.stop()
+    assert "not recorded" in board.status.detail
+    assert len(spool.pending()) == len(closed_ids(tmp_path)) == 1
 
 
 def test_a_failing_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ the process died in between. Called from the writer thread, the control thread a
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -177,10 +178,20 @@ class Spool:
         return closed | set(missing)
 
     def _append_log(self, episode_ids: list[str]) -> None:
-        with self._log_path.open("ab") as file:
-            file.write("".join(f"{episode_id}\n" for episode_id in episode_ids).encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
+        """Append whole lines or nothing: what a full disk took of a line would merge with the next try.
+
+        Raises: OSError.
+        """
+        data = "".join(f"{episode_id}\n" for episode_id in episode_ids).encode("ascii")
+        with self._log_path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -95,6 +97,25 @@ def test_adding_twice_is_adding_once(tmp_path: Path) -> None:
     recording = record(1)
     assert spool.add(recording, software={}) == spool.add(recording, software={})
     assert (spool.closed_count, len(spool.pending())) == (1, 1)
+
+
+def test_a_line_that_did_not_fit_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on the log's size stands for the full disk; the episode counts once when there is room again."""
+    spool = Spool(tmp_path, capacity_bytes=2**30)
+    ids = fill(spool, range(1, 3))
+    room = (tmp_path / "closed.log").stat().st_size + 9
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        with pytest.raises(OSError):
+            spool._append_log(["third" * 3])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    spool.add(record(3), software={})
+    assert Spool(tmp_path, capacity_bytes=2**30).closed_count == 3
+    assert (tmp_path / "closed.log").read_text().split()[:2] == ids
 
 
 def test_a_torn_log_and_half_written_episodes_are_mended(tmp_path: Path) -> None:

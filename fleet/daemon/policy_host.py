@@ -119,8 +119,8 @@ class PolicyHost:
             return
         try:
             policy = await asyncio.to_thread(self._load, current.manifest)
-        except PolicyError as error:
-            logger.error("the last policy cannot be restored: %s: %s", error.code, error.message)
+        except (PolicyError, OSError) as error:
+            logger.error("the last policy cannot be restored: %s", error)
             return
         self._settled = current.manifest.version_id
         loaded = LoadedPolicy(current.manifest.version_id, current.number, policy, current.manifest, time.time_ns(), 0)
@@ -146,15 +146,18 @@ class PolicyHost:
                 logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error, wait_s)
                 if isinstance(error, FetchFailed) and error.is_url_refused:
                     self._ask_again()
-                await self._wait_for_change(wait_s)
+                await self._wait_for_other_version(target.version_id, wait_s)
 
-    async def _wait_for_change(self, timeout_s: float) -> None:
+    async def _wait_for_other_version(self, version_id: str, timeout_s: float) -> None:
+        """Wait, but not longer than the server names this version. Fresh URLs alone, which every refused one has the
+        robot ask for, are no reason to hurry: a version that is gone would be asked for without end."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
+                while self._target is not None and self._target.version_id == version_id:
+                    await self._changed.wait()
+                    self._changed.clear()
         except TimeoutError:
             return
-        self._changed.clear()
 
     async def _follow(self, target: PolicyTarget) -> None:
         try:

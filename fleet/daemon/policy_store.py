@@ -138,7 +138,7 @@ class PolicyStore:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
-            if sha256_of_file(part) == (blob.size, blob.sha256):
+            if await asyncio.to_thread(sha256_of_file, part) == (blob.size, blob.sha256):
                 sync(part)
                 part.rename(self.path(blob.sha256))
                 sync(self._blobs)

@@ -139,6 +139,24 @@ async def test_urls_that_are_gone_are_asked_for_again(
         await until(lambda: peer.of(PolicyApplied))
 
 
+async def test_a_version_that_is_gone_is_asked_for_with_back_off(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer carries fresh URLs, which must not cut the waiting short; another version does."""
+    target, _ = make_version(1, dx=0.5)
+    peer.update(policy=target, assignments=(peer.task(),))
+    slow = ("policy.backoff_min_s=30", "policy.backoff_max_s=30")
+    async with running(peer, tmp_path, monkeypatch, *slow) as daemon:
+        await until(lambda: peer.of(Resync))
+        for number in range(5):
+            peer.update(policy=msgspec.structs.replace(target, manifest_url=f"{target.manifest_url}-{number}"))
+            await until(lambda: daemon._host._target.manifest_url.endswith(f"-{number}"))  # noqa: B023
+        peer.publish(2, dx=0.6)
+        await until(lambda: peer.of(PolicyApplied))
+    assert len(peer.of(Resync)) == 1
+    assert [gets(peer, f"{target.manifest_url}-{number}") for number in range(5)] == [[]] * 5
+
+
 async def test_a_restart_restores_the_last_policy_and_says_so(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """Takes the README's pictures from the running demo: `make screenshots`, while `make demo` runs in another terminal.
 
-Writes docs/images/fleet-dark.png and fleet-light.png, 1440 x 900 at twice the pixels.
+Writes docs/images/fleet-dark.png and fleet-light.png, 1440 x 730 at twice the pixels.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def take(url: str, *, password: str, out: Path) -> None:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         for scheme in ("dark", "light"):
             context = browser.new_context(
-                base_url=url, color_scheme=scheme, viewport={"width": 1440, "height": 900}, device_scale_factor=2
+                base_url=url, color_scheme=scheme, viewport={"width": 1440, "height": 730}, device_scale_factor=2
             )  # type: ignore[arg-type]
             page = context.new_page()
             page.goto("/")

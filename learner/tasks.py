@@ -266,7 +266,7 @@ def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
     """Store the checkpoint, then commit the round with its hash; older checkpoints go afterwards."""
     store = object_store()
     data = warm.trainer.checkpoint(cursor=warm.cursor)
-    key, sha256 = keys.run_checkpoint(claim.run_id, plan.index), hashlib.sha256(data).hexdigest()
+    key, sha256 = keys.run_checkpoint(claim.run_id, plan.index, claim.epoch), hashlib.sha256(data).hexdigest()
     store.put(key, data)
     is_idle = warm.trainer.gradient_steps == plan.start_step
     training_round_commit(
@@ -278,10 +278,17 @@ def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
         checkpoint_sha256=sha256,
         next_delay_s=IDLE_DELAY_S if is_idle else 0.0,
     )
-    if plan.index >= KEPT_CHECKPOINTS:
-        store.delete(keys.run_checkpoint(claim.run_id, plan.index - KEPT_CHECKPOINTS))
+    _forget_checkpoints(store, claim.run_id, before=plan.index - KEPT_CHECKPOINTS + 1)
     warm.checkpoint_sha256 = sha256
     _process.warm = warm
+
+
+def _forget_checkpoints(store: ObjectStore, run_id: str, *, before: int) -> None:
+    """Delete those of earlier rounds, also what fenced holders left there."""
+    oldest_kept = keys.run_checkpoint(run_id, max(0, before), 0)
+    for key in list(store.list(keys.run_checkpoints(run_id))):
+        if key < oldest_kept:
+            store.delete(key)
 
 
 def _values(summary: Summary) -> dict[str, float]:

@@ -16,5 +16,11 @@ def policy_blob(sha256: str) -> str:
     return f"policies/blobs/{sha256}.safetensors"
 
 
-def run_checkpoint(run_id: str, index: int) -> str:
-    return f"runs/{run_id}/checkpoints/{index:08d}.safetensors"
+def run_checkpoints(run_id: str) -> str:
+    """Prefix of a run's checkpoints; their keys sort by round."""
+    return f"runs/{run_id}/checkpoints/"
+
+
+def run_checkpoint(run_id: str, index: int, epoch: int) -> str:
+    """The epoch fences: a holder that was replaced in mid-write never overwrites what its successor committed."""
+    return f"{run_checkpoints(run_id)}{index:08d}-{epoch:06d}.safetensors"

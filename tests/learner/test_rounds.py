@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():
     for _ in range(4):
         train(run)
 
-    stored = [object_store().exists(keys.run_checkpoint(str(run.id), index)) for index in range(4)]
+    stored = [object_store().exists(keys.run_checkpoint(str(run.id), index, run.epoch)) for index in range(4)]
     assert stored == [False, False, True, True]
     rows = {row.step: row.values for row in RunMetric.objects.filter(run=run)}
     assert sorted(rows) == [6, 12, 18, 24]
@@ -151,6 +152,34 @@ def test_a_fenced_worker_writes_nothing():
     run.refresh_from_db()
     assert (run.step, run.state) == (0, "running")
     assert not TrainingRound.objects.filter(run=run).exists()
+
+
+def test_a_holder_replaced_in_mid_commit_harms_no_committed_checkpoint(monkeypatch: pytest.MonkeyPatch):
+    """It had passed every check when it fell silent, and writes its checkpoint after its successor committed."""
+    register("one")
+    run = start("replaced")
+    store_put, late = type(object_store()).put, []
+
+    def put(store: Any, key: str, data: bytes) -> None:
+        if "/checkpoints/" in key and not late:
+            late.append((key, data[:-1] + b"x"))  # another device, other last bits
+            training_run_start(run_id=run.id)
+            train(run)
+            store_put(store, *late[0])
+            return
+        store_put(store, key, data)
+
+    monkeypatch.setattr(type(object_store()), "put", put)
+    train(run)
+    committed = TrainingRound.objects.get(run=run, committed_at__isnull=False)
+    data = object_store().get(committed.checkpoint_key)
+    assert hashlib.sha256(data).hexdigest() == committed.checkpoint_sha256
+    tasks._process.warm = None
+    train(run)
+    train(run)
+    run.refresh_from_db()
+    assert (run.state, run.step) == ("running", 18)
+    assert not object_store().exists(late[0][0])  # what it left goes with its round
 
 
 def test_an_unreadable_episode_is_left_out():

@@ -282,7 +282,11 @@ class Daemon:
             picture = self._board.take_picture()
             if picture is None or self._link is None or not self._link.is_open:
                 continue
-            jpeg = await asyncio.to_thread(encode_jpeg, picture.pixels)
+            try:
+                jpeg = await asyncio.to_thread(encode_jpeg, picture.pixels)
+            except Exception:  # whatever the codec raises about a picture, the robot works on
+                logger.exception("a picture could not be encoded")
+                continue
             if len(jpeg) <= MAX_THUMBNAIL_BYTES:
                 self._send(Thumbnail(camera="overview", captured_ns=picture.captured_ns, jpeg=jpeg))
 

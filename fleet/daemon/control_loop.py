@@ -29,6 +29,7 @@ from fleet.protocol.recording import Outcome
 logger = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, Any]
+PICTURE_RETRY_S = 30.0
 SNAPSHOT_MARGIN = 1.5  # a picture is taken within an episode only if this many times its usual cost is left
 
 
@@ -176,7 +177,12 @@ class EpisodeRunner:
             return
         if slack_s < SNAPSHOT_MARGIN * self._picture_cost_s:
             return
-        pixels = self._driver.snapshot(self._thumbnail.width, self._thumbnail.height)
+        try:
+            pixels = self._driver.snapshot(self._thumbnail.width, self._thumbnail.height)
+        except Exception:  # a picture for people must not end an episode, nor the daemon
+            logger.exception("no picture could be taken, next try in %.0f s", PICTURE_RETRY_S)
+            self._next_picture_s = began_s + PICTURE_RETRY_S
+            return
         self._board.put_picture(Picture(pixels, self._clock.wall_ns()))
         cost_s = self._clock.monotonic() - began_s
         self._picture_cost_s = 0.8 * self._picture_cost_s + 0.2 * cost_s if self._picture_cost_s > 0 else cost_s

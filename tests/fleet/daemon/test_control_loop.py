@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from fleet.daemon.clock import Pacer, VirtualClock
-from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig
+from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, ThumbnailConfig
 from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.base import DriverError
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.inbox import Command, ControlInbox, Grant, LocalLeases, Refusal
+from fleet.daemon.status import StatusBoard
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Holder, Mode, Source
 from fleet.protocol.policy import ActionChunk, Observation
 from fleet.protocol.recording import Origin, Outcome
@@ -172,6 +173,20 @@ def test_a_failing_driver_aborts_with_what_was_recorded() -> None:
     assert recording.outcome is Outcome.ABORTED
     assert recording.steps == 5
     assert "fell off" in recording.outcome_reason
+
+
+def test_a_camera_for_people_that_fails_costs_no_episode() -> None:
+    class Blind(PointDriver):
+        asked = 0
+
+        def snapshot(self, width: int, height: int) -> Any:
+            self.asked += 1
+            raise DriverError("no light")
+
+    driver = Blind()
+    loop = runner(driver, board=StatusBoard(), thumbnail=ThumbnailConfig(period_s=1.0))
+    assert loop.run(spec(), ConstantPolicy(dx=0.8)).outcome is Outcome.SUCCESS
+    assert driver.asked == 1  # and it is not asked at every step from then on
 
 
 def test_a_driver_that_fails_at_the_first_step_raises() -> None:

@@ -17,6 +17,10 @@ from sop_web.demo.processes import ChildFailed, Processes
 from sop_web.embedded import Services, system
 
 MANAGE_TIMEOUT_S = 600.0
+# A robot talks to the server alone (architecture.md: it carries no web stack and no bucket keys).
+_SERVER_SECRETS = frozenset(
+    ("DATABASE_URL", "REDIS_URL", "OBJECT_STORE_URL", "SOP_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,11 @@ class Stack:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
             **more,
         }
+
+    def robot_environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a robot, without what opens the server's stores: its key is all it has."""
+        kept = {name: value for name, value in self.environment().items() if name not in _SERVER_SECRETS}
+        return {**kept, **more}
 
 
 def manage(
@@ -120,5 +129,5 @@ def start_robot(
     token = None if is_enrolled else manage(stack, "enrol_token", "--name", name).split()[-1]
     command = [*robot_command(stack, name=name, state=state, seed=seed, token=token), *options]
     more = {"OMP_NUM_THREADS": "1", **(env or {})}  # several robots share few cores
-    processes.start(name, command, env=stack.environment(**more), stop_timeout_s=30)
+    processes.start(name, command, env=stack.robot_environment(**more), stop_timeout_s=30)
     return state

@@ -85,7 +85,7 @@ class System:
         if port is not None:
             command[command.index("--server") + 1] = f"http://127.0.0.1:{port}"
         command += ["--set", "control.reset_s=0.05", *options]
-        environment = self.stack.environment(OMP_NUM_THREADS="1")
+        environment = self.stack.robot_environment(OMP_NUM_THREADS="1")
         self.processes.start(name, command, env=environment, stop_timeout_s=20)
         if is_new:
             self.wait_for(lambda: self.robot_id(name), what=f"{name} enrolled")

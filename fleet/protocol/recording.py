@@ -26,6 +26,8 @@ STEPS_OBJECT = "steps.parquet"
 MANIFEST_OBJECT = "manifest.json"
 MAX_STEPS = 100_000
 MAX_OBJECT_BYTES = 2 * 1024**3
+MAX_STEPS_BYTES = 256 * 1024**2  # of steps.parquet, which the server and the learner read whole
+MAX_VIDEO_PIXELS = 2**32  # over all frames of a camera: the learner decodes an episode's video whole
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OBJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -206,8 +208,11 @@ def _validate_objects(manifest: EpisodeManifest) -> None:
         is_sound = _OBJECT_NAME.fullmatch(record.name) and _SHA256.fullmatch(record.sha256)
         if not is_sound or not 0 < record.size <= MAX_OBJECT_BYTES:
             raise InvalidManifest(f"object '{record.name[:64]}' has a bad name, size or hash", field="objects")
+        if record.name == STEPS_OBJECT and record.size > MAX_STEPS_BYTES:
+            raise InvalidManifest(f"'{STEPS_OBJECT}' has more than {MAX_STEPS_BYTES} bytes", field="objects")
     for camera in manifest.cameras:
-        if not (0 < camera.width <= 8192 and 0 < camera.height <= 8192):
+        is_possible = 0 < camera.width <= 8192 and 0 < camera.height <= 8192
+        if not is_possible or camera.width * camera.height * manifest.steps > MAX_VIDEO_PIXELS:
             raise InvalidManifest(f"camera '{camera.name}' has an impossible size", field="cameras")
 
 

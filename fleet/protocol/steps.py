@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fleet.protocol.errors import InvalidEpisode
-from fleet.protocol.recording import STEP_COLUMNS, StepArrays
+from fleet.protocol.recording import MAX_STEPS, STEP_COLUMNS, StepArrays
+
+MAX_WIDTH = 256  # values of a vector column in a step, as the manifest allows
 
 
 def encode_steps(steps: StepArrays) -> bytes:
@@ -33,13 +35,27 @@ def encode_steps(steps: StepArrays) -> bytes:
 def decode_steps(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns of a Parquet file as numpy arrays, scalars [T] and vectors [T, n].
 
-    Raises: InvalidEpisode if the bytes are no Parquet file or hold nulls or nested types other than vectors.
+    Raises: InvalidEpisode if the bytes are no Parquet file, or hold nulls, nested types other than vectors, a column
+    twice, or more than any episode has: a few kilobytes of Parquet can stand for gigabytes, so that is seen first.
     """
     try:
-        table = pq.read_table(io.BytesIO(data))
+        file = pq.ParquetFile(io.BytesIO(data))
+        _check_extent(file)
+        table = file.read()
         return {name: _to_numpy(table.column(name).combine_chunks()) for name in table.column_names}
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidEpisode(f"steps do not parse: {type(error).__name__}", column="") from None
+
+
+def _check_extent(file: pq.ParquetFile) -> None:
+    """Raises: ValueError."""
+    names, metadata = file.schema_arrow.names, file.metadata
+    if len(set(names)) != len(names) or len(names) > 2 * len(STEP_COLUMNS):
+        raise ValueError("columns twice, or too many")
+    groups = [metadata.row_group(index) for index in range(min(metadata.num_row_groups, MAX_STEPS + 1))]
+    values = max((sum(group.column(k).num_values for group in groups) for k in range(metadata.num_columns)), default=0)
+    if metadata.num_rows > MAX_STEPS or values > MAX_STEPS * MAX_WIDTH:
+        raise ValueError("more steps than an episode may have")
 
 
 def _to_numpy(array: pa.Array) -> np.ndarray[Any, Any]:

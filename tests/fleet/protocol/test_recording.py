@@ -1,10 +1,13 @@
 """An episode at rest: round trip, and every contradiction named."""
 
+import io
 from typing import Any
 
-import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest
@@ -116,6 +119,26 @@ def test_bad_steps_are_refused_by_column(damage: Any, column: str) -> None:
     assert caught.value.data == {"column": column}
 
 
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def test_parquet_that_unpacks_to_more_than_an_episode_is_refused_unread() -> None:
+    """Equal values pack well: ten million rows in some kilobytes. A narrow one is a vector of a thousand a step."""
+    wide = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(40_000 * 1000, np.int8)), 1000)
+    bombs = [
+        _parquet(pa.table({"reward": np.zeros(10**7, np.float32)})),
+        _parquet(pa.table({"action": wide})),
+        _parquet(pa.table([pa.array([0.0])] * 2, names=["reward", "reward"])),
+    ]
+    assert max(len(data) for data in bombs) < 100_000
+    for data in bombs:
+        with pytest.raises(InvalidEpisode):
+            decode_steps(data)
+
+
 def test_bytes_that_are_no_parquet_are_an_invalid_episode() -> None:
     for data in (b"", b"PAR1", encode_steps(steps_of(MANIFEST))[:-20]):
         with pytest.raises(InvalidEpisode):
@@ -142,21 +165,32 @@ def test_manifest_survives_json_and_is_canonical() -> None:
         ({"objects": MANIFEST.objects[:1]}, "objects"),
         ({"objects": MANIFEST.objects + MANIFEST.objects[:1]}, "objects"),
         ({"segments": MANIFEST.segments[1:]}, "segments"),
+        ({"cameras": tuple(replace(camera, width=8192, height=8193) for camera in MANIFEST.cameras)}, "cameras"),
+        ({"objects": tuple(replace(record, size=2**30) for record in MANIFEST.objects)}, "objects"),
     ],
 )
 def test_contradictory_manifest_is_refused_by_field(change: dict[str, Any], field: str) -> None:
     validate_manifest(MANIFEST)
     with pytest.raises(InvalidManifest) as caught:
-        validate_manifest(msgspec.structs.replace(MANIFEST, **change))
+        validate_manifest(replace(MANIFEST, **change))
     assert caught.value.data == {"field": field}
+
+
+def test_video_of_more_pixels_than_anybody_can_decode_is_refused() -> None:
+    segment = replace(MANIFEST.segments[0], start=0, end=2000)
+    long = replace(MANIFEST, steps=2000, human_steps=human_steps_of([segment]), segments=(segment,))
+    validate_manifest(long)
+    cameras = tuple(replace(camera, width=2048, height=2048) for camera in MANIFEST.cameras)
+    with pytest.raises(InvalidManifest):
+        validate_manifest(replace(long, cameras=cameras))
 
 
 def test_object_names_with_path_tricks_are_refused() -> None:
     for name in ("../steps.parquet", "/etc/passwd", "a/b", "STEPS", ""):
-        objects = (msgspec.structs.replace(MANIFEST.objects[1], name=name), MANIFEST.objects[0])
-        cameras = (msgspec.structs.replace(MANIFEST.cameras[0], object=name),)
+        objects = (replace(MANIFEST.objects[1], name=name), MANIFEST.objects[0])
+        cameras = (replace(MANIFEST.cameras[0], object=name),)
         with pytest.raises(InvalidManifest):
-            validate_manifest(msgspec.structs.replace(MANIFEST, objects=objects, cameras=cameras))
+            validate_manifest(replace(MANIFEST, objects=objects, cameras=cameras))
 
 
 def test_unknown_field_in_a_manifest_is_refused() -> None:

@@ -36,7 +36,7 @@ from learner.checkpoint import (
     encode_checkpoint,
 )
 from learner.config import RunConfig
-from learner.data.index import EpisodeSource
+from learner.data.index import EpisodeSource, FittingEpisodes
 from learner.data.replay import Draw, Replay, Rows
 from learner.data.sampler import AdaptiveSampler, Ratio
 from learner.metrics import Meter, StepMetrics, Summary
@@ -218,11 +218,20 @@ def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConf
     """Wire a trainer with empty buffers for a network. Raises: ConfigError for an unknown algorithm or setting."""
     algorithm = build_algorithm(config.algorithm, config.algorithm_config)
     network.to(config.device)
-    replay = Replay(
+    shapes = network.shapes
+    camera = shapes.cameras[0]
+    fitting = FittingEpisodes(
         source,
+        proprio_dim=shapes.proprio_dim,
+        action_dim=shapes.action_dim,
+        height=camera.height,
+        width=camera.width,
+    )
+    replay = Replay(
+        fitting,
         lambda images, instruction: encode_images(network, images, instruction),
-        camera=network.shapes.cameras[0].name,
-        horizon=network.shapes.horizon,
+        camera=camera.name,
+        horizon=shapes.horizon,
         rule=algorithm.frame_rule,
         capacity_frames=config.data.cache_frames,
     )

@@ -32,6 +32,7 @@ from fleet.protocol.steps import decode_steps
 from learner.data.video import decode_video
 
 Array = np.ndarray[Any, Any]
+LARGEST_VALUE = 1e4  # of metres, radians and commands; squared errors stay far below float32's end
 
 
 class EpisodeSource(Protocol):
@@ -61,6 +62,33 @@ class StoredEpisodes:
             raise InvalidEpisode(f"the episode has no camera '{camera}'")
         data = self._read(manifest.episode_id, record.object)
         return decode_video(data, frames=manifest.steps, height=record.height, width=record.width)
+
+
+class FittingEpisodes:
+    """The episodes of a source that a policy can learn from. Refuses those of a robot with other axes or another
+    camera, and values that are finite and yet would carry the loss to infinity: one odd robot must not end the run.
+    """
+
+    def __init__(self, source: EpisodeSource, *, proprio_dim: int, action_dim: int, height: int, width: int) -> None:
+        self._source = source
+        self._axes = (proprio_dim, action_dim)
+        self._size = (height, width)
+
+    def steps(self, manifest: EpisodeManifest) -> StepArrays:
+        found = (len(manifest.proprio_names), len(manifest.action_names))
+        if found != self._axes:
+            raise InvalidEpisode(f"{found} proprioception and action axes, the policy has {self._axes}")
+        steps = self._source.steps(manifest)
+        for column in ("observation.state", "action"):
+            if float(np.abs(steps[column]).max()) > LARGEST_VALUE:
+                raise InvalidEpisode(f"column '{column}' holds values beyond {LARGEST_VALUE:g}", column=column)
+        return steps
+
+    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
+        sizes = {(record.height, record.width) for record in manifest.cameras if record.name == camera}
+        if sizes and sizes != {self._size}:
+            raise InvalidEpisode(f"camera '{camera}' has size {sizes.pop()}, the policy sees {self._size}")
+        return self._source.frames(manifest, camera)
 
 
 def folder_episodes(root: Path) -> tuple[StoredEpisodes, list[EpisodeManifest]]:

@@ -39,8 +39,9 @@ def decode_video(data: bytes, *, frames: int, height: int, width: int) -> Array:
                 found = (frame.format.name, frame.height, frame.width)
                 if found != ("yuv420p", height // 2 * 2, width // 2 * 2):
                     raise InvalidEpisode(f"video has frames of {found}, the manifest says {width}x{height}")
-                if count < frames:
-                    images[count] = _half_size_rgb(frame.to_ndarray(), height, width)
+                if count == frames:  # one too many is enough to know; a hostile file may have any number
+                    raise InvalidEpisode(f"video has more than the {frames} frames that the manifest says")
+                images[count] = _half_size_rgb(frame.to_ndarray(), height, width)
                 count += 1
     except (av.error.FFmpegError, IndexError) as error:
         raise InvalidEpisode(f"video does not decode: {type(error).__name__}") from None

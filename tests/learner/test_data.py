@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from fleet.protocol.errors import InvalidEpisode
-from fleet.protocol.recording import EpisodeManifest
+from fleet.protocol.recording import EpisodeManifest, StepArrays
 from learner.config import RunConfig
 from learner.data.index import folder_episodes
 from learner.data.video import decode_video
 from learner.trainer import build_trainer
 from tests.learner.hand_made import (
+    MemoryEpisodes,
     encode_video,
     make_images,
     make_network,
@@ -67,6 +69,36 @@ def test_truncated_video_is_refused_and_nothing_is_added(tmp_path: Path):
 
     video.write_bytes(data)
     assert trainer.ingest(manifests[1:]) == 1
+
+
+class _Odd(MemoryEpisodes):
+    """Episodes of which one holds an absurd value."""
+
+    def __init__(self, odd: EpisodeManifest, column: str) -> None:
+        super().__init__()
+        self._odd = (odd.episode_id, column)
+
+    def steps(self, manifest: EpisodeManifest) -> StepArrays:
+        steps = {name: values.copy() for name, values in super().steps(manifest).items()}
+        if manifest.episode_id == self._odd[0]:
+            steps[self._odd[1]][3] = 3e38
+        return steps
+
+
+def test_what_this_policy_cannot_learn_from_is_refused():
+    """A robot with other axes, another camera, or absurd numbers must not end the training of all the others."""
+    good, odd = some_manifests()[:2]
+    camera = msgspec.structs.replace(odd.cameras[0], width=64, height=64)
+    for change in ({"action_names": ("x", "y")}, {"proprio_names": ("q",)}, {"cameras": (camera,)}):
+        trainer = build_trainer(make_network(), MemoryEpisodes(), RunConfig())
+        with pytest.raises(InvalidEpisode):
+            trainer.ingest([good, msgspec.structs.replace(odd, **change)])
+        assert (trainer.replay.episodes, trainer.ingest([odd])) == (1, 1)
+    for column in ("action", "observation.state"):
+        trainer = build_trainer(make_network(), _Odd(odd, column), RunConfig())
+        with pytest.raises(InvalidEpisode):
+            trainer.ingest([good, odd])
+        assert np.isfinite(trainer.step().loss)
 
 
 def test_video_must_have_the_stated_frames():

@@ -56,8 +56,9 @@ def policy_version_import(*, run_id: str, manifest_bytes: bytes, blobs: Mapping[
     """
     manifest = decode_policy_manifest(manifest_bytes)
     _check(manifest, run_id, blobs)
-    if PolicyVersion.objects.filter(id=manifest.version_id).exclude(run_id=run_id).exists():
-        own_id = uuid.uuid5(uuid.UUID(run_id), hashlib.sha256(manifest_bytes).hexdigest())
+    run_uuid = uuid.UUID(run_id)
+    if PolicyVersion.objects.filter(id=manifest.version_id).exclude(run_id=run_uuid).exists():
+        own_id = uuid.uuid5(run_uuid, hashlib.sha256(manifest_bytes).hexdigest())
         manifest_bytes = encode_policy_manifest(msgspec.structs.replace(manifest, version_id=str(own_id)))
     return policy_version_publish(run_id=run_id, manifest_bytes=manifest_bytes, blobs=blobs)
 

@@ -40,7 +40,7 @@ def enrolment_token_create(
     *, note: str = "", valid_s: float = 3600.0, user: AbstractBaseUser | None = None
 ) -> tuple[EnrolmentToken, str]:
     """Create a one-time token; return its row and the secret, which is stored only as a hash."""
-    secret = secrets.token_urlsafe(32)
+    secret = "sop-" + secrets.token_urlsafe(32)  # without a prefix one in 64 begins with "-", like an option
     now = timezone.now()
     row = EnrolmentToken.objects.create(
         token_sha256=_sha256(secret),

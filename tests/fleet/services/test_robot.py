@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from datetime import timedelta
 
 import pytest
@@ -36,6 +37,16 @@ def test_token_enrols_one_robot_and_no_secret_is_stored() -> None:
         robot_enrol(token=token, name="second")
     row.refresh_from_db()
     assert (row.used_by, Robot.objects.count()) == (enrolled.robot, 1)
+
+
+def test_tokens_can_be_typed_after_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--token -x` would be read as another option."""
+    monkeypatch.setattr("secrets.token_urlsafe", lambda length: "-" * length)
+    _, token = enrolment_token_create()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--token")
+    assert parser.parse_args(["--token", token]).token == token
+    assert robot_enrol(token=token, name="arm").robot.name == "arm"
 
 
 def test_expired_and_unknown_tokens_are_refused() -> None:

@@ -74,6 +74,21 @@ describe("thumbnails", () => {
     expect(revoke).toHaveBeenCalledWith("blob:1");
   });
 
+  it("never go back to an older picture that arrives late", async () => {
+    let answer: (response: Response) => void = () => undefined;
+    fetch.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)));
+    const { rerender } = render(picture(1000));
+    act(() => show(true));
+    await act(() => vi.advanceTimersByTimeAsync(0));
+    rerender(picture(2000));
+    await act(() => vi.advanceTimersByTimeAsync(1000));
+    expect(screen.getByRole("img").getAttribute("src")).toBe("blob:1");
+    answer(new Response("late", { status: 200 }));
+    await act(() => vi.advanceTimersByTimeAsync(0));
+    expect(screen.getByRole("img").getAttribute("src")).toBe("blob:1");
+    expect(revoke).toHaveBeenCalledWith("blob:2");
+  });
+
   it("say that there is none", () => {
     render(picture(null));
     expect(screen.getByText("No picture")).toBeTruthy();

@@ -19,6 +19,7 @@ export function useThumbnail(robotId: string, thumbnailMs: number | null, ref: R
   const isVisible = useOnScreen(ref);
   const [url, setUrl] = useState<string | null>(null);
   const fetchedAt = useRef(0);
+  const shownSince = useRef(0);
   const isMounted = useRef(false);
 
   useEffect(() => {
@@ -33,10 +34,15 @@ export function useThumbnail(robotId: string, thumbnailMs: number | null, ref: R
     const wait = fetchedAt.current + periodMs(onScreen.size) - Date.now();
     // Only the waiting is cancelled: a request under way brings a picture newer than the one shown.
     const timer = setTimeout(() => {
-      fetchedAt.current = Date.now();
+      const askedAt = Date.now();
+      fetchedAt.current = askedAt;
       void load(robotId).then((next) => {
-        if (next !== null && isMounted.current) setUrl(next);
-        else if (next !== null) URL.revokeObjectURL(next);
+        if (next === null) return;
+        // A slow answer may come after that to a later request: time must not run backwards on the card.
+        if (isMounted.current && askedAt >= shownSince.current) {
+          shownSince.current = askedAt;
+          setUrl(next);
+        } else URL.revokeObjectURL(next);
       });
     }, Math.max(0, wait));
     return () => clearTimeout(timer);

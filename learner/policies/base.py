@@ -10,6 +10,7 @@ The trainer calls `encode` (frozen part, cached per frame) and `chunk_losses`; a
 from __future__ import annotations
 
 import abc
+import enum
 from typing import Any, ClassVar
 
 import msgspec
@@ -35,11 +36,20 @@ class PolicyShapes(msgspec.Struct, frozen=True, kw_only=True):
     horizon: int
 
 
+class Indicator(enum.IntEnum):
+    """What an algorithm tells the network of an action's worth. NONE: not told, or dropped."""
+
+    NONE = 0
+    POSITIVE = 1
+    NEGATIVE = 2
+
+
 class ChunkBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Training rows. Actions past `valid` are padding; they reach the loss of no architecture.
 
     features_BF: what `encode` gave; state_BP: raw proprioception; language_BL; actions_BHA in [-1, 1];
-    valid_BH: 1.0 where the action carries loss. All float32.
+    valid_BH: 1.0 where the action carries loss. All float32. indicator_B: int64 `Indicator` codes, read by networks
+    that `with_indicator` made; None says nothing of any row.
     """
 
     features_BF: Tensor
@@ -47,6 +57,7 @@ class ChunkBatch(msgspec.Struct, frozen=True, kw_only=True):
     language_BL: Tensor
     actions_BHA: Tensor
     valid_BH: Tensor
+    indicator_B: Tensor | None = None
 
 
 class PolicyNetwork(nn.Module, abc.ABC):
@@ -83,6 +94,14 @@ class PolicyNetwork(nn.Module, abc.ABC):
         self, features_BF: Tensor, state_BP: Tensor, language_BL: Tensor, *, generator: torch.Generator
     ) -> Tensor:
         """Return action chunks float32 [B, H, A] in [-1, 1], without gradient."""
+
+    def with_indicator(self, *, guidance: float) -> PolicyNetwork:
+        """Return a network with these weights and an input for `ChunkBatch.indicator_B`, which acts on POSITIVE.
+
+        `guidance`: 1.0 acts on one pass of the conditioned network; above it, classifier-free guidance with two.
+        Raises: ValueError if the architecture has no such input.
+        """
+        raise ValueError(f"architecture '{self.architecture}' has no input for an advantage indicator")
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that training changes and a publish re-sends, by their name in the `head` blob."""

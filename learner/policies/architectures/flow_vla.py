@@ -111,7 +111,7 @@ class FlowVla(PolicyNetwork):
         uniform_B = torch.rand(rows, generator=generator).to(actions_BX)
         time_B = 1.0 - uniform_B ** (1.0 / self.config.time_exponent)
         noised_BX = time_B[:, None] * actions_BX + (1.0 - time_B[:, None]) * noise_BX
-        context_BD = self._context(batch.features_BF, batch.state_BP, batch.language_BL).repeat(samples, 1)
+        context_BD = self._training_context(batch).repeat(samples, 1)
         velocity_BX = self.head(context_BD, noised_BX, time_B)
         errors = (velocity_BX - (actions_BX - noise_BX)).square()
         losses_BH = errors.view(samples, *batch.actions_BHA.shape).mean(dim=(0, 3))
@@ -128,11 +128,24 @@ class FlowVla(PolicyNetwork):
             x_BX = noise.to(context_BD) * self.config.initial_noise
             for step in range(self.config.euler_steps):
                 time_B = torch.full((len(x_BX),), step / self.config.euler_steps, device=x_BX.device)
-                x_BX = x_BX + self.head(context_BD, x_BX, time_B) / self.config.euler_steps
+                x_BX = x_BX + self._acting_velocity(context_BD, x_BX, time_B) / self.config.euler_steps
             mean_A, std_A = self.backbone.statistics("action")
             actions_BHA = x_BX.view(-1, shapes.horizon, shapes.action_dim) * std_A + mean_A
             clipped_BHA: Tensor = actions_BHA.clamp(-1.0, 1.0)
             return clipped_BHA
+
+    def with_indicator(self, *, guidance: float) -> PolicyNetwork:
+        # Imported here: that module builds on this one.
+        from learner.policies.architectures.flow_vla_indicator import add_indicator
+
+        return add_indicator(self, guidance=guidance)
+
+    def _training_context(self, batch: ChunkBatch) -> Tensor:
+        return self._context(batch.features_BF, batch.state_BP, batch.language_BL)
+
+    def _acting_velocity(self, context_BD: Tensor, x_BX: Tensor, time_B: Tensor) -> Tensor:
+        velocity_BX: Tensor = self.head(context_BD, x_BX, time_B)
+        return velocity_BX
 
     def _context(self, features_BF: Tensor, state_BP: Tensor, language_BL: Tensor) -> Tensor:
         """Also gives the scene points relative to the hand (state[:3], metres): reaching depends on the difference."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import safetensors.numpy
 import torch
 from tqdm import tqdm
 
@@ -17,9 +18,10 @@ from learner.config import ConfigError, RunConfig, from_mapping
 from learner.data.index import folder_episodes
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain
 from learner.publisher import read_policy_directory, write_policy_directory
-from learner.trainer import build_trainer
+from learner.trainer import Trainer, build_trainer
 
 SUMMARY_STEPS = 100
+SIDECARS = "sidecars"  # folder of <episode_id>.safetensors: what the algorithm derived of each frame
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,8 +91,15 @@ def _train(arguments: argparse.Namespace) -> int:
             write_checkpoint(path, trainer.checkpoint(cursor=0))
     artifact = trainer.artifact(run_id=None, parent_id=start.version_id)
     write_policy_directory(artifact, arguments.out)
+    _write_sidecars(trainer, arguments.out / SIDECARS)
     print(f"{artifact.manifest.version_id} step {artifact.manifest.step} in {arguments.out}")
     return 0
+
+
+def _write_sidecars(trainer: Trainer, folder: Path) -> None:
+    for episode_id, columns in trainer.sidecars():
+        folder.mkdir(exist_ok=True)
+        write_checkpoint(folder / f"{episode_id}.safetensors", safetensors.numpy.save(columns))
 
 
 if __name__ == "__main__":

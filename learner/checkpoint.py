@@ -1,8 +1,8 @@
 """The trainer's full state <-> one safetensors file with a JSON header. Never pickle.
 
-Used by the trainer. The state is: trained weights, their EMA, Adam's moments, the generator of flow noise; and in
-JSON: step, numpy generator, sampler windows, what the state belongs to, and the caller's cursor. The frozen backbone
-is not in it: a checkpoint belongs to a base policy, named by hash.
+Used by the trainer. The state is: trained weights, their EMA, Adam's moments, the generator of flow noise, the
+algorithm's own networks; and in JSON: step, numpy generator, sampler windows, what the state belongs to, and the
+caller's cursor. The frozen backbone is not in it: a checkpoint belongs to a base policy, named by hash.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     ratios: tuple[Ratio, ...]
     sizes: dict[str, BufferSize]
     classes: dict[str, int]
+    algorithm: dict[str, float]  # the algorithm's own figures
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -54,7 +55,13 @@ class Meter:
         self._steps.append(metrics)
 
     def summary(
-        self, *, step: int, ratios: tuple[Ratio, ...], sizes: Mapping[str, BufferSize], classes: Mapping[str, int]
+        self,
+        *,
+        step: int,
+        ratios: tuple[Ratio, ...],
+        sizes: Mapping[str, BufferSize],
+        classes: Mapping[str, int],
+        algorithm: Mapping[str, float],
     ) -> Summary:
         """Return the means since the last call and begin anew. An empty stretch gives zeros."""
         steps, elapsed = self._steps, max(1e-9, self._clock() - self._since)
@@ -75,4 +82,5 @@ class Meter:
             ratios=ratios,
             sizes=dict(sizes),
             classes=dict(classes),
+            algorithm=dict(algorithm),
         )

@@ -300,6 +300,7 @@ def _values(summary: Summary) -> dict[str, float]:
         "data_wait": summary.data_wait,
     }
     values |= {f"loss/{name}": loss for name, loss in summary.losses.items()}
+    values |= summary.algorithm
     values |= {f"frames/class/{name}": float(count) for name, count in summary.classes.items()}
     for ratio in summary.ratios:
         entries: dict[str, Any] = {

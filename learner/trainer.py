@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ from learner.policies.language import embed_instruction
 from learner.publisher import Artifact, build_artifact
 
 ENCODE_BATCH = 64
+_ALGORITHM = "algorithm."  # prefix of the algorithm's own tensors in a checkpoint
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -94,6 +95,11 @@ class Trainer:
     def replay(self) -> Replay:
         return self._replay
 
+    @property
+    def network(self) -> PolicyNetwork:
+        """What is trained: the base's network, or what the algorithm made of it."""
+        return self._network
+
     def ingest(self, manifests: Iterable[EpisodeManifest]) -> int:
         """Add episodes in the given order; return how many were new. Raises: InvalidEpisode, OSError."""
         return sum(self._replay.add(manifest) for manifest in manifests)
@@ -101,8 +107,10 @@ class Trainer:
     def step(self) -> StepMetrics:
         """Take one gradient step.
 
-        Raises: ValueError if all buffers are empty; NonFiniteLoss, with weights and optimiser untouched.
+        Raises: ValueError if all buffers are empty; NonFiniteLoss, with weights and optimiser untouched; what the
+        algorithm's `before_step` raises.
         """
+        self._algorithm.before_step(self._step, self._replay, generator=self._generator)
         began = time.perf_counter()
         draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size, self._rng)
         rows = self._replay.sample(draws, self._rng)
@@ -122,6 +130,10 @@ class Trainer:
         self._meter.add(metrics)
         return metrics
 
+    def sidecars(self) -> Iterator[tuple[str, dict[str, np.ndarray[Any, Any]]]]:
+        """Yield episode id and columns [T] of what the algorithm derived of each episode's frames."""
+        return self._algorithm.sidecars(self._replay)
+
     def ratios(self) -> tuple[Ratio, ...]:
         """Return the sampler's present ratio of every task."""
         return tuple(self._sampler.ratio(task, size) for task, size in self._replay.sizes().items())
@@ -133,6 +145,7 @@ class Trainer:
             ratios=self.ratios(),
             sizes=self._replay.sizes(),
             classes=self._replay.class_counts(),
+            algorithm=self._algorithm.metrics(),
         )
 
     def ema_head(self) -> dict[str, Tensor]:
@@ -152,6 +165,7 @@ class Trainer:
             tensors[f"ema.{name}"] = self._ema[name]
             for moment, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{moment}.{name}"] = value
+        tensors |= {f"{_ALGORITHM}{name}": tensor for name, tensor in self._algorithm.state().items()}
         numpy_rng: dict[str, Any] = dict(self._rng.bit_generator.state)
         header = CheckpointHeader(
             identity=self._identity,
@@ -172,6 +186,8 @@ class Trainer:
         if header.identity != self._identity:
             raise CheckpointMismatch(_difference(header.identity, self._identity))
         self._check_tensors(tensors)
+        own = {name.removeprefix(_ALGORITHM): t for name, t in tensors.items() if name.startswith(_ALGORITHM)}
+        self._algorithm.load_state(own)
         for index, (name, parameter) in enumerate(self._parameters.items()):
             parameter.data.copy_(tensors[f"model.{name}"])
             self._ema[name].copy_(tensors[f"ema.{name}"])
@@ -194,12 +210,14 @@ class Trainer:
     def _batch(self, rows: Rows) -> tuple[ChunkBatch, Tensor]:
         device = self._config.device
         language = np.stack([embed_instruction(instruction) for instruction in rows.instructions])
+        indicator_B = self._algorithm.indicators(rows)
         batch = ChunkBatch(
             features_BF=torch.from_numpy(rows.features_BF).to(device),
             state_BP=torch.from_numpy(rows.state_BP).to(device),
             language_BL=torch.from_numpy(language).to(device),
             actions_BHA=torch.from_numpy(rows.actions_BHA).to(device),
             valid_BH=torch.from_numpy(rows.valid_BH).to(device),
+            indicator_B=None if indicator_B is None else indicator_B.to(device),
         )
         return batch, torch.from_numpy(rows.weights_B).to(device)
 
@@ -217,7 +235,7 @@ class Trainer:
 def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConfig) -> Trainer:
     """Wire a trainer with empty buffers for a network. Raises: ConfigError for an unknown algorithm or setting."""
     algorithm = build_algorithm(config.algorithm, config.algorithm_config)
-    network.to(config.device)
+    network = algorithm.prepare(network).to(config.device)
     shapes = network.shapes
     camera = shapes.cameras[0]
     fitting = FittingEpisodes(

@@ -4,25 +4,32 @@ The trainer owns data, optimiser, EMA and checkpoints; an algorithm says which f
 into a loss:
 
     algorithm = build_algorithm("hg_dagger", {"mask": "intervention_only"})
+    network = algorithm.prepare(network)                        # once
+    algorithm.before_step(step, replay, generator=generator)    # then, for each gradient step
+    rows = replay.sample(...)
+    batch = ChunkBatch(..., indicator_B=algorithm.indicators(rows))
     output = algorithm.loss(network, batch, weights_B, generator=generator)
     output.loss.backward()
 """
 
 from __future__ import annotations
 
+import abc
 import importlib
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 
 from learner.config import ConfigError
 from learner.data.masks import FrameRule
+from learner.data.replay import Replay, Rows
 from learner.policies.base import ChunkBatch, PolicyNetwork
 
-ALGORITHMS = ("hg_dagger",)
+ALGORITHMS = ("hg_dagger", "recap")
 
 
 class LossOutput(msgspec.Struct, frozen=True):
@@ -32,17 +39,57 @@ class LossOutput(msgspec.Struct, frozen=True):
     row_losses_B: Tensor
 
 
-class Algorithm(Protocol):
-    """A learning rule. Stateless: whatever must survive a restart belongs to the trainer's checkpoint."""
+class Algorithm(abc.ABC):
+    """A learning rule. What it keeps between steps is either in `state` or follows from state and replay.
+
+    A rule without networks of its own overrides `frame_rule` and `loss` alone.
+    """
 
     @property
+    @abc.abstractmethod
     def frame_rule(self) -> FrameRule:
         """Which frames the replay buffers offer."""
 
+    @abc.abstractmethod
     def loss(
         self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, *, generator: torch.Generator
     ) -> LossOutput:
         """Return the loss of a batch; `weights_B` float32 [B] are the frame rule's weights."""
+
+    def prepare(self, network: PolicyNetwork) -> PolicyNetwork:
+        """Return the network to train in place of the base: itself, unless it needs further inputs.
+
+        Raises: ConfigError if this architecture cannot be trained by this rule.
+        """
+        return network
+
+    def before_step(self, step: int, replay: Replay, *, generator: torch.Generator) -> None:
+        """Bring own networks and what follows from them up to date, before step `step` (0..) is sampled.
+
+        All randomness comes from `generator`, so that a resumed run does the same.
+        Raises: PolicyError if that fails for good.
+        """
+        return
+
+    def indicators(self, rows: Rows) -> Tensor | None:
+        """Return `Indicator` codes int64 [B] for sampled rows; None says nothing of any."""
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint must hold of own networks."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned. Raises: CheckpointMismatch, with nothing changed."""
+        return
+
+    def sidecars(self, replay: Replay) -> Iterator[tuple[str, dict[str, np.ndarray[Any, Any]]]]:
+        """Yield episode id and columns [T] of what was derived of each episode's frames, for inspection."""
+        return iter(())
+
+    def metrics(self) -> dict[str, float]:
+        """Return present figures by name, for the run's metrics."""
+        return {}
 
 
 def build_algorithm(name: str, config: Mapping[str, Any]) -> Algorithm:

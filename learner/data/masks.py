@@ -18,11 +18,13 @@ SIRIUS_PRE_INTERVENTION_SHARE = 0.002
 
 
 class FrameRule(enum.StrEnum):
-    """`INTERVENTION_ONLY` is HG-DAgger (arXiv:1810.02890); `SIRIUS` weights classes (arXiv:2211.08416)."""
+    """`INTERVENTION_ONLY` is HG-DAgger (arXiv:1810.02890); `SIRIUS` weights classes (arXiv:2211.08416). `ALL`
+    keeps every frame that somebody acted in, good or bad (RECAP)."""
 
     INTERVENTION_ONLY = "intervention_only"
     INTERVENTION_AND_SUCCESS = "intervention_and_success"
     SIRIUS = "sirius"
+    ALL = "all"
 
 
 _CARRYING: dict[FrameRule, frozenset[FrameClass]] = {
@@ -31,6 +33,7 @@ _CARRYING: dict[FrameRule, frozenset[FrameClass]] = {
         {FrameClass.DEMONSTRATION, FrameClass.INTERVENTION, FrameClass.ROLLOUT_SUCCESS}
     ),
     FrameRule.SIRIUS: frozenset(set(FrameClass) - {FrameClass.OTHER}),
+    FrameRule.ALL: frozenset(set(FrameClass) - {FrameClass.OTHER}),
 }
 
 

@@ -40,9 +40,17 @@ class BufferSize(msgspec.Struct, frozen=True):
     offline: int
 
 
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of the replay: number of its episode (0.. in the order of `add`), step, and class."""
+
+    episode: int
+    step: int
+    kind: FrameClass
+
+
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """One row a draw, in the order of the draws. Arrays float32: features [B, F], state [B, P], actions [B, H, A],
-    valid [B, H], weights [B]."""
+    valid [B, H], weights [B]. `frames`: where each row comes from."""
 
     features_BF: Array
     state_BP: Array
@@ -50,6 +58,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     valid_BH: Array
     weights_B: Array
     instructions: tuple[str, ...]
+    frames: tuple[Frame, ...]
 
 
 class Payload(msgspec.Struct, frozen=True):
@@ -135,21 +144,34 @@ class Replay:
     def episodes(self) -> int:
         return len(self._episodes)
 
+    def episode(self, number: int) -> IndexedEpisode:
+        """Return the metadata of an episode, numbered 0.. in the order of `add`."""
+        return self._episodes[number]
+
+    def payload(self, number: int) -> Payload:
+        """Return an episode's arrays, from the cache or the source. Raises: InvalidEpisode, OSError."""
+        payload = self._payloads.get(number)
+        if payload is None:
+            payload = self._load(self._episodes[number].manifest)
+            self._store(number, payload)
+        self._payloads.move_to_end(number)
+        return payload
+
     def sample(self, draws: Sequence[Draw], rng: np.random.Generator) -> Rows:
         """Draw one frame uniformly from each draw's buffer. Raises: KeyError if that buffer is empty."""
         uniform_B = rng.random(len(draws))
         picked = [self._pick(draw, float(u)) for draw, u in zip(draws, uniform_B, strict=True)]
-        rows = [self._row(episode, frame) for episode, frame in picked]
-        starts_B = np.array([frame for _, frame in picked])
-        ends_B = np.array([self._episodes[episode].run_end_T[frame] for episode, frame in picked])
-        kinds = [FrameClass(int(self._episodes[episode].classes_T[frame])) for episode, frame in picked]
+        rows = [self._row(frame.episode, frame.step) for frame in picked]
+        starts_B = np.array([frame.step for frame in picked])
+        ends_B = np.array([self._episodes[frame.episode].run_end_T[frame.step] for frame in picked])
         return Rows(
             features_BF=np.stack([row[0] for row in rows]),
             state_BP=np.stack([row[1] for row in rows]),
             actions_BHA=np.stack([row[2] for row in rows]),
             valid_BH=chunk_mask(starts_B, ends_B, self._horizon),
-            weights_B=np.array([self._weights[kind] for kind in kinds], dtype=np.float32),
-            instructions=tuple(self._episodes[episode].manifest.instruction for episode, _ in picked),
+            weights_B=np.array([self._weights[frame.kind] for frame in picked], dtype=np.float32),
+            instructions=tuple(self._episodes[frame.episode].manifest.instruction for frame in picked),
+            frames=tuple(picked),
         )
 
     def take_first_sampled(self) -> list[str]:
@@ -161,17 +183,14 @@ class Replay:
         buffer = self._buffers.get(Draw(task, is_online))
         return len(buffer) if buffer is not None else 0
 
-    def _pick(self, draw: Draw, uniform: float) -> tuple[int, int]:
+    def _pick(self, draw: Draw, uniform: float) -> Frame:
         buffer = self._buffers[draw]
         row = min(int(uniform * len(buffer)), len(buffer) - 1)
-        return int(buffer.episode_N[row]), int(buffer.frame_N[row])
+        episode, step = int(buffer.episode_N[row]), int(buffer.frame_N[row])
+        return Frame(episode, step, FrameClass(int(self._episodes[episode].classes_T[step])))
 
     def _row(self, number: int, frame: int) -> tuple[Array, Array, Array]:
-        payload = self._payloads.get(number)
-        if payload is None:
-            payload = self._load(self._episodes[number].manifest)
-            self._store(number, payload)
-        self._payloads.move_to_end(number)
+        payload = self.payload(number)
         if number in self._unseen:
             self._unseen.discard(number)
             self._first_sampled.append(self._episodes[number].manifest.episode_id)

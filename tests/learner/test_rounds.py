@@ -53,8 +53,8 @@ def register(name: str, *, broken: bool = False) -> str:
     return manifest.episode_id
 
 
-def start(name: str, **changes: Any) -> TrainingRun:
-    run = training_run_create(name=name, algorithm="hg_dagger", config=CONFIG | changes, seed=5)
+def start(name: str, algorithm: str = "hg_dagger", **changes: Any) -> TrainingRun:
+    run = training_run_create(name=name, algorithm=algorithm, config=CONFIG | changes, seed=5)
     network = make_network()
     base = build_artifact(network, network.blob_state("head"), run_id=None, parent_id=name, step=0)
     policy_version_publish(
@@ -121,6 +121,31 @@ def test_killed_round_resumes_to_the_same_weights(monkeypatch: pytest.MonkeyPatc
     assert [row[:2] for row in rounds["disturbed"]] == [(0, 6), (6, 12), (12, 18)]
     steps = list(PolicyVersion.objects.filter(run=disturbed).order_by("number").values_list("step", flat=True))
     assert steps == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
+
+
+def test_recap_rounds_resume_cold_as_warm():
+    """Value function and labels survive in the checkpoint: one worker stays, one is new for every round.
+
+    The base has no indicator; what is published has, on the base's backbone.
+    """
+    register("one")
+    register("two")
+    value = {"min_rollouts": 0, "refit_steps": 8, "steps": 10, "width": 8}
+    runs = [start(name, "recap", algorithm_config={"value": value}) for name in ("warm", "cold")]
+    for run in runs:
+        for _ in range(3):
+            if run.name == "cold":
+                tasks._process.warm = None
+            train(run)
+
+    hashes = [
+        list(TrainingRound.objects.filter(run=run).order_by("index").values_list("checkpoint_sha256", flat=True))
+        for run in runs
+    ]
+    assert len(hashes[0]) == 3
+    assert hashes[0] == hashes[1]
+    versions = list(PolicyVersion.objects.filter(run=runs[1]).order_by("number"))
+    assert [version.architecture for version in versions[:2]] == ["flow_vla.v1", "flow_vla_indicator.v1"]
 
 
 def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learner.algorithms.base import LossOutput
+from learner.algorithms.base import Algorithm, LossOutput
 from learner.algorithms.hg_dagger.config import HgDaggerConfig
 from learner.algorithms.hg_dagger.losses import imitation_loss
 from learner.config import from_mapping
@@ -16,7 +16,7 @@ from learner.data.masks import FrameRule
 from learner.policies.base import ChunkBatch, PolicyNetwork
 
 
-class HgDagger:
+class HgDagger(Algorithm):
     """Supervised learning on the frames the mask picks. Stateless."""
 
     def __init__(self, config: HgDaggerConfig) -> None:

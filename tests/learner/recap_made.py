@@ -1,0 +1,44 @@
+"""A small RECAP run on hand-made episodes, for the tests of its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fleet.protocol.recording import EpisodeManifest, Outcome
+from learner.algorithms.recap.algorithm import Recap
+from learner.algorithms.recap.config import RecapConfig, ValueConfig
+from learner.config import OptimConfig, RunConfig, to_mapping
+from learner.trainer import Trainer, build_trainer
+from tests.learner.hand_made import AUTONOMOUS, MemoryEpisodes, make_manifest, make_network, some_manifests
+
+VALUE = ValueConfig(min_rollouts=2, steps=30, batch_size=32, width=16)
+
+
+def run_config(**changes: Any) -> RunConfig:
+    return RunConfig(
+        algorithm="recap",
+        algorithm_config=to_mapping(dataclasses.replace(RecapConfig(value=VALUE), **changes)),
+        optim=OptimConfig(batch_size=16, learning_rate=1e-3, warmup_steps=2),
+    )
+
+
+def manifests() -> list[EpisodeManifest]:
+    """Demonstrations of two tasks, rescued episodes, an unassisted success, a timeout and an aborted episode."""
+    endings = (("alone", Outcome.SUCCESS), ("late", Outcome.TIMEOUT), ("cut", Outcome.ABORTED))
+    rollouts = [
+        make_manifest(name, [(40, AUTONOMOUS)], task="bin-picking", outcome=outcome) for name, outcome in endings
+    ]
+    return [*some_manifests(), *rollouts]
+
+
+def make_trainer(config: RunConfig | None = None, *, count: int | None = None) -> Trainer:
+    trainer = build_trainer(make_network(), MemoryEpisodes(), config or run_config())
+    trainer.ingest(manifests()[:count])
+    return trainer
+
+
+def recap_of(trainer: Trainer) -> Recap:
+    algorithm = trainer._algorithm
+    assert isinstance(algorithm, Recap)
+    return algorithm

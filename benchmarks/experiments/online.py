@@ -11,6 +11,7 @@ begins again (minutes). Evaluation seeds are never used in training. Writes OUT/
 from __future__ import annotations
 
 import argparse
+import copy
 import heapq
 import json
 import time
@@ -156,10 +157,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     simulator = Simulator({m.task_slug: m.instruction for m in manifests}, json.loads(arguments.supervisor))
     config = from_mapping(RunConfig, json.loads(arguments.config) | {"seed": arguments.seed})
     _, network = read_policy_directory(arguments.base)
-    _, actor = read_policy_directory(arguments.base)
     source = MemoryEpisodes(stored)
     trainer = build_trainer(network, source, config)
     trainer.ingest(manifests)
+    actor = copy.deepcopy(trainer.network)  # not the base: an algorithm may have given it further inputs
     points: list[dict[str, Any]] = []
 
     def report(minutes: float, trainer: Trainer, episodes: list[dict[str, Any]]) -> None:

@@ -29,10 +29,11 @@ async def test_what_the_robot_closes_is_registered_once(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work(peer)
-    async with running(peer, tmp_path, monkeypatch):
+    async with running(peer, tmp_path, monkeypatch) as daemon:
         await until(lambda: len(peer.registered) >= 5)
         peer.update(is_paused=True)
         await until(lambda: (peer.status.activity, peer.status.detail) == ("idle", "paused by an operator"))  # type: ignore[union-attr]
+        await until(lambda: daemon._writer.is_idle)  # the last episode may still be on its way to the disk
         await until(lambda: set(peer.registered) == set(closed_ids(tmp_path)))
         await until(lambda: peer.status.episodes_closed == len(peer.registered))  # type: ignore[union-attr]
         assert peer.status is not None and peer.status.spool.pending_episodes == 0

@@ -175,13 +175,14 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
     async def _on_lease_renew(self, renewal: m.LeaseRenew) -> None:
         """Answer with the whole state, which carries the new expiry, or shows that the lease is over."""
         try:
-            await auth.off_loop(leases.lease_renew, robot_id=self._robot_id, epoch=renewal.epoch)
+            call, own = leases.lease_renew, Source.SCRIPTED  # a person's lease is not the robot's to keep alive
+            await auth.off_loop(call, robot_id=self._robot_id, epoch=renewal.epoch, source=own)
         finally:
             await self._send_state()
 
     async def _on_lease_release(self, release: m.LeaseRelease) -> None:
-        call = leases.lease_release
-        await auth.off_loop(call, robot_id=self._robot_id, epoch=release.epoch, reason=release.reason)
+        call, own = leases.lease_release, Source.SCRIPTED
+        await auth.off_loop(call, robot_id=self._robot_id, epoch=release.epoch, reason=release.reason, source=own)
 
     async def _on_resync(self, _: m.Resync) -> None:
         await self._send_state()

@@ -54,11 +54,14 @@ def lease_grant(
 
 
 @transaction.atomic
-def lease_renew(*, robot_id: uuid.UUID | str, epoch: int) -> Lease:
-    """Extend the open lease with this epoch. Raises: LeaseFenced if it ended, expired or was replaced; NotFound."""
+def lease_renew(*, robot_id: uuid.UUID | str, epoch: int, source: Source | None = None) -> Lease:
+    """Extend the open lease with this epoch. `source`: whose leases the caller may touch, None for all.
+
+    Raises: LeaseFenced if it ended, expired, was replaced or is another's; NotFound.
+    """
     robot = robot_lock(robot_id=robot_id)
     now = timezone.now()
-    lease = _open_lease(robot, epoch)
+    lease = _open_lease(robot, epoch, source)
     if lease is None or lease.expires_at <= now:
         raise LeaseFenced("this lease is over", epoch=epoch, newest_epoch=robot.lease_epoch)
     lease.expires_at = now + timedelta(seconds=settings.SOP_LEASE_S)
@@ -67,10 +70,10 @@ def lease_renew(*, robot_id: uuid.UUID | str, epoch: int) -> Lease:
 
 
 @transaction.atomic
-def lease_release(*, robot_id: uuid.UUID | str, epoch: int, reason: str) -> None:
-    """End the lease with this epoch; one that is over already is left as it is. Raises: NotFound."""
+def lease_release(*, robot_id: uuid.UUID | str, epoch: int, reason: str, source: Source | None = None) -> None:
+    """End the lease with this epoch; one that is over already, or another's, is left as it is. Raises: NotFound."""
     robot = robot_lock(robot_id=robot_id)
-    lease = _open_lease(robot, epoch)
+    lease = _open_lease(robot, epoch, source)
     if lease is not None:
         _close(lease, timezone.now(), reason)
         robots_bump(robot_ids=[robot.id])
@@ -97,8 +100,9 @@ def _may_replace(current: Lease, source: Source, user: AbstractBaseUser | None) 
     return source is Source.PERSON and user is not None and current.user_id == user.pk
 
 
-def _open_lease(robot: Robot, epoch: int) -> Lease | None:
-    return Lease.objects.filter(robot=robot, epoch=epoch, released_at__isnull=True).first()
+def _open_lease(robot: Robot, epoch: int, source: Source | None = None) -> Lease | None:
+    found = Lease.objects.filter(robot=robot, epoch=epoch, released_at__isnull=True)
+    return (found if source is None else found.filter(source=source.value)).first()
 
 
 def _close(lease: Lease, now: datetime, reason: str) -> None:

@@ -285,6 +285,9 @@ def test_scripted_lease_is_granted_renewed_and_fenced_by_a_person(server: str, d
         assert taken is not None and (taken.epoch, taken.source) == (2, Source.PERSON)
         peer.send(m.LeaseRenew(epoch=1))
         assert peer.expect(m.Fault).code == "lease_fenced"
+        peer.send(m.LeaseRelease(epoch=2, reason="not its own"))
+        peer.send(m.LeaseRenew(epoch=2))
+        assert peer.expect(m.Fault).code == "lease_fenced"
         peer.send(m.LeaseRequest(request_id="r2", reason="again"))
         refused = peer.expect(m.LeaseReply)
         assert (refused.request_id, refused.lease, refused.code) == ("r2", None, "lease_held")

@@ -6,19 +6,45 @@ Today every signed-in user may see the whole fleet, and managers (is_staff) may 
 from __future__ import annotations
 
 import uuid
+from typing import TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import Robot
+from fleet.models import Episode, PolicyVersion, Robot, Task, TrainingRun
 
 User = AbstractBaseUser | AnonymousUser
+_Row = TypeVar("_Row", bound=Model)
 
 
 def access_robots(user: User) -> QuerySet[Robot]:
     """Return the robots this user may see."""
-    return Robot.objects.all() if user.is_active and user.is_authenticated else Robot.objects.none()
+    return _seen(user, Robot.objects.all())
+
+
+def access_tasks(user: User) -> QuerySet[Task]:
+    """Return the tasks this user may see."""
+    return _seen(user, Task.objects.all())
+
+
+def access_episodes(user: User) -> QuerySet[Episode]:
+    """Return the episodes this user may see, each with its task."""
+    return _seen(user, Episode.objects.select_related("task"))
+
+
+def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
+    """Return the policy versions this user may see."""
+    return _seen(user, PolicyVersion.objects.all())
+
+
+def access_training_runs(user: User) -> QuerySet[TrainingRun]:
+    """Return the training runs this user may see."""
+    return _seen(user, TrainingRun.objects.all())
+
+
+def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:
+    return rows if user.is_active and user.is_authenticated else rows.none()
 
 
 def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:

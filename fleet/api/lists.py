@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
+from fleet.access import access_episodes, access_policy_versions, access_tasks, access_training_runs
 from fleet.models import Episode, PolicyVersion, Segment, Task, TrainingRun
 
 
@@ -66,44 +68,68 @@ class TrainingRunOut(serializers.ModelSerializer[TrainingRun]):
 
 
 class TaskList(generics.ListAPIView[Task]):
-    queryset = Task.objects.all()
     serializer_class = TaskOut
     ordering = ("-created_at", "id")
+    queryset = Task.objects.none()
+
+    def get_queryset(self) -> QuerySet[Task]:
+        return access_tasks(self.request.user)
 
 
 class TaskDetail(generics.RetrieveAPIView[Task]):
-    queryset = Task.objects.all()
     serializer_class = TaskOut
+    queryset = Task.objects.none()
+
+    def get_queryset(self) -> QuerySet[Task]:
+        return access_tasks(self.request.user)
 
 
 class EpisodeList(generics.ListAPIView[Episode]):
-    queryset = Episode.objects.select_related("task")
     serializer_class = EpisodeOut
     ordering = ("-index_seq",)
+    queryset = Episode.objects.none()
+
+    def get_queryset(self) -> QuerySet[Episode]:
+        return access_episodes(self.request.user)
 
 
 class EpisodeDetail(generics.RetrieveAPIView[Episode]):
-    queryset = Episode.objects.select_related("task").prefetch_related("segments")
     serializer_class = EpisodeDetailOut
+    queryset = Episode.objects.none()
+
+    def get_queryset(self) -> QuerySet[Episode]:
+        return access_episodes(self.request.user).prefetch_related("segments")
 
 
 class PolicyVersionList(generics.ListAPIView[PolicyVersion]):
-    queryset = PolicyVersion.objects.all()
     serializer_class = PolicyVersionOut
     ordering = ("-published_at", "id")
+    queryset = PolicyVersion.objects.none()
+
+    def get_queryset(self) -> QuerySet[PolicyVersion]:
+        return access_policy_versions(self.request.user)
 
 
 class PolicyVersionDetail(generics.RetrieveAPIView[PolicyVersion]):
-    queryset = PolicyVersion.objects.all()
     serializer_class = PolicyVersionOut
+    queryset = PolicyVersion.objects.none()
+
+    def get_queryset(self) -> QuerySet[PolicyVersion]:
+        return access_policy_versions(self.request.user)
 
 
 class TrainingRunList(generics.ListAPIView[TrainingRun]):
-    queryset = TrainingRun.objects.all()
     serializer_class = TrainingRunOut
     ordering = ("-created_at", "id")
+    queryset = TrainingRun.objects.none()
+
+    def get_queryset(self) -> QuerySet[TrainingRun]:
+        return access_training_runs(self.request.user)
 
 
 class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
-    queryset = TrainingRun.objects.all()
     serializer_class = TrainingRunOut
+    queryset = TrainingRun.objects.none()
+
+    def get_queryset(self) -> QuerySet[TrainingRun]:
+        return access_training_runs(self.request.user)

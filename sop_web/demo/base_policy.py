@@ -42,6 +42,12 @@ class BasePolicy:
         return self.folder / "evaluation" / str(manifest["version_id"])
 
     @property
+    def blobs(self) -> set[str]:
+        """SHA-256 of its weights."""
+        manifest = json.loads((self.policy / "manifest.json").read_text())
+        return {str(blob["sha256"]) for blob in manifest["blobs"]}
+
+    @property
     def scenes(self) -> Path:
         return self.folder / "scenes"
 

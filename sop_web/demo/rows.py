@@ -58,6 +58,14 @@ def stop_runs() -> None:
         training_run_stop(run_id=run_id)
 
 
+def run_base_blobs(name: str) -> set[str] | None:
+    """Return the SHA-256 of the weights that a run began from; None if it has no base yet."""
+    from fleet.models import PolicyVersion
+
+    base = PolicyVersion.objects.filter(run__name=name, number=0).first()
+    return set(base.blobs) if base is not None else None
+
+
 def export_newest_policy(folder: Path) -> int:
     """Write the newest published version as a policy directory; return its number. Raises: LookupError without one."""
     from fleet.selectors.objects import object_store

@@ -115,6 +115,15 @@ class Demo:
         return by_task
 
     def _publish_base(self, system_: Stack, base: BasePolicy) -> None:
+        begun_from = rows.run_base_blobs(RUN_NAME)
+        if begun_from is not None and begun_from != base.blobs:
+            # Published to this run it would be its newest version: the robots would fall back to it, and the report
+            # would compare the run with a base that it never had.
+            raise DemoError(
+                f"the run in {self._config.data_dir} began from another base policy (other --tasks, --seed, "
+                "--demonstrations, ..., or an older recipe): use the options it began with, set SOP_DATA_DIR to "
+                "another folder, or begin anew with `make demo-reset`"
+            )
         with self._steps.step("Registering the demonstrations and publishing the base policy"):
             manage(system_, "import_episodes", str(base.demonstrations))
             manage(system_, "policy_import", str(base.policy), "--run", RUN_NAME)

@@ -3,6 +3,7 @@
 Robots speak MessagePack, consoles JSON, both in frames `[seq, body]`. A message is a hint, the rows are the truth: the
 server's wishes for a robot always travel as one whole `DesiredState`, so the newest alone matters and a lost one is
 mended by the next. Times ending in `_ns` are Unix nanoseconds; in JSON to consoles times are `_ms` (53-bit numbers).
+Longer than 400 lines because it is one flat list of types, which is searched rather than read.
 """
 
 from __future__ import annotations

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from urllib.request import Request, urlopen
 
@@ -95,7 +97,7 @@ async def run(options: argparse.Namespace, process: psutil.Process) -> None:
     after = process.cpu_times()
     cpu_s = after.user + after.system - before.user - before.system
     print(f"heartbeats sent {len(sent)}, cards received {len(delays)} on {options.pages} pages")
-    print(f"delay heartbeat -> page, s: {percentiles(delays)}")
+    print(f"delay heartbeat -> page: {in_words(delays)}")
     share, memory_mb = cpu_s / options.seconds, process.memory_info().rss / 1e6
     print(f"server: {share:.2f} of a core, {memory_mb:.0f} MB")
 
@@ -125,7 +127,14 @@ def register(count: int) -> None:
             peer.send(m.EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest))
             peer.expect(m.EpisodeRegistered)
             spans.append(time.monotonic() - started)
-    print(f"episode asked -> registered, s: {percentiles(spans)}")
+    print(f"episode asked -> registered: {in_words(spans)}")
+
+
+def in_words(spans_s: list[float]) -> str:
+    """Return "p50 160 ms, ..." of at least one span in seconds."""
+    found = dataclasses.asdict(percentiles(spans_s))
+    parts = [f"{name} {found[name] * 1e3:.0f} ms" for name in ("p50", "p90", "p99", "max")]
+    return f"{', '.join(parts)} (n = {found['n']})"
 
 
 def main() -> None:
@@ -136,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     command = [sys.executable, "-m", "uvicorn", "sop_web.asgi:application", "--port", str(PORT), "--log-level", "error"]
     command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--no-access-log"]
-    with subprocess.Popen(command) as server:
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             time.sleep(5)  # a benchmark's warm-up; nothing depends on it
             asyncio.run(run(options, psutil.Process(server.pid)))

@@ -3,15 +3,12 @@
 import { memo } from "react";
 
 import { Chip } from "@/components/ui/chip";
-import { Figure } from "@/components/ui/figure";
 import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
-import { LastSeen } from "@/features/fleet/components/last-seen";
+import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
 import { needsAttention, type RobotRow } from "@/features/fleet/fleet-view";
-import { controlText, overrunsText, policyText, stalenessText } from "@/features/fleet/format-robot";
 import type { RobotStatus } from "@/features/fleet/robot-status";
 import { cn } from "@/lib/class-names";
-import { formatCount } from "@/lib/units/format";
 import type { RobotCard as Robot } from "@/protocol/generated";
 
 interface RobotCardProps {
@@ -58,16 +55,7 @@ export const RobotCard = memo(
           </EpisodeProgress>
         </div>
         <dl className="mt-auto grid grid-cols-2 gap-x-3 gap-y-1.5 border-t border-line bg-raised px-3 py-2">
-          <Figure label="Policy" note={stalenessText(robot)}>
-            {policyText(robot)}
-          </Figure>
-          <Figure label="Last seen">
-            <LastSeen robot={robot} />
-          </Figure>
-          <Figure label="Control loop" note={overrunsText(robot)}>
-            {controlText(robot)}
-          </Figure>
-          <Figure label="Episodes to upload">{formatCount(robot.pending_episodes)}</Figure>
+          <RobotFigures robot={robot} />
         </dl>
       </article>
     );

@@ -4,9 +4,8 @@ import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { Figure } from "@/components/ui/figure";
 import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
-import { LastSeen } from "@/features/fleet/components/last-seen";
+import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
-import { controlText, overrunsText, policyText, stalenessText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
@@ -38,16 +37,7 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
         </div>
       </div>
       <dl className="mt-5 grid grid-cols-2 gap-x-6 gap-y-3 border-t border-line pt-4 sm:grid-cols-3">
-        <Figure label="Policy" note={stalenessText(robot)}>
-          {policyText(robot)}
-        </Figure>
-        <Figure label="Last seen">
-          <LastSeen robot={robot} />
-        </Figure>
-        <Figure label="Control loop" note={overrunsText(robot)}>
-          {controlText(robot)}
-        </Figure>
-        <Figure label="Episodes to upload">{formatCount(robot.pending_episodes)}</Figure>
+        <RobotFigures robot={robot} />
         <Figure label="Episodes closed, all time">{formatCount(robot.episodes_closed)}</Figure>
         <Figure label="Mode">{robot.mode}</Figure>
       </dl>

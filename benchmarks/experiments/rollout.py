@@ -17,6 +17,7 @@ from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.registry import create_driver
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.inbox import LocalLeases
+from fleet.daemon.recorder import describe
 from fleet.daemon.supervisor import create_supervisor
 from fleet.protocol.policy import Policy
 from fleet.protocol.recording import CameraRecord, EpisodeManifest, ObjectRecord, Origin, StepArrays, validate_steps
@@ -83,33 +84,10 @@ class Simulator:
 
 def to_manifest(recording: EpisodeRecording) -> EpisodeManifest:
     """Describe a recording that was never written; its objects are stand-ins without content."""
-    spec, camera = recording.spec, recording.info.cameras[0]
+    camera = recording.info.cameras[0]
     record = CameraRecord(name=camera.name, object=f"{camera.name}.mp4", width=camera.width, height=camera.height)
     objects = tuple(ObjectRecord(name=name, size=1, sha256="0" * 64) for name in ("steps.parquet", record.object))
-    manifest = EpisodeManifest(
-        episode_id=spec.episode_id,
-        origin=spec.origin,
-        robot_id=None,
-        robot_name=spec.robot_name,
-        task_id=None,
-        task_slug=spec.task_slug,
-        instruction=spec.instruction,
-        policy_version_id=None,
-        outcome=recording.outcome,
-        seed=spec.seed,
-        steps=recording.steps,
-        human_steps=recording.human_steps,
-        control_rate_hz=recording.control_rate_hz,
-        started_ns=recording.started_ns,
-        ended_ns=recording.ended_ns,
-        driver=recording.info.name,
-        action_names=recording.info.action_names,
-        proprio_names=recording.info.proprio_names,
-        cameras=(record,),
-        segments=recording.segments,
-        objects=objects,
-        software={},
-    )
+    manifest = describe(recording, (record,), objects, software={})
     validate_steps(recording.arrays, manifest)
     return manifest
 

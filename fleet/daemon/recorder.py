@@ -77,7 +77,7 @@ def _write_objects(
             )
         write_video(directory / camera.object, frames, rate_hz=recording.control_rate_hz, crf=video_crf)
     names = [STEPS_OBJECT, *(camera.object for camera in cameras)]
-    manifest = _manifest(recording, cameras, tuple(_object(directory / name) for name in names), software=software)
+    manifest = describe(recording, cameras, tuple(_object(directory / name) for name in names), software=software)
     validate_manifest(manifest)
     validate_steps(recording.arrays, manifest)
     return manifest
@@ -88,13 +88,14 @@ def _object(path: Path) -> ObjectRecord:
     return ObjectRecord(name=path.name, size=size, sha256=sha256)
 
 
-def _manifest(
+def describe(
     recording: EpisodeRecording,
     cameras: tuple[CameraRecord, ...],
     objects: tuple[ObjectRecord, ...],
     *,
     software: dict[str, str],
 ) -> EpisodeManifest:
+    """Return the manifest of a recording whose videos and objects are the given ones; nothing is checked here."""
     spec = recording.spec
     return EpisodeManifest(
         episode_id=spec.episode_id,

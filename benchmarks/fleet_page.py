@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -130,6 +131,16 @@ def register(count: int) -> None:
     print(f"episode asked -> registered: {in_words(spans)}")
 
 
+def wait_until_serving(server: subprocess.Popen[bytes], *, timeout_s: float = 30.0) -> None:
+    """Return when the server answers. Raises: RuntimeError if it ends or stays silent."""
+    deadline = time.monotonic() + timeout_s
+    while server.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urlopen(f"http://{SERVER}/api/v1/session", timeout=5):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not answer on {SERVER}")
+
+
 def in_words(spans_s: list[float]) -> str:
     """Return "p50 160 ms, ..." of at least one span in seconds."""
     found = dataclasses.asdict(percentiles(spans_s))
@@ -147,7 +158,7 @@ def main() -> None:
     command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--no-access-log"]
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
-            time.sleep(5)  # a benchmark's warm-up; nothing depends on it
+            wait_until_serving(server)
             asyncio.run(run(options, psutil.Process(server.pid)))
             register(options.episodes)
         finally:

@@ -10,7 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -28,9 +28,12 @@ class SamplerConfig:
     The paper leaves alpha open. Flow-matching losses are near 0.1, where the formula hardly leaves 0.5; `loss_scale`
     multiplies both means before it (with 5 the measured shares spread from .55 to .76 by task). The upper clip rises
     from `cap_start` to `cap_end` over `cap_ramp_frames` online frames of the task: a few corrections shall not fill
-    most of a batch.
+    most of a batch. `strategy`: "adaptive" is the paper's; "fixed" always takes `fixed_share` of a task's rows from
+    its online buffer; "uniform" draws every frame of every buffer equally often. Both are for comparison.
     """
 
+    strategy: Literal["adaptive", "fixed", "uniform"] = "adaptive"
+    fixed_share: float = 0.5
     alpha: float = 1.5
     loss_scale: float = 5.0
     window: int = 200
@@ -43,6 +46,7 @@ class SamplerConfig:
         _require(self.window > 0 and self.loss_scale > 0, "window and loss_scale must be positive")
         _require(0 <= self.floor <= self.cap_start <= self.cap_end <= 1, "0 <= floor <= cap_start <= cap_end <= 1")
         _require(self.cap_ramp_frames >= 0, "cap_ramp_frames must not be negative")
+        _require(0 <= self.fixed_share <= 1, "fixed_share must be 0..1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,9 @@ class RunConfig:
     """Everything that decides a run's weights, besides its data and its base policy.
 
     `threads`: of torch, in the worker. On cores shared with robots one is fastest by far (two waiting on each other
-    ran 20 times slower beside one busy process), and bits depend on it.
+    ran 20 times slower beside one busy process), and bits depend on it. `precision`: "bfloat16" runs the head's loss
+    under autocast (weights, optimiser and EMA stay float32): twice the steps on CPUs that multiply it natively and on
+    GPUs, many times slower on others.
     """
 
     algorithm: str = "hg_dagger"
@@ -101,6 +107,7 @@ class RunConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
     optim: OptimConfig = field(default_factory=OptimConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     data: DataConfig = field(default_factory=DataConfig)

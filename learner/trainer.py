@@ -62,6 +62,7 @@ class Trainer:
     def __init__(self, network: PolicyNetwork, replay: Replay, algorithm: Algorithm, config: RunConfig) -> None:
         network.freeze_backbone()
         self._network = network.to(config.device)
+        self._device_type = torch.device(config.device).type
         self._replay = replay
         self._algorithm = algorithm
         self._config = config
@@ -117,7 +118,8 @@ class Trainer:
         batch, weights_B = self._batch(rows)
         data_s = time.perf_counter() - began
         self._optimizer.zero_grad(set_to_none=True)
-        output = self._algorithm.loss(self._network, batch, weights_B, generator=self._generator)
+        with torch.autocast(self._device_type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
+            output = self._algorithm.loss(self._network, batch, weights_B, generator=self._generator)
         output.loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm)
         loss, gradient_norm = float(output.loss.detach()), float(norm)

@@ -9,6 +9,8 @@ with l_on, l_off the means of the last W losses of (m, source). Departures: 1. l
 of that (task, source), one entry a step; 2. `loss_scale` multiplies both means; 3. the upper clip ramps with the
 task's online frames; 4. an empty online buffer gives 0, an empty offline one 1, a window without losses takes the
 other's mean. Every quantity is kept in `Ratio` for the metrics.
+
+For comparison there are a fixed share, and uniform sampling over all frames (tasks then in proportion to their frames).
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class AdaptiveSampler:
         online, offline = self._mean(Draw(task, True)), self._mean(Draw(task, False))
         raw = self._raw(online, offline)
         cap = self._cap(size.online)
-        clipped = min(max(raw, self._config.floor), cap)
+        clipped = self._share(raw, cap, size)
         if size.online == 0:
             clipped = 0.0
         elif size.offline == 0:
@@ -72,7 +74,11 @@ class AdaptiveSampler:
         if not tasks:
             raise ValueError("all buffers are empty")
         shares = [self.ratio(task, sizes[task]).clipped for task in tasks]
-        picked = rng.integers(0, len(tasks), size=rows)
+        if self._config.strategy == "uniform":
+            frames = np.array([sizes[task].online + sizes[task].offline for task in tasks], dtype=np.float64)
+            picked = rng.choice(len(tasks), size=rows, p=frames / frames.sum())
+        else:
+            picked = rng.integers(0, len(tasks), size=rows)
         uniform = rng.random(rows)
         return [Draw(tasks[k], bool(u < shares[k])) for k, u in zip(picked, uniform, strict=True)]
 
@@ -94,6 +100,14 @@ class AdaptiveSampler:
         self._windows = {
             Draw(task, is_online): collections.deque(losses, maxlen=window) for task, is_online, losses in state
         }
+
+    def _share(self, raw: float, cap: float, size: BufferSize) -> float:
+        config = self._config
+        if config.strategy == "fixed":
+            return config.fixed_share
+        if config.strategy == "uniform":
+            return size.online / max(1, size.online + size.offline)
+        return min(max(raw, config.floor), cap)
 
     def _mean(self, draw: Draw) -> float | None:
         window = self._windows.get(draw)

@@ -94,3 +94,23 @@ def test_state_round_trip_is_exact():
     other.load_state(json.loads(json.dumps(sampler.state())))
 
     assert other.ratio("a", FULL) == sampler.ratio("a", FULL)
+
+
+def test_fixed_strategy_ignores_losses():
+    """Every task's share is the configured one, whatever its losses; an empty side still gives 0 or 1."""
+    sampler = filled(SamplerConfig(strategy="fixed", fixed_share=0.3), 50.0, 0.0)
+
+    assert sampler.ratio("a", FULL).clipped == 0.3
+    assert sampler.ratio("a", BufferSize(0, 9)).clipped == 0.0
+    assert sampler.ratio("a", BufferSize(9, 0)).clipped == 1.0
+
+
+def test_uniform_strategy_draws_every_frame_equally_often():
+    """Four buffers of different sizes get rows in proportion to their frames, within four deviations."""
+    sizes = {"a": BufferSize(online=100, offline=300), "b": BufferSize(online=600, offline=0)}
+
+    draws = AdaptiveSampler(SamplerConfig(strategy="uniform")).draw(sizes, 40_000, np.random.default_rng(5))
+
+    for draw, share in ((Draw("a", True), 0.1), (Draw("a", False), 0.3), (Draw("b", True), 0.6)):
+        deviation = math.sqrt(40_000 * share * (1 - share))
+        assert abs(draws.count(draw) - 40_000 * share) < 4 * deviation

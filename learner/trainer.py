@@ -265,7 +265,8 @@ def encode_images(network: PolicyNetwork, images_THWC: np.ndarray[Any, Any], ins
     parts = []
     for start in range(0, len(images_THWC), ENCODE_BATCH):
         images_BHWC = torch.from_numpy(np.ascontiguousarray(images_THWC[start : start + ENCODE_BATCH])).to(device)
-        parts.append(network.encode(images_BHWC, language_BL.expand(len(images_BHWC), -1)).cpu().numpy())
+        images = {network.shapes.cameras[0].name: images_BHWC}
+        parts.append(network.encode(images, language_BL.expand(len(images_BHWC), -1)).cpu().numpy())
     features: np.ndarray[Any, Any] = np.concatenate(parts)
     return features
 

@@ -3,7 +3,7 @@
 The trainer calls `encode` (frozen part, cached per frame) and `chunk_losses`; a robot calls `sample_chunk` through
 `NetworkPolicy`. Shapes end names: B batch, H horizon, A action, P proprioception, F feature, L language, N pixels.
 
-    features_BF = network.encode(images_BHWC, language_BL)        # no gradient, once a frame
+    features_BF = network.encode({"front": images_BHWC}, language_BL)  # no gradient, once a frame
     losses_BH = network.chunk_losses(batch, generator=generator)  # gradient to `head` only
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import enum
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -78,11 +79,12 @@ class PolicyNetwork(nn.Module, abc.ABC):
         """Return what the manifest's `config` must hold to build this network again."""
 
     @abc.abstractmethod
-    def encode(self, images_BHWC: Tensor, language_BL: Tensor) -> Tensor:
-        """Return the frozen features float32 [B, F] of one camera's images, without gradient.
+    def encode(self, images: Mapping[str, Tensor], language_BL: Tensor) -> Tensor:
+        """Return the frozen features float32 [B, F] of every camera's images, without gradient.
 
-        images: RGB in 0..255, uint8 or float32, of the camera's size or of a whole fraction of it that the
-        architecture would average down to anyway (decoded video comes at half size).
+        images: of each camera of `shapes.cameras` by name, [B, H, W, 3] RGB in 0..255, uint8 or float32, of the
+        camera's size or of a whole fraction of it that the architecture would average down to anyway (decoded video
+        comes at half size). Raises: KeyError if a camera is missing; further ones are ignored.
         """
 
     @abc.abstractmethod
@@ -134,7 +136,6 @@ class NetworkPolicy:
     def __init__(self, network: PolicyNetwork, *, device: str) -> None:
         self._network = network.to(device).eval()
         self._device = torch.device(device)
-        self._camera = network.shapes.cameras[0]
         self._language_BL = torch.zeros(1, 0)
         self._generator = torch.Generator()
         self.reset(instruction="", seed=0)
@@ -149,18 +150,22 @@ class NetworkPolicy:
         self._generator.manual_seed(seed)
 
     def infer(self, observation: Observation) -> ActionChunk:
-        image = observation.images.get(self._camera.name)
-        wanted = (self._camera.height, self._camera.width, 3)
-        if image is None or image.shape != wanted or image.dtype != np.uint8:
-            found = None if image is None else f"{image.dtype}{list(image.shape)}"
-            raise ProbeFailed(f"camera '{self._camera.name}' must give uint8{list(wanted)}, gave {found}")
         if observation.state.shape != (self._network.shapes.proprio_dim,):
             raise ProbeFailed(f"proprioception must have {self._network.shapes.proprio_dim} values")
-        images_BHWC = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
+        images = {camera.name: self._image(camera, observation) for camera in self._network.shapes.cameras}
         state_BP = torch.from_numpy(observation.state.astype(np.float32))[None].to(self._device)
         with torch.inference_mode():
-            features_BF = self._network.encode(images_BHWC, self._language_BL)
+            features_BF = self._network.encode(images, self._language_BL)
             actions_BHA = self._network.sample_chunk(
                 features_BF, state_BP, self._language_BL, generator=self._generator
             )
         return ActionChunk(actions=actions_BHA[0].cpu().numpy())
+
+    def _image(self, camera: CameraSpec, observation: Observation) -> Tensor:
+        """Return a camera's image as [1, H, W, 3]. Raises: ProbeFailed if it is missing or of another size or type."""
+        image = observation.images.get(camera.name)
+        wanted = (camera.height, camera.width, 3)
+        if image is None or image.shape != wanted or image.dtype != np.uint8:
+            found = None if image is None else f"{image.dtype}{list(image.shape)}"
+            raise ProbeFailed(f"camera '{camera.name}' must give uint8{list(wanted)}, gave {found}")
+        return torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)

@@ -2,13 +2,16 @@
 
 Stands in for a vision-language-action model on two CPU cores. The encoder is pre-trained and frozen (`pretrain.py`);
 the head alone is trained online, like SOP's frozen backbone with a trained action expert.
-Left out of pi0: attention over tokens, several cameras (the first one is used), a trained text encoder.
+Every camera goes through the same encoder. Pre-training teaches it on the first camera's scenes, and only that one's
+scene points are read; of the others the head gets the features, at their place in the context.
+Left out of pi0: attention over tokens, a trained text encoder.
 Source: pi0, arXiv:2410.24164, section IV (flow matching, noisy-end time distribution). Departures: 1. residual MLP in
 place of a transformer; 2. Euler with `euler_steps` steps from noise scaled by `initial_noise`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -72,9 +75,11 @@ class FlowVla(PolicyNetwork):
 
     def __init__(self, config: FlowVlaConfig, shapes: PolicyShapes) -> None:
         super().__init__()
-        camera = shapes.cameras[0]
-        if camera.height != camera.width or camera.height % IMAGE_SIZE:
-            raise ValueError(f"camera sides must be equal and multiples of {IMAGE_SIZE}")
+        if not shapes.cameras:
+            raise ValueError("at least one camera is needed")
+        for camera in shapes.cameras:
+            if camera.height != camera.width or camera.height % IMAGE_SIZE:
+                raise ValueError(f"sides of camera '{camera.name}' must be equal and multiples of {IMAGE_SIZE}")
         if not 1 <= config.execute_steps <= shapes.horizon or config.label_dim % POINT_DIM:
             raise ValueError("execute_steps must be 1..horizon and label_dim a multiple of 3")
         self.config = config
@@ -83,7 +88,7 @@ class FlowVla(PolicyNetwork):
         self.backbone = Backbone(config, shapes)
         points = config.label_dim
         self.head = FlowHead(
-            context_dim=config.feature_dim + 2 * points + shapes.proprio_dim + LANGUAGE_DIM,
+            context_dim=len(shapes.cameras) * config.feature_dim + 2 * points + shapes.proprio_dim + LANGUAGE_DIM,
             chunk_dim=shapes.horizon * shapes.action_dim,
             width=config.width,
             blocks=config.blocks,
@@ -92,11 +97,16 @@ class FlowVla(PolicyNetwork):
     def config_dict(self) -> dict[str, Any]:
         return msgspec.structs.asdict(self.config)
 
-    def encode(self, images_BHWC: Tensor, language_BL: Tensor) -> Tensor:
-        """Features [B, feature_dim + label_dim]: the encoder's features, then its scene points in normalised units."""
+    def encode(self, images: Mapping[str, Tensor], language_BL: Tensor) -> Tensor:
+        """Features [B, feature_dim + label_dim + ...]: the first camera's features, its scene points in normalised
+        units, then the features of each further camera.
+        """
+        first, *others = self.shapes.cameras
         with torch.no_grad():
-            features_BF, labels_BF = self.backbone.encoder(downsample(images_BHWC), language_BL)
-            return torch.cat([features_BF, labels_BF], dim=1)
+            parts = list(self.backbone.encoder(downsample(images[first.name]), language_BL))
+            for camera in others:
+                parts.append(self.backbone.encoder(downsample(images[camera.name]), language_BL)[0])
+            return torch.cat(parts, dim=1)
 
     def chunk_losses(self, batch: ChunkBatch, *, generator: torch.Generator) -> Tensor:
         """Flow-matching loss. x_t = t a + (1 - t) e, target a - e; t near 0 is the noisy end.
@@ -151,7 +161,7 @@ class FlowVla(PolicyNetwork):
         """Also gives the scene points relative to the hand (state[:3], metres): reaching depends on the difference."""
         state_mean, state_std = self.backbone.statistics("state")
         label_mean, label_std = self.backbone.statistics("label")
-        labels_BF = features_BF[:, self.config.feature_dim :]
+        labels_BF = features_BF[:, self.config.feature_dim : self.config.feature_dim + self.config.label_dim]
         points_BF = labels_BF * label_std + label_mean
         hand_BF = state_BP[:, :POINT_DIM].repeat(1, self.config.label_dim // POINT_DIM)
         relative_BF = (points_BF - hand_BF) / 0.1

@@ -1,0 +1,96 @@
+"""What the networks see: every camera that the manifest names, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from fleet.protocol.errors import ProbeFailed
+from fleet.protocol.policy import CameraSpec, Observation
+from learner.policies.architectures.flow_vla import FlowVla
+from learner.policies.base import NetworkPolicy, PolicyShapes
+from learner.policies.layers import downsample
+from tests.learner.hand_made import SHAPES, SMALL, make_network
+
+TWO: PolicyShapes = msgspec.structs.replace(
+    SHAPES, cameras=(*SHAPES.cameras, CameraSpec(name="wrist", height=64, width=64))
+)
+
+
+def images(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        camera.name: torch.randint(0, 255, (2, camera.height, camera.width, 3), dtype=torch.uint8, generator=generator)
+        for camera in TWO.cameras
+    }
+
+
+def two_camera_network() -> FlowVla:
+    torch.manual_seed(0)
+    return FlowVla(SMALL, TWO)
+
+
+def observation(network: FlowVla, seed: int = 0) -> Observation:
+    return Observation(
+        images={name: image[0].numpy() for name, image in images(seed).items()},
+        state=np.zeros(network.shapes.proprio_dim, dtype=np.float32),
+    )
+
+
+def test_the_features_of_one_camera_are_the_encoders_and_its_points():
+    """As before there were several: features, then scene points; a camera that the network does not know is ignored."""
+    network, language_BL = make_network(), torch.randn(2, 64, generator=torch.Generator().manual_seed(3))
+    seen = images()
+
+    features_BF = network.encode(seen, language_BL)
+
+    with torch.no_grad():
+        expected = torch.cat(network.backbone.encoder(downsample(seen["front"]), language_BL), dim=1)
+    assert torch.equal(features_BF, expected)
+
+
+def test_a_further_camera_adds_its_features_and_changes_no_others():
+    """One encoder for all: its blob is that of a one-camera network; the first camera's columns stay what they are."""
+    network, language_BL = two_camera_network(), torch.zeros(2, 64)
+    seen, other = images(0), images(1)
+
+    features_BF = network.encode(seen, language_BL)
+    moved_BF = network.encode({**seen, "wrist": other["wrist"]}, language_BL)
+
+    own = SMALL.feature_dim + SMALL.label_dim
+    assert features_BF.shape == (2, own + SMALL.feature_dim)
+    assert torch.equal(features_BF[:, :own], moved_BF[:, :own])
+    assert not torch.equal(features_BF[:, own:], moved_BF[:, own:])
+    assert network.tensor_specs("backbone") == make_network().tensor_specs("backbone")
+
+
+def test_a_robot_gives_every_camera_or_is_refused():
+    """The chunk depends on the second camera's picture; without it, or with another size, there is no chunk."""
+    network = two_camera_network()
+    policy = NetworkPolicy(network, device="cpu")
+    seen = observation(network)
+
+    def infer(pictures: dict[str, Any]) -> np.ndarray[Any, Any]:
+        policy.reset(instruction="close the box", seed=3)
+        return policy.infer(msgspec.structs.replace(seen, images=pictures)).actions
+
+    whole = infer(seen.images)
+    other = infer({**seen.images, "wrist": observation(network, seed=1).images["wrist"]})
+    assert not np.array_equal(whole, other)
+    for pictures in ({"front": seen.images["front"]}, {**seen.images, "wrist": seen.images["front"]}):
+        with pytest.raises(ProbeFailed, match="wrist"):
+            infer(pictures)
+
+
+def test_cameras_that_the_encoder_cannot_take_are_refused():
+    """No camera at all, or a second one whose sides differ."""
+    for cameras, named in (
+        ((), "at least one"),
+        ((*SHAPES.cameras, CameraSpec(name="wide", height=64, width=128)), "wide"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            FlowVla(SMALL, msgspec.structs.replace(SHAPES, cameras=cameras))

@@ -48,6 +48,7 @@ from learner.publisher import Artifact, build_artifact
 ENCODE_BATCH = 64
 _ALGORITHM = "algorithm."  # prefix of the algorithm's own tensors in a checkpoint
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_SMALLEST_WEIGHT = 1e-8  # a batch without any valid action has loss 0
 
 
 class NonFiniteLoss(SopError):
@@ -116,13 +117,16 @@ class Trainer:
         draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size, self._rng)
         rows = self._replay.sample(draws, self._rng)
         batch, weights_B = self._batch(rows)
+        noise = self._algorithm.draw_noise(self._network, len(draws), generator=self._generator)
+        noise = {name: tensor.to(self._config.device) for name, tensor in noise.items()}
         data_s = time.perf_counter() - began
         self._optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self._device_type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
-            output = self._algorithm.loss(self._network, batch, weights_B, generator=self._generator)
-        output.loss.backward()  # type: ignore[no-untyped-call]
+            output = self._algorithm.loss(self._network, batch, weights_B, noise)
+        mean_loss = output.total / output.weight.clamp(min=_SMALLEST_WEIGHT)
+        mean_loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm)
-        loss, gradient_norm = float(output.loss.detach()), float(norm)
+        loss, gradient_norm = float(mean_loss.detach()), float(norm)
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             raise NonFiniteLoss(f"loss {loss}, gradient norm {gradient_norm} at step {self._step}", step=self._step)
         self._update()

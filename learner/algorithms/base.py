@@ -8,8 +8,12 @@ into a loss:
     algorithm.before_step(step, replay, generator=generator)    # then, for each gradient step
     rows = replay.sample(...)
     batch = ChunkBatch(..., indicator_B=algorithm.indicators(rows))
-    output = algorithm.loss(network, batch, weights_B, generator=generator)
-    output.loss.backward()
+    noise = algorithm.draw_noise(network, len(rows.frames), generator=generator)
+    output = algorithm.loss(network, batch, weights_B, noise)
+    (output.total / output.weight).backward()
+
+Over several processes each computes the loss of its own rows, with their noise, and divides by the weight of all:
+an algorithm need not know.
 """
 
 from __future__ import annotations
@@ -27,15 +31,19 @@ from torch import Tensor
 from learner.config import ConfigError
 from learner.data.masks import FrameRule
 from learner.data.replay import Replay, Rows
-from learner.policies.base import ChunkBatch, PolicyNetwork
+from learner.policies.base import ChunkBatch, Noise, PolicyNetwork
 
 ALGORITHMS = ("hg_dagger", "recap")
 
 
 class LossOutput(msgspec.Struct, frozen=True):
-    """`loss`: scalar with gradient. `row_losses_B`: detached, unweighted loss of each row, for the sampler."""
+    """The batch's loss is `total` / `weight`: sums over its rows, `total` with gradient, `weight` without.
 
-    loss: Tensor
+    `row_losses_B`: detached, unweighted loss of each row, for the sampler.
+    """
+
+    total: Tensor
+    weight: Tensor
     row_losses_B: Tensor
 
 
@@ -51,10 +59,15 @@ class Algorithm(abc.ABC):
         """Which frames the replay buffers offer."""
 
     @abc.abstractmethod
-    def loss(
-        self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, *, generator: torch.Generator
-    ) -> LossOutput:
-        """Return the loss of a batch; `weights_B` float32 [B] are the frame rule's weights."""
+    def loss(self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> LossOutput:
+        """Return the loss of a batch, a pure function of its rows and their noise.
+
+        `weights_B` float32 [B] are the frame rule's weights.
+        """
+
+    def draw_noise(self, network: PolicyNetwork, rows: int, *, generator: torch.Generator) -> Noise:
+        """Draw the noise that `loss` needs for a batch of `rows` rows: the network's, unless the rule adds its own."""
+        return network.draw_noise(rows, generator=generator)
 
     def prepare(self, network: PolicyNetwork) -> PolicyNetwork:
         """Return the network to train in place of the base: itself, unless it needs further inputs.

@@ -4,7 +4,8 @@ The trainer calls `encode` (frozen part, cached per frame) and `chunk_losses`; a
 `NetworkPolicy`. Shapes end names: B batch, H horizon, A action, P proprioception, F feature, L language, N pixels.
 
     features_BF = network.encode({"front": images_BHWC}, language_BL)  # no gradient, once a frame
-    losses_BH = network.chunk_losses(batch, generator=generator)  # gradient to `head` only
+    noise = network.draw_noise(rows, generator=generator)         # all that is random in the loss
+    losses_BH = network.chunk_losses(batch, noise)                # gradient to `head` only
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ class ChunkBatch(msgspec.Struct, frozen=True, kw_only=True):
     indicator_B: Tensor | None = None
 
 
+Noise = dict[str, Tensor]
+"""Everything random in the loss of B rows, by name: tensors [B, ...] drawn on the CPU before the loss is computed.
+
+So a loss is a pure function of tensors. A batch can be split over processes by rows, noise included, and a seed gives
+the same noise on every device.
+"""
+
+
 class PolicyNetwork(nn.Module, abc.ABC):
     """A network with a frozen `backbone` and a trained `head`, each published as one blob.
 
@@ -88,8 +97,15 @@ class PolicyNetwork(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def chunk_losses(self, batch: ChunkBatch, *, generator: torch.Generator) -> Tensor:
-        """Return the loss of every action of every row, float32 [B, H], zero where not `valid_BH`."""
+    def draw_noise(self, rows: int, *, generator: torch.Generator) -> Noise:
+        """Draw the noise that `chunk_losses` needs for a batch of `rows` rows."""
+
+    @abc.abstractmethod
+    def chunk_losses(self, batch: ChunkBatch, noise: Noise) -> Tensor:
+        """Return the loss of every action of every row, float32 [B, H], zero where not `valid_BH`.
+
+        `noise`: what `draw_noise` gave for these rows. A row's loss depends on its own row alone.
+        """
 
     @abc.abstractmethod
     def sample_chunk(

@@ -90,10 +90,11 @@ def test_the_network_tells_the_indicators_apart():
         actions_BHA=torch.rand(4, 12, 4, generator=generator),
         valid_BH=torch.ones(4, 12),
     )
+    noise = trainer.network.draw_noise(4, generator=torch.Generator().manual_seed(5))
     losses = {}
     for code in (None, *Indicator):
         told = msgspec.structs.replace(batch, indicator_B=None if code is None else torch.full((4,), int(code)))
-        losses[code] = trainer.network.chunk_losses(told, generator=torch.Generator().manual_seed(5))
+        losses[code] = trainer.network.chunk_losses(told, noise)
 
     assert torch.equal(losses[None], losses[Indicator.POSITIVE])
     assert not torch.equal(losses[Indicator.POSITIVE], losses[Indicator.NEGATIVE])

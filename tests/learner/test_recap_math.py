@@ -108,7 +108,7 @@ def test_a_diverged_value_function_is_an_error():
 def test_indicators_are_dropped_at_the_stated_rate():
     """30 % of 20,000, within four deviations; what is not dropped stays."""
     indicator_B = torch.randint(1, 3, (20_000,), generator=torch.Generator().manual_seed(0))
-    told_B = drop_indicators(indicator_B, 0.3, generator=torch.Generator().manual_seed(1))
+    told_B = drop_indicators(indicator_B, 0.3, torch.rand(20_000, generator=torch.Generator().manual_seed(1)))
 
     is_hidden_B = told_B == Indicator.NONE
     assert float(is_hidden_B.float().mean()) == pytest.approx(0.3, abs=4 * (0.21 / 20_000) ** 0.5)

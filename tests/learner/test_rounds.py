@@ -234,7 +234,7 @@ def test_terminal_errors_fail_the_run_and_publish_nothing(monkeypatch: pytest.Mo
     train(bad_config)
     monkeypatch.setattr(
         "learner.algorithms.hg_dagger.algorithm.imitation_loss",
-        lambda losses, valid, weights: (losses.sum() * float("nan"), losses.sum(1).detach()),
+        lambda losses, valid, weights: (losses.sum() * float("nan"), weights.sum(), losses.sum(1).detach()),
     )
     diverged = start("diverged")
     train(diverged)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from learner.algorithms.base import Algorithm, LossOutput
@@ -13,7 +12,7 @@ from learner.algorithms.hg_dagger.config import HgDaggerConfig
 from learner.algorithms.hg_dagger.losses import imitation_loss
 from learner.config import from_mapping
 from learner.data.masks import FrameRule
-from learner.policies.base import ChunkBatch, PolicyNetwork
+from learner.policies.base import ChunkBatch, Noise, PolicyNetwork
 
 
 class HgDagger(Algorithm):
@@ -26,10 +25,8 @@ class HgDagger(Algorithm):
     def frame_rule(self) -> FrameRule:
         return self._config.mask
 
-    def loss(
-        self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, *, generator: torch.Generator
-    ) -> LossOutput:
-        losses_BH = network.chunk_losses(batch, generator=generator)
+    def loss(self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> LossOutput:
+        losses_BH = network.chunk_losses(batch, noise)
         return LossOutput(*imitation_loss(losses_BH, batch.valid_BH, weights_B))
 
 

@@ -34,7 +34,7 @@ from learner.config import ConfigError, from_mapping
 from learner.data.index import FrameClass, IndexedEpisode
 from learner.data.masks import FrameRule
 from learner.data.replay import Replay, Rows
-from learner.policies.base import ChunkBatch, Indicator, PolicyNetwork
+from learner.policies.base import ChunkBatch, Indicator, Noise, PolicyNetwork
 
 RECENT_EPISODES = 50  # how many of the newest episodes the value's figures are taken over
 _VALUE, _LONGEST = "value.", "longest."
@@ -77,13 +77,15 @@ class Recap(Algorithm):
         codes = [self._indicator(frame.episode, frame.step, frame.kind) for frame in rows.frames]
         return torch.tensor(codes, dtype=torch.int64)
 
-    def loss(
-        self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, *, generator: torch.Generator
-    ) -> LossOutput:
+    def draw_noise(self, network: PolicyNetwork, rows: int, *, generator: torch.Generator) -> Noise:
+        """Adds "dropout", uniform [B], which decides whose indicator is hidden."""
+        dropout_B = torch.rand(rows, generator=generator)
+        return {"dropout": dropout_B, **network.draw_noise(rows, generator=generator)}
+
+    def loss(self, network: PolicyNetwork, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> LossOutput:
         assert batch.indicator_B is not None
-        hidden_B = drop_indicators(batch.indicator_B, self._config.dropout, generator=generator)
-        told = msgspec.structs.replace(batch, indicator_B=hidden_B)
-        losses_BH = network.chunk_losses(told, generator=generator)
+        told_B = drop_indicators(batch.indicator_B, self._config.dropout, noise["dropout"])
+        losses_BH = network.chunk_losses(msgspec.structs.replace(batch, indicator_B=told_B), noise)
         return LossOutput(*imitation_loss(losses_BH, batch.valid_BH, weights_B))
 
     def state(self) -> dict[str, Tensor]:

@@ -38,10 +38,11 @@ def value_loss(logits_BV: Tensor, returns_B: Tensor) -> Tensor:
     return functional.cross_entropy(logits_BV, two_hot(returns_B))
 
 
-def drop_indicators(indicator_B: Tensor, share: float, *, generator: torch.Generator) -> Tensor:
+def drop_indicators(indicator_B: Tensor, share: float, uniform_B: Tensor) -> Tensor:
     """Hide the indicator of about `share` of the rows (NONE), which trains the unconditioned policy as well.
+
+    uniform_B: float32 in [0, 1), drawn for each row.
 
     Source: RECAP, policy extraction: 30 %. It takes the place of a second loss term for the unconditioned policy.
     """
-    is_hidden_B = torch.rand(len(indicator_B), generator=generator) < share
-    return indicator_B.masked_fill(is_hidden_B.to(indicator_B.device), Indicator.NONE)
+    return indicator_B.masked_fill(uniform_B < share, Indicator.NONE)

@@ -18,7 +18,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from learner.policies.base import ChunkBatch, PolicyNetwork, PolicyShapes
+from learner.policies.base import ChunkBatch, Noise, PolicyNetwork, PolicyShapes
 from learner.policies.language import LANGUAGE_DIM
 from learner.policies.layers import IMAGE_SIZE, FlowHead, SceneEncoder, downsample
 
@@ -108,17 +108,23 @@ class FlowVla(PolicyNetwork):
                 parts.append(self.backbone.encoder(downsample(images[camera.name]), language_BL)[0])
             return torch.cat(parts, dim=1)
 
-    def chunk_losses(self, batch: ChunkBatch, *, generator: torch.Generator) -> Tensor:
+    def draw_noise(self, rows: int, *, generator: torch.Generator) -> Noise:
+        """`flow_samples` of each a row: "flow" normal [B, S, X], and "time" uniform in [0, 1) [B, S]."""
+        samples, chunk = self.config.flow_samples, self.shapes.horizon * self.shapes.action_dim
+        flow_SBX = torch.randn(samples, rows, chunk, generator=generator)
+        time_SB = torch.rand(samples, rows, generator=generator)
+        return {"flow": flow_SBX.transpose(0, 1), "time": time_SB.transpose(0, 1)}
+
+    def chunk_losses(self, batch: ChunkBatch, noise: Noise) -> Tensor:
         """Flow-matching loss. x_t = t a + (1 - t) e, target a - e; t near 0 is the noisy end.
 
-        Source: pi0, equation 1, with t counted from noise to action.
+        Source: pi0, equation 1, with t counted from noise to action. Samples are stacked as further rows.
         """
         samples = self.config.flow_samples
         mean_A, std_A = self.backbone.statistics("action")
         actions_BX = ((batch.actions_BHA - mean_A) / std_A).flatten(1).repeat(samples, 1)
-        rows = actions_BX.shape[0]
-        noise_BX = torch.randn(rows, actions_BX.shape[1], generator=generator).to(actions_BX)
-        uniform_B = torch.rand(rows, generator=generator).to(actions_BX)
+        noise_BX = noise["flow"].transpose(0, 1).flatten(0, 1)
+        uniform_B = noise["time"].transpose(0, 1).flatten()
         time_B = 1.0 - uniform_B ** (1.0 / self.config.time_exponent)
         noised_BX = time_B[:, None] * actions_BX + (1.0 - time_B[:, None]) * noise_BX
         context_BD = self._training_context(batch).repeat(samples, 1)

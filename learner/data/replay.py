@@ -49,8 +49,8 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """One row a draw, in the order of the draws. Arrays float32: features [B, F], state [B, P], actions [B, H, A],
-    valid [B, H], weights [B]. `frames`: where each row comes from."""
+    """One row a draw (of those that are the caller's own), in their order. Arrays float32: features [B, F], state
+    [B, P], actions [B, H, A], valid [B, H], weights [B]. `frames`: where each row comes from."""
 
     features_BF: Array
     state_BP: Array
@@ -157,10 +157,14 @@ class Replay:
         self._payloads.move_to_end(number)
         return payload
 
-    def sample(self, draws: Sequence[Draw], rng: np.random.Generator) -> Rows:
-        """Draw one frame uniformly from each draw's buffer. Raises: KeyError if that buffer is empty."""
+    def sample(self, draws: Sequence[Draw], rng: np.random.Generator, *, own: slice = slice(None)) -> Rows:
+        """Draw one frame uniformly from each draw's buffer, and load the rows `own` of them.
+
+        Processes that share a batch draw all of it, with equal generators, and load a part each.
+        Raises: KeyError if a buffer is empty.
+        """
         uniform_B = rng.random(len(draws))
-        picked = [self._pick(draw, float(u)) for draw, u in zip(draws, uniform_B, strict=True)]
+        picked = [self._pick(draw, float(u)) for draw, u in zip(draws, uniform_B, strict=True)][own]
         rows = [self._row(frame.episode, frame.step) for frame in picked]
         starts_B = np.array([frame.step for frame in picked])
         ends_B = np.array([self._episodes[frame.episode].run_end_T[frame.step] for frame in picked])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
@@ -235,3 +236,17 @@ def test_config_refuses_unknown_keys_and_bad_values():
         build_algorithm("hg_dagger", {"mask": "everything"})
     with pytest.raises(ConfigError, match="unknown"):
         build_algorithm("ppo", {})
+
+
+def test_two_halves_of_a_batch_are_the_batch():
+    """Equal generators and halves of the rows give the rows of the whole, each with its own episodes' payloads."""
+    draws = [Draw("box-close", False), Draw("bin-picking", True), Draw("bin-picking", False), Draw("box-close", False)]
+    replay = make_trainer(CONFIG).replay
+
+    whole, first, second = (
+        replay.sample(draws, np.random.default_rng(3), own=own) for own in (slice(None), slice(0, 2), slice(2, 4))
+    )
+
+    assert first.frames + second.frames == whole.frames
+    assert np.array_equal(np.concatenate([first.actions_BHA, second.actions_BHA]), whole.actions_BHA)
+    assert first.valid_BH.shape == second.valid_BH.shape == (2, 12)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -243,18 +243,13 @@ def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConf
     algorithm = build_algorithm(config.algorithm, config.algorithm_config)
     network = algorithm.prepare(network).to(config.device)
     shapes = network.shapes
-    camera = shapes.cameras[0]
     fitting = FittingEpisodes(
-        source,
-        proprio_dim=shapes.proprio_dim,
-        action_dim=shapes.action_dim,
-        height=camera.height,
-        width=camera.width,
+        source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
     )
     replay = Replay(
         fitting,
         lambda images, instruction: encode_images(network, images, instruction),
-        camera=camera.name,
+        cameras=[camera.name for camera in shapes.cameras],
         horizon=shapes.horizon,
         rule=algorithm.frame_rule,
         capacity_frames=config.data.cache_frames,
@@ -262,15 +257,20 @@ def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConf
     return Trainer(network, replay, algorithm, config)
 
 
-def encode_images(network: PolicyNetwork, images_THWC: np.ndarray[Any, Any], instruction: str) -> np.ndarray[Any, Any]:
-    """Return the frozen features of an episode's images, float32 [T, F]."""
+def encode_images(
+    network: PolicyNetwork, images: Mapping[str, np.ndarray[Any, Any]], instruction: str
+) -> np.ndarray[Any, Any]:
+    """Return the frozen features of an episode, float32 [T, F]. `images`: [T, H, W, 3] of each camera by name."""
     device = next(network.backbone.parameters()).device
     language_BL = torch.tensor(embed_instruction(instruction), device=device)[None]
     parts = []
-    for start in range(0, len(images_THWC), ENCODE_BATCH):
-        images_BHWC = torch.from_numpy(np.ascontiguousarray(images_THWC[start : start + ENCODE_BATCH])).to(device)
-        images = {network.shapes.cameras[0].name: images_BHWC}
-        parts.append(network.encode(images, language_BL.expand(len(images_BHWC), -1)).cpu().numpy())
+    for start in range(0, len(next(iter(images.values()))), ENCODE_BATCH):
+        batch = {
+            name: torch.from_numpy(np.ascontiguousarray(images_THWC[start : start + ENCODE_BATCH])).to(device)
+            for name, images_THWC in images.items()
+        }
+        rows = len(next(iter(batch.values())))
+        parts.append(network.encode(batch, language_BL.expand(rows, -1)).cpu().numpy())
     features: np.ndarray[Any, Any] = np.concatenate(parts)
     return features
 

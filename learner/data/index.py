@@ -8,7 +8,7 @@ carry loss is decided in `masks.py`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from fleet.protocol.authority import Mode
 from fleet.protocol.errors import InvalidEpisode
+from fleet.protocol.policy import CameraSpec
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
     STEPS_OBJECT,
@@ -69,10 +70,12 @@ class FittingEpisodes:
     camera, and values that are finite and yet would carry the loss to infinity: one odd robot must not end the run.
     """
 
-    def __init__(self, source: EpisodeSource, *, proprio_dim: int, action_dim: int, height: int, width: int) -> None:
+    def __init__(
+        self, source: EpisodeSource, *, proprio_dim: int, action_dim: int, cameras: Iterable[CameraSpec]
+    ) -> None:
         self._source = source
         self._axes = (proprio_dim, action_dim)
-        self._size = (height, width)
+        self._sizes = {camera.name: (camera.height, camera.width) for camera in cameras}
 
     def steps(self, manifest: EpisodeManifest) -> StepArrays:
         found = (len(manifest.proprio_names), len(manifest.action_names))
@@ -86,8 +89,8 @@ class FittingEpisodes:
 
     def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
         sizes = {(record.height, record.width) for record in manifest.cameras if record.name == camera}
-        if sizes and sizes != {self._size}:
-            raise InvalidEpisode(f"camera '{camera}' has size {sizes.pop()}, the policy sees {self._size}")
+        if sizes and sizes != {self._sizes[camera]}:
+            raise InvalidEpisode(f"camera '{camera}' has size {sizes.pop()}, the policy sees {self._sizes[camera]}")
         return self._source.frames(manifest, camera)
 
 

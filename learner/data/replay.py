@@ -13,7 +13,7 @@ come depends only on the order of `add` and on the generator, so a rebuilt buffe
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -69,7 +69,8 @@ class Payload(msgspec.Struct, frozen=True):
     action_TA: Array
 
 
-Encode = Callable[[Array, str], Array]  # images [T, H, W, 3], instruction -> features float32 [T, F]
+Encode = Callable[[Mapping[str, Array], str], Array]
+"""Images [T, H, W, 3] of every camera by name, instruction -> features float32 [T, F]."""
 
 
 class _Buffer:
@@ -91,11 +92,18 @@ class Replay:
     """See the module."""
 
     def __init__(
-        self, source: EpisodeSource, encode: Encode, *, camera: str, horizon: int, rule: FrameRule, capacity_frames: int
+        self,
+        source: EpisodeSource,
+        encode: Encode,
+        *,
+        cameras: Sequence[str],
+        horizon: int,
+        rule: FrameRule,
+        capacity_frames: int,
     ) -> None:
         self._source = source
         self._encode = encode
-        self._camera = camera
+        self._cameras = tuple(cameras)
         self._horizon = horizon
         self._rule = rule
         self._capacity_frames = capacity_frames
@@ -206,7 +214,7 @@ class Replay:
 
     def _load(self, manifest: EpisodeManifest) -> Payload:
         steps = self._source.steps(manifest)
-        images = self._source.frames(manifest, self._camera)
+        images = {camera: self._source.frames(manifest, camera) for camera in self._cameras}
         return Payload(
             features_TF=self._encode(images, manifest.instruction),
             state_TP=steps["observation.state"].astype(np.float32),

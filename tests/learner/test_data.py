@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from fleet.protocol.errors import InvalidEpisode
+from fleet.protocol.policy import CameraSpec
 from fleet.protocol.recording import EpisodeManifest, StepArrays
 from learner.config import RunConfig
-from learner.data.index import folder_episodes
+from learner.data.index import FittingEpisodes, StoredEpisodes, folder_episodes
 from learner.data.video import decode_video
+from learner.policies.architectures.flow_vla import FlowVla
+from learner.policies.language import embed_instruction
 from learner.trainer import build_trainer
 from tests.learner.hand_made import (
+    SHAPES,
+    SMALL,
     MemoryEpisodes,
     encode_video,
     make_images,
@@ -107,3 +114,40 @@ def test_video_must_have_the_stated_frames():
     for frames, side in ((29, 128), (31, 128), (30, 64)):
         with pytest.raises(InvalidEpisode):
             decode_video(data, frames=frames, height=side, width=side)
+
+
+class _TwoCameras(MemoryEpisodes):
+    """Episodes that were filmed from the wrist as well, at half the size and upside down."""
+
+    def frames(self, manifest: EpisodeManifest, camera: str) -> np.ndarray[Any, Any]:
+        front = super().frames(manifest, "front")
+        return front if camera == "front" else front[:, ::-2, ::2]
+
+
+def test_every_camera_of_the_policy_is_loaded():
+    """Features come from both cameras; an episode without the second one, or with a larger one, is refused."""
+    wrist = CameraSpec(name="wrist", height=64, width=64)
+    torch.manual_seed(0)
+    network = FlowVla(SMALL, msgspec.structs.replace(SHAPES, cameras=(*SHAPES.cameras, wrist)))
+    manifest = some_manifests()[0]
+    record = msgspec.structs.replace(manifest.cameras[0], name="wrist", object="wrist.mp4", width=64, height=64)
+    both = msgspec.structs.replace(manifest, cameras=(*manifest.cameras, record))
+    large = msgspec.structs.replace(record, width=128, height=128)
+    larger = msgspec.structs.replace(both, cameras=(*manifest.cameras, large))
+    source = _TwoCameras()
+    trainer = build_trainer(network, source, RunConfig())
+    trainer.ingest([both])
+
+    features_TF = trainer.replay.payload(0).features_TF
+
+    images = {name: torch.from_numpy(source.frames(both, name).copy()) for name in ("front", "wrist")}
+    language_BL = torch.tensor(embed_instruction(both.instruction)).expand(manifest.steps, -1)
+    assert np.array_equal(features_TF, network.encode(images, language_BL).numpy())
+    fitting = FittingEpisodes(StoredEpisodes(_no_bytes), proprio_dim=8, action_dim=4, cameras=network.shapes.cameras)
+    for misfit in (manifest, larger):
+        with pytest.raises(InvalidEpisode, match="wrist"):
+            fitting.frames(misfit, "wrist")
+
+
+def _no_bytes(episode_id: str, name: str) -> bytes:
+    raise AssertionError(f"{name} of {episode_id} should not be read")

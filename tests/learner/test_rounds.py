@@ -145,7 +145,7 @@ def test_recap_rounds_resume_cold_as_warm():
     assert len(hashes[0]) == 3
     assert hashes[0] == hashes[1]
     versions = list(PolicyVersion.objects.filter(run=runs[1]).order_by("number"))
-    assert [version.architecture for version in versions[:2]] == ["flow_vla.v1", "flow_vla_indicator.v1"]
+    assert [version.architecture for version in versions[:2]] == ["flow_vla.v1", "flow_vla_indicator.v2"]
 
 
 def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():

@@ -1,11 +1,13 @@
 """The small VLA, told how good the actions it learns from were, and acting as the good ones.
 
-`flow_vla.v1` plus one vector for POSITIVE and one for NEGATIVE, added to the action head's context; NONE adds nothing.
-Both start at zero, so a network made from a `flow_vla.v1` acts exactly as that one until it is trained. An architecture
-of its own, so that manifests and checkpoints of `flow_vla.v1` stay as they are and a robot that cannot build this one
-says so. RECAP makes it from the base (`add_indicator`); its backbone is the base's, to the hash.
-Source: RECAP, arXiv:2511.14759, advantage conditioning. Departure: learned vectors in
-place of the words "Advantage: positive" after the instruction.
+`flow_vla.v1` plus one linear map for POSITIVE and one for NEGATIVE, which shift the action head's context by what they
+make of it; NONE shifts nothing. Both start at zero, so a network made from a `flow_vla.v1` acts exactly as that one
+until it is trained. An architecture of its own, so that manifests and checkpoints of `flow_vla.v1` stay as they are and
+a robot that cannot build this one says so. RECAP makes it from the base (`add_indicator`); its backbone is the base's,
+to the hash.
+Source: RECAP, arXiv:2511.14759, advantage conditioning. Departure: learned shifts in place of the words "Advantage:
+positive" after the instruction. (v1 had one vector an indicator, the same in every state; grown from zero it had next
+to no effect after 800 steps: `learner/algorithms/recap/README.md`.)
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from torch.nn import functional
 from learner.policies.architectures.flow_vla import FlowVla, FlowVlaConfig
 from learner.policies.base import BACKBONE, HEAD, ChunkBatch, Indicator, PolicyNetwork, PolicyShapes
 
-ARCHITECTURE = "flow_vla_indicator.v1"
-_VECTORS = "indicator"  # [2, width]: POSITIVE, NEGATIVE
+ARCHITECTURE = "flow_vla_indicator.v2"
+_SHIFTS = "indicator"  # linear, width -> 2 * width: the shift of POSITIVE, then of NEGATIVE
+_TOLD = len(Indicator) - 1
 
 
 class IndicatorConfig(FlowVlaConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,29 +43,38 @@ class FlowVlaIndicator(FlowVla):
         if not 1.0 <= config.guidance <= 10.0:
             raise ValueError("guidance must be 1..10")
         self._guidance = config.guidance
-        self.head.register_parameter(_VECTORS, nn.Parameter(torch.zeros(2, config.width)))
+        shifts = nn.Linear(config.width, _TOLD * config.width)
+        nn.init.zeros_(shifts.weight)
+        nn.init.zeros_(shifts.bias)
+        self.head.register_module(_SHIFTS, shifts)
 
     def with_indicator(self, *, guidance: float) -> PolicyNetwork:
         return add_indicator(self, guidance=guidance)
 
     def _training_context(self, batch: ChunkBatch) -> Tensor:
         context_BD = super()._training_context(batch)
-        vectors = self.head.get_parameter(_VECTORS)
-        if batch.indicator_B is None:
-            return context_BD + vectors[0]
-        return context_BD + functional.embedding(batch.indicator_B, functional.pad(vectors, (0, 0, 1, 0)))
+        return self._told(context_BD, _positive(context_BD) if batch.indicator_B is None else batch.indicator_B)
 
     def _acting_velocity(self, context_BD: Tensor, x_BX: Tensor, time_B: Tensor) -> Tensor:
         """v = v(none) + beta (v(positive) - v(none)); for beta = 1 that is v(positive), and one pass.
 
         Source: RECAP, pi_hat ~ pi (pi(a|I) / pi(a))^beta; the same in velocities is classifier-free guidance.
         """
-        told_BD = context_BD + self.head.get_parameter(_VECTORS)[Indicator.POSITIVE - 1]
-        told_BX = super()._acting_velocity(told_BD, x_BX, time_B)
+        told_BX = super()._acting_velocity(self._told(context_BD, _positive(context_BD)), x_BX, time_B)
         if self._guidance == 1.0:
             return told_BX
         untold_BX = super()._acting_velocity(context_BD, x_BX, time_B)
         return untold_BX + self._guidance * (told_BX - untold_BX)
+
+    def _told(self, context_BD: Tensor, indicator_B: Tensor) -> Tensor:
+        shifts_BID = self.head.get_submodule(_SHIFTS)(context_BD).unflatten(1, (_TOLD, -1))
+        is_told_BI = functional.one_hot(indicator_B, len(Indicator))[:, 1:].to(shifts_BID)
+        told_BD: Tensor = context_BD + (is_told_BI[:, :, None] * shifts_BID).sum(1)
+        return told_BD
+
+
+def _positive(context_BD: Tensor) -> Tensor:
+    return torch.full((len(context_BD),), int(Indicator.POSITIVE), device=context_BD.device)
 
 
 def add_indicator(network: FlowVla, *, guidance: float) -> FlowVlaIndicator:
@@ -71,7 +83,7 @@ def add_indicator(network: FlowVla, *, guidance: float) -> FlowVlaIndicator:
     told = FlowVlaIndicator(IndicatorConfig(**values), network.shapes)
     told.backbone.load_state_dict(network.blob_state(BACKBONE))
     missing, unexpected = told.head.load_state_dict(network.blob_state(HEAD), strict=False)
-    assert not unexpected and set(missing) <= {_VECTORS}
+    assert not unexpected and all(name.startswith(_SHIFTS) for name in missing)
     return told
 
 

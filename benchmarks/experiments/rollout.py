@@ -1,6 +1,6 @@
 """Robots of an experiment in one process: the daemon's real driver, control loop and supervisor on a virtual clock.
 
-Used by `online.py`. Left out: link, spool, video and parquet; recordings go to the replay buffers as arrays.
+Used by `run.py`. Left out: link, spool, video and parquet; recordings go to the replay buffers as arrays.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from fleet.protocol.errors import SopError
 from learner.checkpoint import write_checkpoint
-from learner.config import ConfigError, RunConfig, from_mapping
+from learner.config import ConfigError, RunConfig, from_mapping, to_mapping
 from learner.data.index import folder_episodes
+from learner.distributed import World, join_world
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain
 from learner.publisher import read_policy_directory, write_policy_directory
 from learner.trainer import Trainer, build_trainer
@@ -57,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _progress(steps: Sequence[int], label: str) -> Iterator[int]:
-    return iter(tqdm(steps, desc=label, unit="step", mininterval=1.0))
+def _progress(steps: Sequence[int], label: str, *, is_shown: bool = True) -> Iterator[int]:
+    return iter(tqdm(steps, desc=label, unit="step", mininterval=1.0, disable=not is_shown))
 
 
 def _pretrain(arguments: argparse.Namespace) -> int:
@@ -75,24 +76,37 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     values = json.loads(arguments.config.read_text()) if arguments.config else {}
     config = from_mapping(RunConfig, values)
+    with join_world(config.device) as world:
+        return _train_in(world, config, arguments)
+
+
+def _train_in(world: World, config: RunConfig, arguments: argparse.Namespace) -> int:
     start, network = read_policy_directory(arguments.policy)
     source, manifests = folder_episodes(arguments.episodes)
-    trainer = build_trainer(network, source, config)
+    world.require_same("configurations", [json.dumps(to_mapping(config)), str(arguments.steps)])
+    world.require_same("policies to start from", [ref.sha256 for ref in start.blobs])
+    world.require_same("episodes", [manifest.episode_id for manifest in manifests])
+    trainer = build_trainer(network, source, config, world=world)
     trainer.ingest(manifests)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "checkpoint.safetensors"
-    if path.is_file():
-        trainer.restore(path.read_bytes())
-    for step in _progress(range(trainer.gradient_steps, arguments.steps), "train"):
+    saved = world.share(path.read_bytes() if world.is_first and path.is_file() else None)
+    if saved is not None:
+        trainer.restore(saved)
+    if world.is_first:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    for step in _progress(range(trainer.gradient_steps, arguments.steps), "train", is_shown=world.is_first):
         trainer.step()
+        if not world.is_first:
+            continue
         if (step + 1) % SUMMARY_STEPS == 0:
             tqdm.write(json.dumps(trainer.summary().to_json()))
         if (step + 1) % arguments.checkpoint_steps == 0 or step + 1 == arguments.steps:
             write_checkpoint(path, trainer.checkpoint(cursor=0))
-    artifact = trainer.artifact(run_id=None, parent_id=start.version_id)
-    write_policy_directory(artifact, arguments.out)
-    _write_sidecars(trainer, arguments.out / SIDECARS)
-    print(f"{artifact.manifest.version_id} step {artifact.manifest.step} in {arguments.out}")
+    if world.is_first:
+        artifact = trainer.artifact(run_id=None, parent_id=start.version_id)
+        write_policy_directory(artifact, arguments.out)
+        _write_sidecars(trainer, arguments.out / SIDECARS)
+        print(f"{artifact.manifest.version_id} step {artifact.manifest.step} in {arguments.out}")
     return 0
 
 

@@ -10,7 +10,7 @@ Called by `tasks.py` (bounded rounds), by `python -m learner train`, by `pretrai
 
 Everything random comes from two generators in the checkpoint, and rows depend only on the order of ingestion, so
 `restore` on a trainer that ingested the same episodes goes on as if never interrupted, to the bit on CPU with the same
-number of threads. Left out: several devices (issue 3).
+number of threads. Over several processes (`distributed.py`) each step is that of one process with all their rows.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ from learner.config import RunConfig
 from learner.data.index import EpisodeSource, FittingEpisodes
 from learner.data.replay import Draw, Replay, Rows
 from learner.data.sampler import AdaptiveSampler, Ratio
+from learner.device import find_device, send
+from learner.distributed import ALONE, World
 from learner.metrics import Meter, StepMetrics, Summary
-from learner.policies.base import BACKBONE, HEAD, ChunkBatch, PolicyNetwork
+from learner.policies.base import BACKBONE, HEAD, ChunkBatch, Noise, PolicyNetwork
 from learner.policies.blobs import encode_blob
 from learner.policies.language import embed_instruction
 from learner.publisher import Artifact, build_artifact
@@ -60,12 +62,16 @@ class NonFiniteLoss(SopError):
 class Trainer:
     """Owns weights, EMA, optimiser, sampler and generators. `replay` is filled through `ingest` alone."""
 
-    def __init__(self, network: PolicyNetwork, replay: Replay, algorithm: Algorithm, config: RunConfig) -> None:
+    def __init__(
+        self, network: PolicyNetwork, replay: Replay, algorithm: Algorithm, config: RunConfig, world: World = ALONE
+    ) -> None:
         network.freeze_backbone()
-        self._network = network.to(config.device)
-        self._device_type = torch.device(config.device).type
+        self._world = world
+        self._device = find_device(config.device, local_rank=world.local_rank)
+        self._network = network.to(self._device)
         self._replay = replay
         self._algorithm = algorithm
+        self._loss = torch.compile(algorithm.loss) if config.compile else algorithm.loss
         self._config = config
         self._parameters = network.trainable()
         self._ema = {name: value.detach().clone() for name, value in self._parameters.items()}
@@ -114,23 +120,19 @@ class Trainer:
         """
         self._algorithm.before_step(self._step, self._replay, generator=self._generator)
         began = time.perf_counter()
-        draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size, self._rng)
-        rows = self._replay.sample(draws, self._rng)
-        batch, weights_B = self._batch(rows)
+        draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size * self._world.size, self._rng)
+        own = self._world.own(len(draws))
+        batch, weights_B = self._batch(self._replay.sample(draws, self._rng, own=own))
         noise = self._algorithm.draw_noise(self._network, len(draws), generator=self._generator)
-        noise = {name: tensor.to(self._config.device) for name, tensor in noise.items()}
+        noise = {name: send(tensor[own], self._device) for name, tensor in noise.items()}
         data_s = time.perf_counter() - began
-        self._optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self._device_type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
-            output = self._algorithm.loss(self._network, batch, weights_B, noise)
-        mean_loss = output.total / output.weight.clamp(min=_SMALLEST_WEIGHT)
-        mean_loss.backward()  # type: ignore[no-untyped-call]
+        mean_loss, row_losses_B = self._compute_gradient(batch, weights_B, noise)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm)
-        loss, gradient_norm = float(mean_loss.detach()), float(norm)
+        loss, gradient_norm = float(mean_loss), float(norm)
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             raise NonFiniteLoss(f"loss {loss}, gradient norm {gradient_norm} at step {self._step}", step=self._step)
         self._update()
-        losses = _mean_by_draw(draws, output.row_losses_B.tolist())
+        losses = _mean_by_draw(draws, row_losses_B.tolist())
         self._sampler.record(losses)
         metrics = StepMetrics(step=self._step, loss=loss, gradient_norm=gradient_norm, losses=losses, data_s=data_s)
         self._meter.add(metrics)
@@ -194,12 +196,12 @@ class Trainer:
         self._check_tensors(tensors)
         own = {name.removeprefix(_ALGORITHM): t for name, t in tensors.items() if name.startswith(_ALGORITHM)}
         self._algorithm.load_state(own)
-        for index, (name, parameter) in enumerate(self._parameters.items()):
+        for name, parameter in self._parameters.items():
             parameter.data.copy_(tensors[f"model.{name}"])
             self._ema[name].copy_(tensors[f"ema.{name}"])
             if header.step:
-                state = {moment: tensors[f"adam.{moment}.{name}"].clone() for moment in _MOMENTS}
-                self._optimizer.state[list(self._parameters.values())[index]] = state
+                state = {moment: tensors[f"adam.{moment}.{name}"].to(self._device, copy=True) for moment in _MOMENTS}
+                self._optimizer.state[parameter] = state
         self._generator.set_state(tensors["rng.torch"])
         self._rng.bit_generator.state = header.numpy_rng
         self._sampler.load_state(header.sampler)
@@ -213,19 +215,31 @@ class Trainer:
                 if tensor is None or tensor.shape != parameter.shape:
                     raise CheckpointMismatch(f"tensor '{kind}.{name}' is missing or has another shape")
 
+    def _compute_gradient(self, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Fill the gradients of the mean loss over the rows of all processes; return it and the loss of every row."""
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
+            output = self._loss(self._network, batch, weights_B, noise)
+        own_N = torch.cat([output.total.detach()[None], output.weight[None], output.row_losses_B]).float()
+        parts_WN = self._world.gather(own_N)
+        total, weight = parts_WN[:, 0].sum(), parts_WN[:, 1].sum().clamp(min=_SMALLEST_WEIGHT)
+        (output.total / weight).backward()  # type: ignore[no-untyped-call]
+        self._world.add_up([p.grad for p in self._parameters.values() if p.grad is not None])
+        return total / weight, parts_WN[:, 2:].flatten()
+
     def _batch(self, rows: Rows) -> tuple[ChunkBatch, Tensor]:
-        device = self._config.device
+        device = self._device
         language = np.stack([embed_instruction(instruction) for instruction in rows.instructions])
         indicator_B = self._algorithm.indicators(rows)
         batch = ChunkBatch(
-            features_BF=torch.from_numpy(rows.features_BF).to(device),
-            state_BP=torch.from_numpy(rows.state_BP).to(device),
-            language_BL=torch.from_numpy(language).to(device),
-            actions_BHA=torch.from_numpy(rows.actions_BHA).to(device),
-            valid_BH=torch.from_numpy(rows.valid_BH).to(device),
-            indicator_B=None if indicator_B is None else indicator_B.to(device),
+            features_BF=send(torch.from_numpy(rows.features_BF), device),
+            state_BP=send(torch.from_numpy(rows.state_BP), device),
+            language_BL=send(torch.from_numpy(language), device),
+            actions_BHA=send(torch.from_numpy(rows.actions_BHA), device),
+            valid_BH=send(torch.from_numpy(rows.valid_BH), device),
+            indicator_B=None if indicator_B is None else send(indicator_B, device),
         )
-        return batch, torch.from_numpy(rows.weights_B).to(device)
+        return batch, send(torch.from_numpy(rows.weights_B), device)
 
     def _update(self) -> None:
         optim = self._config.optim
@@ -238,10 +252,13 @@ class Trainer:
             torch._foreach_lerp_(list(self._ema.values()), list(self._parameters.values()), 1.0 - optim.ema_decay)
 
 
-def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConfig) -> Trainer:
-    """Wire a trainer with empty buffers for a network. Raises: ConfigError for an unknown algorithm or setting."""
+def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConfig, *, world: World = ALONE) -> Trainer:
+    """Wire a trainer with empty buffers for a network.
+
+    Raises: ConfigError for an unknown algorithm or setting, or a device that is not there.
+    """
     algorithm = build_algorithm(config.algorithm, config.algorithm_config)
-    network = algorithm.prepare(network).to(config.device)
+    network = algorithm.prepare(network)
     shapes = network.shapes
     fitting = FittingEpisodes(
         source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
@@ -254,7 +271,7 @@ def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConf
         rule=algorithm.frame_rule,
         capacity_frames=config.data.cache_frames,
     )
-    return Trainer(network, replay, algorithm, config)
+    return Trainer(network, replay, algorithm, config, world)
 
 
 def encode_images(

@@ -21,9 +21,8 @@ from __future__ import annotations
 import abc
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ from learner.policies.base import ChunkBatch, Noise, PolicyNetwork
 ALGORITHMS = ("hg_dagger", "recap")
 
 
-class LossOutput(msgspec.Struct, frozen=True):
+class LossOutput(NamedTuple):  # not a Struct: torch.compile could not return one
     """The batch's loss is `total` / `weight`: sums over its rows, `total` with gradient, `weight` without.
 
     `row_losses_B`: detached, unweighted loss of each row, for the sampler.

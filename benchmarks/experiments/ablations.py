@@ -1,6 +1,6 @@
 """What the sampler, the frame mask and the publish interval do: `python -m benchmarks.experiments.ablations`.
 
-SOP+HG-DAgger with one thing changed, 4 robots, 6 virtual minutes. Writes ablations.csv.
+SOP+HG-DAgger with one thing changed, 4 robots, 4 virtual minutes. Writes ablations.csv.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.experiments.runs import CONFIG, online
 from benchmarks.experiments.spec import RunSpec
 from benchmarks.experiments.study import SEEDS, Result, Rows, Study, bases_of, main
 
-MINUTES = 6.0
+MINUTES = 4.0
 VARIANTS: dict[str, dict[str, Any]] = {
     "reference": {},
     "sampler-fixed-half": {"config": {"sampler": {"strategy": "fixed", "fixed_share": 0.5}}},

@@ -1,8 +1,8 @@
 """One policy for all tasks against one a task, and what becomes of a task that nobody works on:
 `python -m benchmarks.experiments.generality`. Writes generality.csv.
 
-"multi": 4 robots on three tasks for 6 virtual minutes. "single": 4 robots on one task for 2 minutes, the learner sees
-that task alone: the same robot minutes and gradient steps a task. "held-back": 4 robots on the other two tasks for 6
+"multi": 4 robots on three tasks for 4 virtual minutes. "single": 4 robots on one task for a third of it, and the learner
+sees that task alone: the same robot minutes and gradient steps a task. "held-back": 4 robots on the other two tasks for 4
 minutes; the held-back task keeps its demonstrations in the offline buffer. All start from the same base.
 """
 
@@ -16,7 +16,7 @@ from benchmarks.experiments.runs import base_name, online
 from benchmarks.experiments.spec import TASKS, RunSpec
 from benchmarks.experiments.study import SEEDS, Result, Rows, Study, bases_of, main
 
-MINUTES = 6.0
+MINUTES = 4.0
 
 
 def _multi(seed: int) -> RunSpec:

@@ -1,7 +1,7 @@
 """Base, offline batch DAgger, offline RECAP, SOP+HG-DAgger and SOP+RECAP at equal robot minutes, and the offline ones
 at equal human frames: `python -m benchmarks.experiments.methods`. Writes methods.csv.
 
-The offline methods get the rollouts and corrections of four robots that keep the base policy for the same 12 minutes,
+The offline methods get the rollouts and corrections of four robots that keep the base policy for the same 8 minutes,
 and then the same number of gradient steps. "equal-human" ends their rollouts when the supervisor has driven for as many
 frames as in the SOP+HG-DAgger run of that seed.
 """
@@ -21,9 +21,7 @@ METHODS = {"hg-dagger": CONFIG, "recap": RECAP}
 
 
 def _online_recap(seed: int) -> RunSpec:
-    return msgspec.structs.replace(
-        online(seed), name=f"sop-recap-seed{seed}", config=RECAP, points=(MINUTES / 3, MINUTES * 2 / 3)
-    )
+    return msgspec.structs.replace(online(seed), name=f"sop-recap-seed{seed}", config=RECAP, points=(MINUTES / 2,))
 
 
 def _offline(seed: int, algorithm: str, *, is_equal_human: bool) -> RunSpec:

@@ -1,4 +1,4 @@
-"""The runs that several studies share: 4 robots, 12 virtual minutes, 1,000 learner steps a virtual minute."""
+"""The runs that several studies share: 4 robots, 8 virtual minutes, 1,000 learner steps a virtual minute."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from benchmarks.experiments.spec import RunSpec
 
 # The arithmetic of all runs; on a CPU without AVX512-BF16 take "float32" (docs/experiments.md).
 CONFIG: dict[str, Any] = {"precision": "bfloat16"}
-MINUTES = 12.0
-ROBOT_MINUTES = (4, 8, 12, 16, 24, 32)  # where learning curves have points, whatever the number of robots
+MINUTES = 8.0
+ROBOT_MINUTES = (4, 8, 16, 24)  # where learning curves have points, whatever the number of robots
 
 
 def online(seed: int, *, robots: int = 4, minutes: float = MINUTES, demonstrations: int = 8) -> RunSpec:

@@ -30,7 +30,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     tasks: tuple[str, ...] = TASKS
     evaluated: tuple[str, ...] = TASKS
     robots: int = 4
-    minutes: float = 12.0
+    minutes: float = 8.0
     steps_per_minute: int = 1000
     publish_steps: int = 25
     latency_s: float = 10.0

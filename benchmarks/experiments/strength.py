@@ -1,6 +1,6 @@
 """How much the base policy matters: `python -m benchmarks.experiments.strength`. Writes strength.csv.
 
-Bases of 4, 8 and 25 demonstrations a task, each before and after SOP+HG-DAgger with 4 robots, 6 virtual minutes.
+Bases of 4, 8 and 25 demonstrations a task, each before and after SOP+HG-DAgger with 4 robots, 4 virtual minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.experiments.spec import RunSpec
 from benchmarks.experiments.study import SEEDS, Result, Rows, Study, bases_of, main
 
 SIZES = (4, 8, 25)
-MINUTES = 6.0
+MINUTES = 4.0
 
 
 def runs() -> tuple[RunSpec, ...]:

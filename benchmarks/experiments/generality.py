@@ -1,9 +1,9 @@
 """One policy for all tasks against one a task, and what becomes of a task that nobody works on:
 `python -m benchmarks.experiments.generality`. Writes generality.csv.
 
-"multi": 4 robots on three tasks for 4 virtual minutes. "single": 4 robots on one task for a third of it, and the learner
-sees that task alone: the same robot minutes and gradient steps a task. "held-back": 4 robots on the other two tasks for 4
-minutes; the held-back task keeps its demonstrations in the offline buffer. All start from the same base.
+"multi": 4 robots on three tasks for 4 virtual minutes. "single": 4 robots on one task for a third of it, and the
+learner sees that task alone: the same robot minutes and gradient steps a task. "held-back": 4 robots on the other two
+tasks for 4 minutes; the held-back task keeps its demonstrations in the offline buffer. All start from the same base.
 """
 
 from __future__ import annotations

@@ -53,3 +53,11 @@ def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:
     if robot is None:
         raise NotFound("there is no such robot")
     return robot
+
+
+def access_training_run_by_id(user: User, run_id: uuid.UUID) -> TrainingRun:
+    """Return one training run. Raises: NotFound."""
+    run = access_training_runs(user).filter(id=run_id).first()
+    if run is None:
+        raise NotFound("there is no such training run")
+    return run

@@ -29,7 +29,7 @@ class Environment:
     """Configuration of every server and learner process.
 
     `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
-    `lease_s`: length of a lease unless renewed.
+    `lease_s`: length of a lease unless renewed. `run_metric_rows`: of one training run, beyond which old ones merge.
     """
 
     database_url: str
@@ -44,6 +44,7 @@ class Environment:
     heartbeat_s: float
     lease_s: float
     run_stale_s: float
+    run_metric_rows: int
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -66,6 +67,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
         lease_s=_seconds(values, "SOP_LEASE_S", 5.0),
         run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
+        run_metric_rows=_count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
     )
 
 
@@ -103,3 +105,10 @@ def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < number < 86400:
         raise EnvironmentInvalid(f"{name} must lie between 0 and 86400 seconds")
     return number
+
+
+def _count(values: Mapping[str, str], name: str, default: int, *, least: int) -> int:
+    text = values.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise EnvironmentInvalid(f"{name} must be a whole number of at least {least}, not '{text}'")
+    return int(text)

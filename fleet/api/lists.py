@@ -1,12 +1,12 @@
-"""Read-only lists and details: tasks, episodes, policy versions, training runs."""
+"""Read-only lists and details: tasks, episodes, policy versions."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from fleet.access import access_episodes, access_policy_versions, access_tasks, access_training_runs
-from fleet.models import Episode, PolicyVersion, Segment, Task, TrainingRun
+from fleet.access import access_episodes, access_policy_versions, access_tasks
+from fleet.models import Episode, PolicyVersion, Segment, Task
 
 
 class TaskOut(serializers.ModelSerializer[Task]):
@@ -61,12 +61,6 @@ class PolicyVersionOut(serializers.ModelSerializer[PolicyVersion]):
         fields = ("id", "run", "number", "step", "architecture", "size_bytes", "trained_at", "published_at")
 
 
-class TrainingRunOut(serializers.ModelSerializer[TrainingRun]):
-    class Meta:
-        model = TrainingRun
-        fields = ("id", "name", "algorithm", "state", "step", "target_steps", "failure_code", "created_at")
-
-
 class TaskList(generics.ListAPIView[Task]):
     serializer_class = TaskOut
     ordering = ("-created_at", "id")
@@ -116,20 +110,3 @@ class PolicyVersionDetail(generics.RetrieveAPIView[PolicyVersion]):
 
     def get_queryset(self) -> QuerySet[PolicyVersion]:
         return access_policy_versions(self.request.user)
-
-
-class TrainingRunList(generics.ListAPIView[TrainingRun]):
-    serializer_class = TrainingRunOut
-    ordering = ("-created_at", "id")
-    queryset = TrainingRun.objects.none()
-
-    def get_queryset(self) -> QuerySet[TrainingRun]:
-        return access_training_runs(self.request.user)
-
-
-class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
-    serializer_class = TrainingRunOut
-    queryset = TrainingRun.objects.none()
-
-    def get_queryset(self) -> QuerySet[TrainingRun]:
-        return access_training_runs(self.request.user)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet.access import access_training_run_by_id
 from fleet.selectors.success import success_series
 
 
 class SuccessIn(serializers.Serializer[Any]):
     window_s = serializers.IntegerField(min_value=10, max_value=30 * 86400, default=300)
     task = serializers.SlugField(required=False, default=None)
+    run = serializers.UUIDField(required=False, default=None, help_text="Only episodes that its versions drove.")
 
 
 class SuccessPoint(serializers.Serializer[Any]):
@@ -42,12 +44,14 @@ class SuccessOut(serializers.Serializer[Any]):
 
 class SuccessView(APIView):
     @extend_schema(
-        parameters=[OpenApiParameter("window_s", int), OpenApiParameter("task", str)],
+        parameters=[SuccessIn],
         responses=SuccessOut,
     )
     def get(self, request: Request) -> Response:
         """Return autonomous success in a sliding window, with n and its 95 % Wilson interval at every point."""
         query = SuccessIn(data=request.query_params)
         query.is_valid(raise_exception=True)
-        series = success_series(window_s=query.validated_data["window_s"], task_slug=query.validated_data["task"])
+        asked = query.validated_data
+        run = None if asked["run"] is None else access_training_run_by_id(request.user, asked["run"])
+        series = success_series(window_s=asked["window_s"], task_slug=asked["task"], run=run)
         return Response(SuccessOut(series).data)

@@ -6,7 +6,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from fleet.api import lists, metrics, robots, session
+from fleet.api import lists, metrics, robots, session, training_runs
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
@@ -21,7 +21,10 @@ urlpatterns = [
     path("episodes/<uuid:pk>", lists.EpisodeDetail.as_view(), name="episode"),
     path("policy-versions", lists.PolicyVersionList.as_view(), name="policy-versions"),
     path("policy-versions/<uuid:pk>", lists.PolicyVersionDetail.as_view(), name="policy-version"),
-    path("training-runs", lists.TrainingRunList.as_view(), name="training-runs"),
-    path("training-runs/<uuid:pk>", lists.TrainingRunDetail.as_view(), name="training-run"),
+    path("training-runs", training_runs.TrainingRunList.as_view(), name="training-runs"),
+    path("training-runs/<uuid:pk>", training_runs.TrainingRunDetail.as_view(), name="training-run"),
+    path("training-runs/<uuid:pk>/metrics", training_runs.RunMetricsView.as_view(), name="run-metrics"),
+    path("training-runs/<uuid:pk>/metrics/names", training_runs.RunMetricNamesView.as_view(), name="run-metric-names"),
+    path("training-runs/<uuid:pk>/versions", training_runs.RunVersionsView.as_view(), name="run-versions"),
     path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
 ]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from fleet.access import access_training_run_by_id
 from fleet.consumers import auth
 from fleet.consumers.hub import Slot, hub
+from fleet.errors import NotFound
 from fleet.protocol.codec import decode_console_client_frame, encode_console_frame
 from fleet.protocol.errors import MalformedFrame, ProtocolError, SopError, Unauthorised
-from fleet.protocol.messages import ConsoleServerFrame, Fault, Resync
+from fleet.protocol.messages import ConsoleServerFrame, Fault, Resync, WatchRun
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             await hub().unsubscribe(self._slot)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A ping needs no answer; a resync gets a new snapshot."""
+        """A ping needs no answer; a resync gets a new snapshot, a watch the run's rows as they come."""
         if self._slot is None:
             return
         try:
@@ -51,6 +54,18 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         if isinstance(frame.body, Resync):
             self._slot.is_snapshot_due = True
             self._slot.filled.set()
+        elif isinstance(frame.body, WatchRun):
+            await self._watch(self._slot, frame.body.run_id)
+
+    async def _watch(self, slot: Slot, run_id: str | None) -> None:
+        """Of a run that is missing or not this user's to see nothing is heard; reading it over HTTP says why."""
+        try:
+            wanted = None if run_id is None else uuid.UUID(run_id)
+            if wanted is not None:
+                await auth.off_loop(access_training_run_by_id, self.scope["user"], wanted)
+        except (ValueError, NotFound):
+            wanted = None
+        await hub().watch(slot, wanted)
 
     async def _write(self, slot: Slot) -> None:
         while True:

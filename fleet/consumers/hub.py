@@ -5,6 +5,9 @@ and hands the same bytes to all clients. Each client has one slot in which the n
 one, so a slow browser gets fewer frames and nobody waits for it. All rows are read again every two seconds: a lost
 hint, or a robot that fell silent, shows by then. Serialising once a card costs a seventh of a send a client
 (machine.md 2).
+
+A client may also watch one run: its new metric rows go, read and serialised once a process, to those who watch it. To
+watchers only, because a fast learner's rows are more bytes than all robots' cards, and most pages show no run.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -21,14 +25,17 @@ from channels.layers import get_channel_layer
 
 from fleet.consumers.auth import cancel, off_loop
 from fleet.events import CONSOLES_GROUP
-from fleet.protocol.messages import PROTOCOL_VERSION, RobotCard
+from fleet.protocol.messages import PROTOCOL_VERSION, RobotCard, RunRow
 from fleet.selectors.robot import robot_cards
+from fleet.selectors.run_metrics import run_last_step, run_rows_after
 from fleet.selectors.training import fleet_run, run_card
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
 REFRESH_S = 2.0
+ROWS_AT_ONCE = 50  # of one run in one frame, some 100 kB; the rest follows at the next tick
+FRAMES_WAITING = 20  # of rows in one slot; a client that reads slower sees a gap in `after_step` and reads over HTTP
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,6 +49,8 @@ class Slot:
     removed: set[str] = field(default_factory=set)
     run: bytes | None = None
     is_metrics_due: bool = False
+    watched: str | None = None  # run id
+    rows: list[bytes] = field(default_factory=list)  # whole bodies, oldest first
 
 
 class Hub:
@@ -53,6 +62,8 @@ class Hub:
         self._run = b"null"
         self._changed: set[str] = set()
         self._is_run_changed = self._is_metrics_changed = False
+        self._sent_step: dict[str, int] = {}  # of each watched run
+        self._grown: set[str] = set()  # runs with new rows
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Lock()
 
@@ -70,23 +81,36 @@ class Hub:
 
     async def unsubscribe(self, slot: Slot) -> None:
         self._slots.discard(slot)
+        self._forget_unwatched()
         async with self._ready:
             if not self._slots:
                 await cancel(*self._tasks)
                 self._tasks = []
                 self._cards = {}
 
+    async def watch(self, slot: Slot, run_id: uuid.UUID | None) -> None:
+        """Send the run's rows to the client from now on; at once a frame that says which row they will follow."""
+        slot.watched, slot.rows = (None if run_id is None else str(run_id)), []
+        self._forget_unwatched()
+        if run_id is None:
+            return
+        step = await off_loop(_read_last_step, run_id)
+        if slot.watched == str(run_id):  # and not another by now
+            step = self._sent_step.setdefault(slot.watched, step)
+            self._put_rows(slot, _rows_body(slot.watched, step, []))
+
     def take(self, slot: Slot) -> list[bytes]:
         """Return the message bodies for a client and empty its slot."""
         slot.filled.clear()
         robots, removed, run, is_metrics_due = slot.robots, slot.removed, slot.run, slot.is_metrics_due
         slot.robots, slot.removed, slot.run, slot.is_metrics_due = {}, set(), None, False
+        rows, slot.rows = slot.rows, []
         stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
         if slot.is_snapshot_due:
             slot.is_snapshot_due = False
             cards = b",".join(self._cards.values())
             body = b'{"type":"snapshot","protocol":%d,%s,"robots":[%s],"run":%s}'
-            return [body % (PROTOCOL_VERSION, stamp, cards, self._run)]
+            return [body % (PROTOCOL_VERSION, stamp, cards, self._run), *rows]
         bodies = [b'{"type":"robot_removed","robot_id":%s}' % _encode(robot_id) for robot_id in sorted(removed)]
         if robots:
             bodies.append(b'{"type":"robots_changed",%s,"robots":[%s]}' % (stamp, b",".join(robots.values())))
@@ -94,7 +118,7 @@ class Hub:
             bodies.append(b'{"type":"run_changed",%s,"run":%s}' % (stamp, run))
         if is_metrics_due:
             bodies.append(b'{"type":"metrics_changed",%s}' % stamp)
-        return bodies
+        return bodies + rows
 
     async def _listen(self) -> None:
         """Note what hints name. If the layer fails, say so and listen anew: the refresh covers the gap."""
@@ -123,6 +147,8 @@ class Hub:
             self._changed.update(self._cards)  # a new version puts every robot one behind
         elif hint["kind"] == "metrics":
             self._is_metrics_changed = True
+        elif hint["kind"] == "rows":
+            self._grown.add(hint["subject"])
 
     async def _tick(self) -> None:
         refreshed_at = time.monotonic()
@@ -148,6 +174,10 @@ class Hub:
             for slot in self._slots:
                 slot.is_metrics_due = True
                 slot.filled.set()
+        grown, self._grown = self._grown, set()
+        for run_id in list(self._sent_step):
+            if is_whole or run_id in grown:
+                await self._send_rows(run_id)
 
     async def _refresh(self, robot_ids: Iterable[str] | None) -> None:
         """Read cards again and give every slot those whose bytes differ."""
@@ -175,6 +205,52 @@ class Hub:
             for slot in self._slots:
                 slot.run = run
                 slot.filled.set()
+
+    async def _send_rows(self, run_id: str) -> None:
+        """Read the rows after the last one sent, and give them to everyone who watches the run."""
+        after = self._sent_step.get(run_id)
+        if after is None:
+            return
+        rows = await off_loop(_read_rows, uuid.UUID(run_id), after)
+        if not rows or run_id not in self._sent_step:  # nobody watches it any more
+            return
+        self._sent_step[run_id] = rows[-1].step
+        if len(rows) == ROWS_AT_ONCE:
+            self._grown.add(run_id)
+        body = _rows_body(run_id, after, rows)
+        for slot in self._slots:
+            if slot.watched == run_id:
+                self._put_rows(slot, body)
+
+    @staticmethod
+    def _put_rows(slot: Slot, body: bytes) -> None:
+        if len(slot.rows) == FRAMES_WAITING:
+            slot.rows.clear()
+        slot.rows.append(body)
+        slot.filled.set()
+
+    def _forget_unwatched(self) -> None:
+        watched = {slot.watched for slot in self._slots}
+        for run_id in self._sent_step.keys() - watched:
+            del self._sent_step[run_id]
+
+
+def _rows_body(run_id: str, after_step: int, rows: list[RunRow]) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    return b'{"type":"run_rows","server_ms":%d,"run_id":"%s","after_step":%d,"rows":%s}' % (
+        now_ms,
+        run_id.encode(),
+        after_step,
+        _encode(rows),
+    )
+
+
+def _read_last_step(run_id: uuid.UUID) -> int:
+    return run_last_step(run_id=run_id)
+
+
+def _read_rows(run_id: uuid.UUID, after: int) -> list[RunRow]:
+    return run_rows_after(run_id=run_id, step=after, limit=ROWS_AT_ONCE)
 
 
 def _read_cards(robot_ids: list[str] | None) -> list[RobotCard]:

@@ -93,13 +93,19 @@ class TrainingRound(models.Model):
 
 
 class RunMetric(models.Model):
-    """Numbers of one gradient step, as the learner reported them."""
+    """Numbers of one gradient step, as the learner reported them.
+
+    Old rows are merged (`services/metric_history.py`): then `values` holds means over `reports` reports, `extremes`
+    the lowest and highest of each name, and `step` and `at` are the last report's.
+    """
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metrics")
     step = models.PositiveBigIntegerField()
     at = models.DateTimeField()
     values = models.JSONField()
+    reports = models.PositiveIntegerField(default=1)
+    extremes = models.JSONField(null=True, blank=True, help_text="Of a merged row: name -> [lowest, highest].")
 
     class Meta:
         ordering = ("run", "step")

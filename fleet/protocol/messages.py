@@ -349,6 +349,14 @@ class RunCard(Part, frozen=True, kw_only=True):
     updated_ms: int | None
 
 
+class RunRow(Part, frozen=True, kw_only=True):
+    """What the learner reported at one gradient step, by name."""
+
+    step: Count
+    at_ms: int
+    values: dict[str, float]
+
+
 class ConsoleSnapshot(Message, frozen=True, tag="snapshot", kw_only=True):
     """The whole fleet page, sent on connecting and after Resync."""
 
@@ -380,14 +388,33 @@ class MetricsChanged(Message, frozen=True, tag="metrics_changed", kw_only=True):
     server_ms: int
 
 
-ConsoleServerMessage = ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | Fault
+class RunRows(Message, frozen=True, tag="run_rows", kw_only=True):
+    """New rows of the run that this console watches, and at once after WatchRun, then without any.
+
+    They follow the row at `after_step` (0: there was none). A console whose newest row is older has missed some, by a
+    slow link or a late watch, and reads them over HTTP.
+    """
+
+    server_ms: int
+    run_id: str
+    after_step: Count
+    rows: tuple[RunRow, ...]
+
+
+ConsoleServerMessage = ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | Fault
+
+
+class WatchRun(Message, frozen=True, tag="watch_run", kw_only=True):
+    """Send RunRows of this run from now on, and of no other; None: of none. Each connection begins with none."""
+
+    run_id: Annotated[str, msgspec.Meta(max_length=36)] | None
 
 
 class ConsolePing(Message, frozen=True, tag="ping", kw_only=True):
     clock_ms: int
 
 
-ConsoleClientMessage = ConsolePing | Resync
+ConsoleClientMessage = ConsolePing | Resync | WatchRun
 
 
 class RobotFrame(msgspec.Struct, frozen=True, array_like=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-from fleet.models import PolicyVersion
+from fleet.models import PolicyVersion, TrainingRun
 from fleet.selectors.training import fleet_run
+
+MAX_VERSIONS = 500
 
 
 def policy_version_newest() -> PolicyVersion | None:
@@ -17,6 +19,11 @@ def policy_version_newest() -> PolicyVersion | None:
 def policy_versions_of_run(*, run_id: str) -> list[PolicyVersion]:
     """Return all versions of a run by number."""
     return list(PolicyVersion.objects.filter(run_id=uuid.UUID(run_id)).order_by("number"))
+
+
+def policy_versions_newest(*, run: TrainingRun | None, limit: int = MAX_VERSIONS) -> list[PolicyVersion]:
+    """Return the newest versions of a run by number, for the marks of a chart."""
+    return list(PolicyVersion.objects.filter(run=run).order_by("-number")[:limit])[::-1]
 
 
 def policy_version_base(*, run_id: str) -> PolicyVersion | None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import uuid
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
+
 from fleet.clock import to_ms
-from fleet.models import Episode, PolicyVersion
+from fleet.models import Episode, TrainingRun
 from fleet.protocol.recording import Origin, Outcome
+from fleet.selectors.policy import policy_versions_newest
 from fleet.selectors.training import fleet_run
 
 DEFINITION = (
@@ -20,7 +26,9 @@ CONFIDENCE = 0.95
 Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 MAX_POINTS = 120
 MAX_EPISODES = 20_000
-MAX_VERSIONS = 500
+TREND_EPISODES = 600
+TREND_PARTS = 12
+TREND_PART = 10  # a part of fewer episodes says nothing
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,14 @@ def wilson(*, successes: int, n: int) -> Rate:
     return Rate(successes, n, rate, low, high)
 
 
-def success_series(*, window_s: int, task_slug: str | None = None) -> dict[str, object]:
+def success_series(*, window_s: int, task_slug: str | None = None, run: TrainingRun | None = None) -> dict[str, object]:
     """Return {"definition", "confidence", "window_s", "points", "versions"} as the API promises.
 
-    A point at time t covers the episodes with t - window_s < end <= t. Points lie at the ends of episodes, evenly
-    thinned to 120; at most the newest 20,000 episodes and 500 versions are read.
+    With `run` only episodes that its versions drove, and its versions; else all, and those of the fleet's run. A point
+    at time t covers the episodes with t - window_s < end <= t. Points lie at the ends of episodes, evenly thinned to
+    120; at most the newest 20,000 episodes are read.
     """
-    ends, wins = _outcomes(task_slug)
+    ends, wins = _outcomes(task_slug, run)
     won = [0, *accumulate(wins)]
     points = []
     for index in _thinned(len(ends)):
@@ -68,19 +77,51 @@ def success_series(*, window_s: int, task_slug: str | None = None) -> dict[str, 
         "confidence": CONFIDENCE,
         "window_s": window_s,
         "points": points,
-        "versions": _versions(),
+        "versions": _versions(run or fleet_run()),
     }
 
 
-def _outcomes(task_slug: str | None) -> tuple[list[int], list[bool]]:
+def success_trends(*, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Rate]]:
+    """Return how each run's autonomous success went, oldest part first; runs without such episodes are missing.
+
+    The newest 600 terminated online episodes that its versions drove, in at most 12 parts of as many episodes (the
+    oldest may have fewer). Parts of episodes, not of time: each carries a comparable n.
+    """
+    newest = Window(RowNumber(), partition_by=F("policy_version__run_id"), order_by=F("ended_at").desc())
+    found = _terminated().filter(policy_version__run_id__in=run_ids).annotate(rank=newest)
+    rows = found.filter(rank__lte=TREND_EPISODES).order_by("rank")
+    wins: dict[uuid.UUID, list[bool]] = {}
+    for run_id, outcome, human in rows.values_list("policy_version__run_id", "outcome", "human_steps"):
+        wins.setdefault(run_id, []).append(_is_autonomous_success(outcome, human))
+    return {run_id: _parts(values) for run_id, values in wins.items()}
+
+
+def _parts(newest_first: list[bool]) -> list[Rate]:
+    size = max(TREND_PART, -(-len(newest_first) // TREND_PARTS))
+    parts = [newest_first[start : start + size] for start in range(0, len(newest_first), size)]
+    return [wilson(successes=sum(part), n=len(part)) for part in reversed(parts)]
+
+
+def _terminated() -> QuerySet[Episode]:
+    """Online episodes that count: see DEFINITION."""
+    return Episode.objects.filter(origin=Origin.ONLINE.value).exclude(outcome=Outcome.ABORTED.value)
+
+
+def _is_autonomous_success(outcome: str, human_steps: int) -> bool:
+    return outcome == Outcome.SUCCESS.value and human_steps == 0
+
+
+def _outcomes(task_slug: str | None, run: TrainingRun | None) -> tuple[list[int], list[bool]]:
     """Return the ends in Unix ms, rising, and whether each was an autonomous success."""
-    found = Episode.objects.filter(origin=Origin.ONLINE.value).exclude(outcome=Outcome.ABORTED.value)
+    found = _terminated()
     if task_slug is not None:
         found = found.filter(task__slug=task_slug)
+    if run is not None:
+        found = found.filter(policy_version__run=run)
     newest = found.order_by("-ended_at", "-index_seq").values_list("ended_at", "outcome", "human_steps")[:MAX_EPISODES]
     rows = list(newest)[::-1]
     ends = [to_ms(ended_at) for ended_at, _, _ in rows]
-    return ends, [outcome == Outcome.SUCCESS.value and human == 0 for _, outcome, human in rows]
+    return ends, [_is_autonomous_success(outcome, human) for _, outcome, human in rows]
 
 
 def _thinned(count: int) -> list[int]:
@@ -90,6 +131,8 @@ def _thinned(count: int) -> list[int]:
     return [round((index + 1) * count / MAX_POINTS) - 1 for index in range(MAX_POINTS)]
 
 
-def _versions() -> list[dict[str, int]]:
-    versions = PolicyVersion.objects.filter(run=fleet_run()).order_by("-number")[:MAX_VERSIONS]
-    return [{"number": version.number, "published_ms": to_ms(version.published_at)} for version in reversed(versions)]
+def _versions(run: TrainingRun | None) -> list[dict[str, int]]:
+    return [
+        {"number": version.number, "published_ms": to_ms(version.published_at)}
+        for version in policy_versions_newest(run=run)
+    ]

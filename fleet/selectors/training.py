@@ -1,13 +1,16 @@
-"""Training runs: the one that feeds the fleet and its card."""
+"""Training runs: the one that feeds the fleet and its card, and what a run's own page says about it."""
 
 from __future__ import annotations
 
-from django.db.models import Case, Count, IntegerField, Max, Sum, Value, When
+from dataclasses import dataclass
+
+from django.db.models import Case, Count, IntegerField, Max, Q, Sum, Value, When
 
 from fleet.clock import to_ms
 from fleet.models import Episode, PolicyVersion, TrainingRound, TrainingRun
 from fleet.protocol.messages import RunCard
 from fleet.protocol.recording import Origin
+from fleet.selectors.episode import episodes_of_run
 
 
 def fleet_run() -> TrainingRun | None:
@@ -46,3 +49,31 @@ def steps_per_s(*, run: TrainingRun, rounds: int = 5) -> float:
         return 0.0
     seconds = (last[0][0] - last[-1][2]).total_seconds()  # type: ignore[operator]
     return float(last[0][1] - last[-1][3]) / seconds if seconds > 0 else 0.0  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class RunExperience:
+    """What a run learns from: episodes it may use, those its rounds took in, and of these those drawn at least once.
+
+    `human_frames` of `frames` were driven by a person or the scripted supervisor; both count ingested episodes.
+    """
+
+    usable: int
+    ingested: int
+    sampled: int
+    frames: int
+    human_frames: int
+
+
+def run_experience(*, run: TrainingRun) -> RunExperience:
+    """Count episodes by the rule that the learner reads them by."""
+    bound = run.rounds.aggregate(upto=Max("ingest_upto"))["upto"] or 0
+    is_ingested = Q(index_seq__lte=bound)
+    found = episodes_of_run(run_id=run.id).aggregate(
+        usable=Count("id"),
+        ingested=Count("id", filter=is_ingested),
+        sampled=Count("id", filter=is_ingested & Q(first_sampled_at__isnull=False)),
+        frames=Sum("steps", filter=is_ingested, default=0),
+        human_frames=Sum("human_steps", filter=is_ingested, default=0),
+    )
+    return RunExperience(**found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fleet.errors import InvalidRequest, NotFound, RunFenced, RunNotRunning
 from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
 from fleet.queue import enqueue_train_round
+from fleet.services.metric_history import metric_history_thin
 from fleet.services.robot import robots_bump
 
 logger = logging.getLogger(__name__)
@@ -225,16 +227,27 @@ def training_run_fail(*, run_id: str, epoch: int, code: str, message: str) -> No
 def run_metrics_record(*, run_id: str, epoch: int, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
     """Store numbers by gradient step; a repeated step overwrites, also within `rows` (PostgreSQL refuses it there).
 
+    A value that is not finite is left out: JSON has none, and its absence shows in the chart. Open pages that look at
+    the run get the rows; old rows are merged once there are more than SOP_RUN_METRIC_ROWS.
     Raises: RunFenced, RunNotRunning, NotFound.
     """
     run = run_lock(run_id=run_id, epoch=epoch)
     now = timezone.now()
+    finite = {
+        step: {name: float(value) for name, value in values.items() if math.isfinite(value)} for step, values in rows
+    }
     RunMetric.objects.bulk_create(
-        [RunMetric(run=run, step=step, at=now, values=dict(values)) for step, values in dict(rows).items()],
+        [RunMetric(run=run, step=step, at=now, values=values) for step, values in finite.items()],
         update_conflicts=True,
         unique_fields=["run", "step"],
-        update_fields=["at", "values"],
+        update_fields=["at", "values", "reports", "extremes"],
     )
+    metric_history_thin(run_id=run.id, keep=settings.SOP_RUN_METRIC_ROWS)
+    hint_consoles("rows", run.id)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def training_runs_reap() -> list[uuid.UUID]:

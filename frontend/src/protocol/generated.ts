@@ -2,14 +2,14 @@
 
 export const PROTOCOL_VERSION = 1;
 
-export type ConsoleClientFrame = readonly [number, ConsolePing | Resync];
+export type ConsoleClientFrame = readonly [number, ConsolePing | Resync | WatchRun];
 
 export interface ConsolePing {
   readonly type: "ping";
   readonly clock_ms: number;
 }
 
-export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | Fault];
+export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | Fault];
 
 /** The whole fleet page, sent on connecting and after Resync. */
 export interface ConsoleSnapshot {
@@ -103,5 +103,32 @@ export interface RunChanged {
   readonly run: RunCard | null;
 }
 
+/** What the learner reported at one gradient step, by name. */
+export interface RunRow {
+  readonly step: number;
+  readonly at_ms: number;
+  readonly values: Readonly<Record<string, number>>;
+}
+
+/**
+ * New rows of the run that this console watches, and at once after WatchRun, then without any.
+ *
+ * They follow the row at `after_step` (0: there was none). A console whose newest row is older has missed some, by a
+ * slow link or a late watch, and reads them over HTTP.
+ */
+export interface RunRows {
+  readonly type: "run_rows";
+  readonly server_ms: number;
+  readonly run_id: string;
+  readonly after_step: number;
+  readonly rows: readonly (RunRow)[];
+}
+
 /** Who produced an executed action. `SOURCE_CODES` gives the int8 written in every recorded step. */
 export type Source = "person" | "policy" | "scripted";
+
+/** Send RunRows of this run from now on, and of no other; None: of none. Each connection begins with none. */
+export interface WatchRun {
+  readonly type: "watch_run";
+  readonly run_id: string | null;
+}

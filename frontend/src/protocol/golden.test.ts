@@ -52,7 +52,7 @@ describe("golden frames of the server", () => {
 describe("golden frames of the console", () => {
   it.each(files("console_client-"))("%s has the fields that the types name", (name) => {
     const [seq, body] = JSON.parse(read(name)) as ConsoleClientFrame;
-    const fields = { ping: ["clock_ms", "type"], resync: ["last_seq", "type"] };
+    const fields = { ping: ["clock_ms", "type"], resync: ["last_seq", "type"], watch_run: ["run_id", "type"] };
     expect(Number.isInteger(seq)).toBe(true);
     expect(Object.keys(body).sort()).toEqual(fields[body.type]);
   });

@@ -4,6 +4,7 @@ import { cleanup } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
 import { useFleetStore } from "@/lib/socket/fleet-store";
+import { useTailStore } from "@/lib/socket/run-tail";
 
 // uPlot asks for it on import, the theme when rendered.
 vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener: () => undefined, removeEventListener: () => undefined }));
@@ -26,4 +27,5 @@ HTMLDialogElement.prototype.close = function close() {
 afterEach(() => {
   cleanup();
   useFleetStore.getState().reset();
+  useTailStore.getState().reset();
 });

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from msgspec.json import encode
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -89,6 +90,11 @@ class ConsolePeer:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.seq = 0
+        self._sent = 0
+
+    def watch(self, run_id: str | None) -> None:
+        self._sent += 1
+        self.socket.send(encode([self._sent, {"type": "watch_run", "run_id": run_id}]).decode())
 
     def expect(self, kind: type[_Message], timeout_s: float = 5.0) -> _Message:
         """Return the next message of this kind; others are skipped. Checks that nothing is missing between."""

@@ -14,10 +14,11 @@ from django.test import Client
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from fleet.consumers import auth, console
-from fleet.models import Robot
+from fleet.consumers import auth, console, hub
+from fleet.models import Robot, TrainingRun
 from fleet.protocol import messages as m
 from fleet.services.policy import policy_version_publish
+from fleet.services.training import run_metrics_record
 from tests.fleet import builders
 from tests.fleet.consumers.peers import ConsolePeer, console_peer, joined_robot
 
@@ -91,6 +92,59 @@ def test_publishing_tells_pages_to_read_charts_again(server: str, cookie: str) -
         changed = page.expect(m.RunChanged)
         assert changed.run is not None and changed.run.newest_version == 0
         page.expect(m.MetricsChanged)
+
+
+def _report(run: TrainingRun, *steps: int) -> None:
+    run_metrics_record(run_id=str(run.id), epoch=1, rows=[(step, {"loss": step / 100}) for step in steps])
+
+
+def test_watching_a_run_brings_its_rows_to_watchers_alone(server: str, cookie: str) -> None:
+    """At once the row to follow, then every new one, the same for all who watch; nothing of other runs."""
+    run, other = builders.running_run(), builders.running_run()
+    _report(run, 100)
+    with ExitStack() as exits:
+        first, second, stranger = (exits.enter_context(console_peer(server, cookie)) for _ in range(3))
+        for page in (first, second):
+            page.watch(str(run.id))
+            begin = page.expect(m.RunRows)
+            assert (begin.run_id, begin.after_step, begin.rows) == (str(run.id), 100, ())
+        _report(other, 7)
+        _report(run, 200, 300)
+        for page in (first, second):
+            rows = page.expect(m.RunRows)
+            assert (rows.after_step, [(row.step, row.values) for row in rows.rows]) == (
+                100,
+                [(200, {"loss": 2.0}), (300, {"loss": 3.0})],
+            )
+        first.watch(str(other.id))
+        assert (begin := first.expect(m.RunRows)).run_id == str(other.id) and begin.after_step == 7
+        _report(run, 400)
+        assert [row.step for row in second.expect(m.RunRows).rows] == [400]
+        _report(other, 8)
+        assert [row.step for row in first.expect(m.RunRows).rows] == [8]
+        builders.enrol("end")
+        while (message := stranger.expect(m.Message)) and not isinstance(message, m.RobotsChanged):
+            assert not isinstance(message, m.RunRows)
+
+
+def test_nothing_is_heard_of_a_run_that_is_not_there(server: str, cookie: str) -> None:
+    """Nor of any after watching none; the link stays."""
+    run = builders.running_run()
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        for run_id in ("00000000-0000-0000-0000-000000000000", "no id", None):
+            page.watch(run_id)
+        _report(run, 100)
+        page.watch(str(run.id))
+        assert page.expect(m.RunRows).after_step == 100
+
+
+def test_slow_watcher_loses_frames_but_sees_the_gap() -> None:
+    """A slot holds a bounded number of frames; what comes after the loss names a row that the page does not have."""
+    slot = hub.Slot()
+    for step in range(hub.FRAMES_WAITING + 1):
+        hub.Hub._put_rows(slot, b"%d" % step)
+    assert slot.rows == [b"%d" % hub.FRAMES_WAITING]
 
 
 @pytest.mark.parametrize("value", ["", "sessionid=forged"])

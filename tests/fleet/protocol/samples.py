@@ -33,12 +33,15 @@ from fleet.protocol.messages import (
     RobotStatus,
     RunCard,
     RunChanged,
+    RunRow,
+    RunRows,
     SpoolStats,
     StateChanged,
     Thumbnail,
     UploadGrant,
     UploadRequest,
     UploadTarget,
+    WatchRun,
     Welcome,
 )
 from fleet.protocol.recording import (
@@ -53,6 +56,7 @@ from fleet.protocol.recording import (
 EPISODE_ID = "0b8f2f6e-6a53-4d0e-9f43-2f6d0c1c7a11"
 ROBOT_ID = "7c1f3c1e-44f0-4a39-8e8c-6f0b9a3f0d01"
 TASK_ID = "9e3b6a2c-1f9b-4b11-a7a5-6c2f0e7d2b02"
+RUN_ID = "c4d1e8f2-0b7a-4e65-9a3d-5f1b2c3d4e05"
 VERSION_ID = "51b0e2de-7f0c-4a6b-8a5e-2c4d6e8f0a03"
 NOW_NS = 1_795_000_000_000_000_000
 
@@ -232,6 +236,7 @@ CONSOLE_SERVER_MESSAGES = (
     RobotRemoved(robot_id=ROBOT_ID),
     RunChanged(server_ms=3, run=None),
     MetricsChanged(server_ms=4),
+    RunRows(server_ms=5, run_id=RUN_ID, after_step=100, rows=(RunRow(step=200, at_ms=4, values={"loss": 0.25}),)),
 )
 
-CONSOLE_CLIENT_MESSAGES = (ConsolePing(clock_ms=1), Resync(last_seq=2))
+CONSOLE_CLIENT_MESSAGES = (ConsolePing(clock_ms=1), Resync(last_seq=2), WatchRun(run_id=RUN_ID))

@@ -167,4 +167,22 @@ describe("backoff", () => {
     expect([0, 1, 2, 3, 20].map((attempt) => backoff(attempt, 0))).toEqual([250, 500, 1000, 2000, 7500]);
     expect(backoff(20, 0.999)).toBeLessThanOrEqual(15_000);
   });
+
+  it("asks for the watched run's rows once connected, and again on each new connection", () => {
+    const { link, sockets } = open();
+    link.watchRun("run1");
+    expect(last(sockets).sent).toEqual([]);
+    last(sockets).deliver(1, snapshot());
+    expect(last(sockets).sent).toEqual([[1, { type: "watch_run", run_id: "run1" }]]);
+    last(sockets).deliver(2, snapshot());
+    expect(last(sockets).sent).toHaveLength(1);
+    link.watchRun(null);
+    expect(last(last(sockets).sent)).toEqual([2, { type: "watch_run", run_id: null }]);
+    link.watchRun("run2");
+    last(sockets).shut(1012);
+    link.retryNow();
+    last(sockets).deliver(1, snapshot());
+    expect(last(sockets).sent).toEqual([[1, { type: "watch_run", run_id: "run2" }]]);
+    link.stop();
+  });
 });

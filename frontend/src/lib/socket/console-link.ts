@@ -42,6 +42,7 @@ export class ConsoleLink {
   #pingedMs = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
+  #watchedRun: string | null = null;
 
   constructor(options: ConsoleLinkOptions) {
     this.#options = { now: Date.now, random: Math.random, ...options };
@@ -57,6 +58,12 @@ export class ConsoleLink {
     clearInterval(this.#watch);
     clearTimeout(this.#retry);
     this.#drop();
+  }
+
+  /** Ask for the new rows of this run, and of no other; null: of none. Asked again on each new connection. */
+  watchRun(runId: string | null): void {
+    this.#watchedRun = runId;
+    if (this.#lastSeq !== null) this.#send({ type: "watch_run", run_id: runId });
   }
 
   /** Try again at once: the browser is back online, or someone pressed the button. */
@@ -120,6 +127,7 @@ export class ConsoleLink {
       this.#isResyncing = false;
       this.#attempt = 0;
       this.#show("connected", "Live.", now);
+      if (this.#lastSeq === null && this.#watchedRun !== null) this.#send({ type: "watch_run", run_id: this.#watchedRun });
     } else if (message.type !== "fault" && (this.#lastSeq === null || seq !== this.#lastSeq + 1)) {
       this.#resync();
     }
@@ -193,6 +201,7 @@ const KNOWN_TYPES: Readonly<Record<ServerMessage["type"], true>> = {
   robot_removed: true,
   run_changed: true,
   metrics_changed: true,
+  run_rows: true,
   fault: true,
 };
 

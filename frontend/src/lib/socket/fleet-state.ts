@@ -29,7 +29,7 @@ export const emptyFleet: FleetState = {
   metricsRevision: 0,
 };
 
-/** Return the state after `message`, received at `nowMs` on the browser's clock. Faults change nothing here. */
+/** Return the state after `message`, received at `nowMs` on the browser's clock. Faults and rows of runs change nothing here. */
 export function applyMessage(state: FleetState, message: ServerMessage, nowMs: number): FleetState {
   switch (message.type) {
     case "snapshot":
@@ -55,6 +55,7 @@ export function applyMessage(state: FleetState, message: ServerMessage, nowMs: n
       return { ...state, run: message.run, clockOffset: closer(state.clockOffset, message.server_ms - nowMs) };
     case "metrics_changed":
       return { ...state, metricsRevision: state.metricsRevision + 1 };
+    case "run_rows": // kept in run-tail.ts
     case "fault":
       return state;
   }

@@ -1,4 +1,4 @@
-"""`python -m learner pretrain | train`: the learner on folders, without Django, Celery or a server."""
+"""`python -m learner pretrain | train | value`: the learner on folders, without Django, Celery or a server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from fleet.protocol.errors import SopError
 from learner.checkpoint import write_checkpoint
+from learner.commands.value import add_value_command
 from learner.config import ConfigError, RunConfig, from_mapping, to_mapping
 from learner.data.index import folder_episodes
 from learner.distributed import World, join_world
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--config", type=Path, help="run configuration, JSON")
     train.add_argument("--checkpoint-steps", type=int, default=500)
     train.set_defaults(run=_train)
+    add_value_command(commands)
     for command in (base, train):
         command.add_argument("--episodes", type=Path, required=True, help="folder of <episode_id>/ folders")
         command.add_argument("--out", type=Path, required=True, help="policy directory to write")

@@ -19,20 +19,34 @@ an algorithm need not know.
 from __future__ import annotations
 
 import abc
+import functools
 import importlib
-from collections.abc import Iterator, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from learner import algorithms as package
 from learner.config import ConfigError
 from learner.data.masks import FrameRule
 from learner.data.replay import Replay, Rows
 from learner.policies.base import ChunkBatch, Noise, PolicyNetwork
 
-ALGORITHMS = ("hg_dagger", "recap")
+Columns = dict[str, np.ndarray[Any, Any]]
+"""What was derived of an episode's frames: arrays [T] by name."""
+
+ReadFile = Callable[[str], bytes]
+"""A file that a run's configuration names -> its bytes. On folders the name is a path; `tasks.py` has names of its own.
+Raises: OSError, ConfigError."""
+
+
+def read_path(name: str) -> bytes:
+    """The `ReadFile` of folders. Raises: OSError."""
+    return Path(name).read_bytes()
 
 
 class LossOutput(NamedTuple):  # not a Struct: torch.compile could not return one
@@ -68,20 +82,23 @@ class Algorithm(abc.ABC):
         """Draw the noise that `loss` needs for a batch of `rows` rows: the network's, unless the rule adds its own."""
         return network.draw_noise(rows, generator=generator)
 
-    def prepare(self, network: PolicyNetwork) -> PolicyNetwork:
+    def prepare(self, network: PolicyNetwork, *, read_file: ReadFile = read_path) -> PolicyNetwork:
         """Return the network to train in place of the base: itself, unless it needs further inputs.
 
-        Raises: ConfigError if this architecture cannot be trained by this rule.
+        Files that the configuration names are read here, through `read_file`.
+        Raises: ConfigError if this architecture cannot be trained by this rule; PolicyError for a file that does not
+        fit; as `read_file`.
         """
         return network
 
-    def before_step(self, step: int, replay: Replay, *, generator: torch.Generator) -> None:
+    def before_step(self, step: int, replay: Replay, *, generator: torch.Generator) -> bool:
         """Bring own networks and what follows from them up to date, before step `step` (0..) is sampled.
 
+        Returns whether the policy shall start again from the base's weights, with a new optimiser.
         All randomness comes from `generator`, so that a resumed run does the same.
         Raises: PolicyError if that fails for good.
         """
-        return
+        return False
 
     def indicators(self, rows: Rows) -> Tensor | None:
         """Return `Indicator` codes int64 [B] for sampled rows; None says nothing of any."""
@@ -95,18 +112,28 @@ class Algorithm(abc.ABC):
         """Take over what `state` returned. Raises: CheckpointMismatch, with nothing changed."""
         return
 
-    def sidecars(self, replay: Replay) -> Iterator[tuple[str, dict[str, np.ndarray[Any, Any]]]]:
-        """Yield episode id and columns [T] of what was derived of each episode's frames, for inspection."""
+    def sidecars(self, replay: Replay) -> Iterator[tuple[str, Columns]]:
+        """Yield episode id and columns of what was derived of each episode's frames, for inspection."""
         return iter(())
+
+    def take_sidecars(self, replay: Replay, *, limit: int) -> list[tuple[str, Columns]]:
+        """Return at most `limit` sidecars that are new or changed and were not taken before, oldest first."""
+        return []
 
     def metrics(self) -> dict[str, float]:
         """Return present figures by name, for the run's metrics."""
         return {}
 
 
+@functools.cache
+def algorithms() -> tuple[str, ...]:
+    """Return the names of the algorithms that this process can build: one folder of this package each."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg))
+
+
 def build_algorithm(name: str, config: Mapping[str, Any]) -> Algorithm:
     """Build an algorithm from a run's configuration. Raises: ConfigError for an unknown name or key."""
-    if name not in ALGORITHMS:
-        raise ConfigError(f"algorithm '{name}' is unknown; there are {', '.join(ALGORITHMS)}")
-    module = importlib.import_module(f"learner.algorithms.{name}.algorithm")
+    if name not in algorithms():
+        raise ConfigError(f"algorithm '{name}' is unknown; there are {', '.join(algorithms())}")
+    module = importlib.import_module(f"{package.__name__}.{name}.algorithm")
     return cast(Algorithm, module.build(config))

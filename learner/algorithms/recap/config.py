@@ -11,12 +11,15 @@ from learner.config import ConfigError
 class ValueConfig:
     """The value function and when it is fitted.
 
-    It is fitted once the replay holds `min_rollouts` terminated episodes with autonomous frames (demonstrations alone
-    show no failure); until then rollouts train the unconditioned policy. `refit_steps` 0 freezes it from then on (SOP);
-    otherwise it is fitted anew, from scratch, every `refit_steps` gradient steps (original RECAP: every iteration).
-    `max_frames` bounds what one fit holds in memory (about 600 bytes a frame).
+    `file`: one fitted before the run (`python -m learner value`), used from the first step; a path, in the fleet the
+    SHA-256 that `manage.py training_file_import` prints. Without one it is fitted once the replay holds `min_rollouts`
+    terminated episodes with autonomous frames (demonstrations alone show no failure); until then rollouts train the
+    unconditioned policy. `refit_steps` 0 freezes it from then on (SOP); otherwise it is fitted anew, from scratch,
+    every `refit_steps` gradient steps (original RECAP: every iteration). `max_frames` bounds what one fit holds in
+    memory (about 600 bytes a frame).
     """
 
+    file: str | None = None
     min_rollouts: int = 20
     refit_steps: int = 0
     max_frames: int = 100_000
@@ -40,6 +43,8 @@ class RecapConfig:
     `lookahead_s`: N of the advantage in seconds of control time, so that it fits any control rate (the paper: 50
     steps at 50 Hz). `positive_share`: of a task's autonomous frames. `dropout`: share of rows whose indicator is
     hidden. `guidance`: beta of the published policy; 1.0 costs one pass a flow step, anything above two.
+    `restart_policy`: whether the policy starts again from the base's weights each time that the run fits a value
+    function (original RECAP); robots then get versions that have to learn again. False goes on from where it stands.
     """
 
     failure_cost: float = 1.0
@@ -47,6 +52,7 @@ class RecapConfig:
     positive_share: float = 0.4
     dropout: float = 0.3
     guidance: float = 1.0
+    restart_policy: bool = False
     value: ValueConfig = field(default_factory=ValueConfig)
 
     def __post_init__(self) -> None:

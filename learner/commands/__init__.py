@@ -1,0 +1,1 @@
+"""Subcommands of `python -m learner` that have a module of their own."""

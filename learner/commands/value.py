@@ -1,0 +1,58 @@
+"""`python -m learner value`: fit RECAP's value function to a folder of episodes, before any run.
+
+Prints its figures on episodes that it was not fitted to, as JSON. A run uses the file by naming it: `value.file`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from learner.algorithms.recap.config import RecapConfig
+from learner.algorithms.recap.fitted import encode_value, identity_of
+from learner.algorithms.recap.offline import fit_offline
+from learner.checkpoint import write_checkpoint
+from learner.config import ConfigError, RunConfig, from_mapping, to_mapping
+from learner.data.index import folder_episodes
+from learner.publisher import read_policy_directory
+from learner.trainer import build_trainer
+
+
+def add_value_command(commands: Any) -> None:
+    """Add the subcommand to `argparse`'s subparsers."""
+    value = commands.add_parser("value", help="fit RECAP's value function to episodes, and say how good it is")
+    value.add_argument("--episodes", type=Path, required=True, help="folder of <episode_id>/ folders")
+    value.add_argument("--policy", type=Path, required=True, help="policy directory whose backbone encodes them")
+    value.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    value.add_argument("--config", type=Path, help="run configuration, JSON, of which algorithm_config is read")
+    value.add_argument("--held-out", type=_share, default=0.2, help="share of episodes kept out of the fit")
+    value.add_argument("--seed", type=int, default=0, help="of the fit and of which episodes are kept out")
+    value.add_argument("--threads", type=int, default=1, help="torch threads; results depend on it")
+    value.set_defaults(run=_value)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError("must be 0..1, below 1")
+    return share
+
+
+def _value(arguments: argparse.Namespace) -> int:
+    values = json.loads(arguments.config.read_text()) if arguments.config else {}
+    run = from_mapping(RunConfig, values)
+    config = from_mapping(RecapConfig, run.algorithm_config, path="algorithm_config")
+    if config.value.file is not None:
+        raise ConfigError("value.file names a value function already; leave it out to fit one")
+    _, network = read_policy_directory(arguments.policy)
+    source, manifests = folder_episodes(arguments.episodes)
+    whole = RunConfig(algorithm="recap", algorithm_config=to_mapping(config), data=run.data)
+    trainer = build_trainer(network, source, whole)
+    trainer.ingest(manifests)
+    fitted, report = fit_offline(trainer.replay, config, held_out=arguments.held_out, seed=arguments.seed)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(arguments.out, encode_value(fitted, identity_of(network, config)))
+    print(json.dumps({"file": str(arguments.out), **report}, indent=1))
+    return 0

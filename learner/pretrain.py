@@ -4,7 +4,9 @@ Called by `python -m learner pretrain`. Deterministic from the seed and the inpu
 cached by their hash, each stage on its own: a second call with the same inputs returns at once, and one that was
 killed goes on after the last finished stage or head checkpoint.
 
-The encoder's labels are positions from the simulator, used here and nowhere else: the policy sees pixels only.
+The encoder's labels are positions from the simulator, used here and nowhere else: the policy sees pixels only. The
+policy gets every camera of the demonstrations; scenes are pictures of the first one, so the encoder is taught nothing
+about the others, whose pictures go through it all the same.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.policy import CameraSpec, PolicyManifest
 from fleet.protocol.recording import EpisodeManifest
 from learner.checkpoint import CheckpointMismatch, write_checkpoint
-from learner.config import OptimConfig, RunConfig, to_mapping
+from learner.config import ConfigError, OptimConfig, RunConfig, to_mapping
 from learner.data.index import EpisodeSource, folder_episodes
 from learner.policies.architectures.flow_vla import ARCHITECTURE, FlowVla, FlowVlaConfig
 from learner.policies.base import PolicyShapes
@@ -59,11 +61,15 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    """Everything that decides the base policy besides scenes and demonstrations."""
+    """Everything that decides the base policy besides scenes and demonstrations.
+
+    `architecture`: `flow_vla.v1` or one built on it; `network`: its settings.
+    """
 
     seed: int = 0
     head_steps: int = 2500
     horizon: int = 12
+    architecture: str = ARCHITECTURE
     network: dict[str, Any] = field(default_factory=dict)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -83,19 +89,22 @@ def pretrain(
 ) -> PolicyManifest:
     """Train a base policy and write it to the policy directory `out`.
 
-    Raises: InvalidEpisode, InvalidManifest for bad demonstrations; ValueError for bad scenes.
+    Raises: InvalidEpisode, InvalidManifest for bad demonstrations; ValueError for bad scenes; UnknownArchitecture,
+    ArtifactMismatch, ConfigError for an architecture that there is not, refuses its settings or has no such encoder.
     """
     source, manifests = folder_episodes(episodes)
     if not manifests:
         raise InvalidEpisode(f"no episodes in {episodes}")
-    scenes_key = _hash_of([_digest(path) for path in sorted(scenes)], _encoder_settings(config, manifests))
-    key = _hash_of([scenes_key, *(record.sha256 for m in manifests for record in m.objects)], to_mapping(config))
+    torch.manual_seed(config.seed)
+    network = _new_network(config, manifests[0])
+    scenes_key = _hash_of(
+        [_digest(path) for path in sorted(scenes)], _encoder_settings(network.config, config, manifests)
+    )
+    key = _hash_of([scenes_key, *(record.sha256 for m in manifests for record in m.objects)], _settings(config))
     stamp = out / "pretrain.json"
     if (out / MANIFEST_FILE).is_file() and stamp.is_file() and json.loads(stamp.read_text())["inputs"] == key:
         return read_policy_directory(out)[0]
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    network = _new_network(config, manifests[0])
     _fit_or_load_encoder(network, scenes, manifests, config, out / f".encoder-{scenes_key[:16]}.safetensors", progress)
     _fit_statistics(network, source, manifests)
     manifest = _fit_head(network, source, manifests, config, out, key, progress)
@@ -157,15 +166,17 @@ def read_scenes(path: Path) -> Scenes:
 
 
 def _new_network(config: PretrainConfig, example: EpisodeManifest) -> FlowVla:
-    camera = example.cameras[0]
     shapes = PolicyShapes(
-        cameras=(CameraSpec(name=camera.name, height=camera.height, width=camera.width),),
+        cameras=tuple(
+            CameraSpec(name=camera.name, height=camera.height, width=camera.width) for camera in example.cameras
+        ),
         proprio_dim=len(example.proprio_names),
         action_dim=len(example.action_names),
         horizon=config.horizon,
     )
-    network = build_network(ARCHITECTURE, config.network, shapes)
-    assert isinstance(network, FlowVla)
+    network = build_network(config.architecture, config.network, shapes)
+    if not isinstance(network, FlowVla):
+        raise ConfigError(f"architecture '{config.architecture}' has no encoder that is pre-trained on scenes")
     return network
 
 
@@ -232,9 +243,18 @@ def _fit_head(
     return artifact.manifest
 
 
-def _encoder_settings(config: PretrainConfig, manifests: Sequence[EpisodeManifest]) -> dict[str, Any]:
+def _settings(config: PretrainConfig) -> dict[str, Any]:
+    """The configuration as it is hashed: bases made before there was a choice of architecture stay valid."""
+    values = to_mapping(config)
+    if config.architecture == ARCHITECTURE:
+        del values["architecture"]
+    return values
+
+
+def _encoder_settings(
+    network: FlowVlaConfig, config: PretrainConfig, manifests: Sequence[EpisodeManifest]
+) -> dict[str, Any]:
     instructions = sorted({(manifest.task_slug, manifest.instruction) for manifest in manifests})
-    network = FlowVlaConfig(**config.network)
     sizes = [network.channels, network.keypoints, network.feature_dim, network.label_dim]
     return {"seed": config.seed, "encoder": to_mapping(config.encoder), "sizes": sizes, "tasks": instructions}
 

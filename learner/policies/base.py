@@ -87,6 +87,13 @@ class PolicyNetwork(nn.Module, abc.ABC):
     def config_dict(self) -> dict[str, Any]:
         """Return what the manifest's `config` must hold to build this network again."""
 
+    def embed(self, instruction: str) -> np.ndarray[Any, Any]:
+        """Return an instruction as the row of `language_BL` that the other methods take, float32 [L].
+
+        Fixed, without weights: what is learned of language belongs into the head. Hashed words unless overridden.
+        """
+        return embed_instruction(instruction)
+
     @abc.abstractmethod
     def encode(self, images: Mapping[str, Tensor], language_BL: Tensor) -> Tensor:
         """Return the frozen features float32 [B, F] of every camera's images, without gradient.
@@ -161,7 +168,7 @@ class NetworkPolicy:
         return self._network.execute_steps
 
     def reset(self, *, instruction: str, seed: int) -> None:
-        self._language_BL = torch.tensor(embed_instruction(instruction), device=self._device)[None]
+        self._language_BL = torch.tensor(self._network.embed(instruction), device=self._device)[None]
         # Noise is drawn on the CPU on every device, so that a seed gives the same noise everywhere.
         self._generator.manual_seed(seed)
 

@@ -1,8 +1,9 @@
-"""Instruction -> vector, without a language model.
+"""Instruction -> numbers, without a language model.
 
-Used by the networks of this package. Deterministic on every machine and for every process: each word is hashed to a
-fixed vector of signs and the sentence is their mean, so equal instructions give equal vectors and shared words give
-nearby ones. Left out: synonyms and word order. A trained text encoder would replace `embed_instruction` alone.
+Used by the networks of this package (`PolicyNetwork.embed`). Deterministic on every machine and for every process:
+each word is hashed to a fixed vector of signs and the sentence is their mean, so equal instructions give equal vectors
+and shared words give nearby ones. Left out: synonyms and word order; `architectures/flow_vla_tokens.py` trains an
+encoder of hashed words that has the latter.
 """
 
 from __future__ import annotations
@@ -33,3 +34,9 @@ def embed_instruction(instruction: str) -> np.ndarray[Any, Any]:
     vector: np.ndarray[Any, Any] = (total / max(1.0, len(words)) ** 0.5).astype(np.float32)
     vector.setflags(write=False)
     return vector
+
+
+def word_hashes(instruction: str) -> list[int]:
+    """Return a number of 64 bits for each word, in order. Case and punctuation do not count."""
+    words = _WORD.findall(instruction.lower())
+    return [int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little") for word in words]

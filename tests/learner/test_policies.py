@@ -12,7 +12,9 @@ import torch
 from fleet.protocol.errors import ProbeFailed
 from fleet.protocol.policy import CameraSpec, Observation
 from learner.policies.architectures.flow_vla import FlowVla
+from learner.policies.architectures.flow_vla_tokens import FlowVlaTokens, TokensConfig
 from learner.policies.base import NetworkPolicy, PolicyShapes
+from learner.policies.language import embed_instruction
 from learner.policies.layers import downsample
 from tests.learner.hand_made import SHAPES, SMALL, make_network
 
@@ -94,3 +96,62 @@ def test_cameras_that_the_encoder_cannot_take_are_refused():
     ):
         with pytest.raises(ValueError, match=named):
             FlowVla(SMALL, msgspec.structs.replace(SHAPES, cameras=cameras))
+
+
+def tokens_network(**changes: Any) -> FlowVlaTokens:
+    torch.manual_seed(0)
+    small = {**msgspec.structs.asdict(SMALL), "vocabulary": 64, "max_words": 4, "text_width": 8}
+    return FlowVlaTokens(TokensConfig(**(small | changes)), SHAPES)
+
+
+def test_tokens_are_words_in_order():
+    """The hashed vector comes first; then the begin mark, a number a word, and padding; what is too long is cut."""
+    network = tokens_network()
+
+    rows = {
+        text: network.embed(text) for text in ("close the box", "Close, the box!", "box the close", "", "a b c d e")
+    }
+
+    ids = {text: row[64:].tolist() for text, row in rows.items()}
+    assert np.array_equal(rows["close the box"][:64], embed_instruction("close the box"))
+    assert ids["close the box"] == ids["Close, the box!"]
+    assert ids["close the box"][1:4] == ids["box the close"][3:0:-1]
+    assert ids[""] == [1, 0, 0, 0, 0]
+    assert all(2 <= number < 64 for number in ids["a b c d e"][1:])
+
+
+def test_the_head_hears_word_order_and_the_encoder_does_not():
+    """Hashed words are a bag: the frozen features of both orders are equal; the trained encoder tells them apart."""
+    network = tokens_network()
+    state_BP = torch.zeros(1, 8)
+    one, other = (torch.tensor(network.embed(text))[None] for text in ("box on shelf", "shelf on box"))
+    seen = {"front": images()["front"][:1]}
+
+    features = [network.encode(seen, language_BL) for language_BL in (one, other)]
+    chunks = [
+        network.sample_chunk(features[0], state_BP, language_BL, generator=torch.Generator().manual_seed(0))
+        for language_BL in (one, other)
+    ]
+
+    assert torch.allclose(features[0], features[1], atol=1e-6)
+    assert not torch.allclose(chunks[0], chunks[1], atol=1e-6)
+
+
+def test_padding_says_nothing():
+    """An instruction sounds the same whatever the number of words there would be room for."""
+    text = tokens_network().head.get_submodule("text")
+    ids_BW = torch.tensor([[1, 5, 9, 0, 0]])
+    with torch.no_grad():
+        heard_BL = text(ids_BW)
+        text.get_parameter("positions")[3:] += 100.0
+        text.get_submodule("tokens").get_parameter("weight")[0] += 100.0
+        assert torch.equal(text(ids_BW), heard_BL)
+
+
+def test_impossible_vocabularies_and_an_indicator_are_refused():
+    """Ids that float32 could not count, and the input of RECAP, which this architecture does not have."""
+    for changes in ({"vocabulary": 2}, {"vocabulary": 2**24 + 1}, {"max_words": 0}):
+        with pytest.raises(ValueError, match="vocabulary"):
+            tokens_network(**changes)
+    with pytest.raises(ValueError, match="no input for an advantage"):
+        tokens_network().with_indicator(guidance=1.0)

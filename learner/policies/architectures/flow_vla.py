@@ -4,7 +4,7 @@ Stands in for a vision-language-action model on two CPU cores. The encoder is pr
 the head alone is trained online, like SOP's frozen backbone with a trained action expert.
 Every camera goes through the same encoder. Pre-training teaches it on the first camera's scenes, and only that one's
 scene points are read; of the others the head gets the features, at their place in the context.
-Left out of pi0: attention over tokens, a trained text encoder.
+Left out of pi0: attention over tokens, a trained text encoder (`flow_vla_tokens.py` has a small one).
 Source: pi0, arXiv:2410.24164, section IV (flow matching, noisy-end time distribution). Departures: 1. residual MLP in
 place of a transformer; 2. Euler with `euler_steps` steps from noise scaled by `initial_noise`.
 """
@@ -102,10 +102,11 @@ class FlowVla(PolicyNetwork):
         units, then the features of each further camera.
         """
         first, *others = self.shapes.cameras
+        heard_BL = self._encoder_language(language_BL)
         with torch.no_grad():
-            parts = list(self.backbone.encoder(downsample(images[first.name]), language_BL))
+            parts = list(self.backbone.encoder(downsample(images[first.name]), heard_BL))
             for camera in others:
-                parts.append(self.backbone.encoder(downsample(images[camera.name]), language_BL)[0])
+                parts.append(self.backbone.encoder(downsample(images[camera.name]), heard_BL)[0])
             return torch.cat(parts, dim=1)
 
     def draw_noise(self, rows: int, *, generator: torch.Generator) -> Noise:
@@ -155,6 +156,10 @@ class FlowVla(PolicyNetwork):
         from learner.policies.architectures.flow_vla_indicator import add_indicator
 
         return add_indicator(self, guidance=guidance)
+
+    def _encoder_language(self, language_BL: Tensor) -> Tensor:
+        """What the frozen encoder hears of a language row: the vector of hashed words."""
+        return language_BL
 
     def _training_context(self, batch: ChunkBatch) -> Tensor:
         return self._context(batch.features_BF, batch.state_BP, batch.language_BL)

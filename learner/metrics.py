@@ -1,9 +1,15 @@
-"""What a stretch of training measured: the trainer collects it, `tasks.py` stores it, `python -m learner` prints it."""
+"""What a stretch of training measured, and the names under which it is known everywhere.
+
+The trainer collects steps (`Meter`), `loop.py` flattens their summary (`flatten`); `tasks.py` stores the numbers,
+`python -m learner` prints them and `tensorboard.py` writes them for TensorBoard.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,6 +47,59 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         """Return JSON values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         return values
+
+
+@dataclass
+class Versions:
+    """What a run has published: how many versions, the last one's step, and when (seconds of `clock`)."""
+
+    count: int = 0
+    step: int | None = None
+    at_s: float = -math.inf
+    clock: Callable[[], float] = time.monotonic
+
+    def add(self, step: int) -> None:
+        self.count, self.step, self.at_s = self.count + 1, step, self.clock()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last one, infinite before the first of this process."""
+        return self.clock() - self.at_s
+
+
+def flatten(summary: Summary, versions: Versions) -> dict[str, float]:
+    """Return a summary as numbers by name. `<source>` is online or offline.
+
+    loss, gradient_norm, steps_per_s, data_wait; loss/<task>/<source>; the sampler's share/<task>/{raw,cap,clipped} and
+    window/<task>/<source> (mean loss); frames/<task>/<source> and frames/class/<class>; the algorithm's own;
+    versions/{published,step,age_s} and versions/steps_behind, by how much the newest version is older than the weights.
+    What is not known yet is left out.
+    """
+    values: dict[str, float | None] = {
+        "loss": summary.loss,
+        "gradient_norm": summary.gradient_norm,
+        "steps_per_s": summary.steps_per_s,
+        "data_wait": summary.data_wait,
+    }
+    values |= {f"loss/{name}": loss for name, loss in summary.losses.items()}
+    values |= {f"frames/class/{name}": float(count) for name, count in summary.classes.items()}
+    for ratio in summary.ratios:
+        values |= {
+            f"share/{ratio.task}/raw": ratio.raw,
+            f"share/{ratio.task}/clipped": ratio.clipped,
+            f"share/{ratio.task}/cap": ratio.cap,
+            f"window/{ratio.task}/online": ratio.loss_online,
+            f"window/{ratio.task}/offline": ratio.loss_offline,
+            f"frames/{ratio.task}/online": float(ratio.online_frames),
+            f"frames/{ratio.task}/offline": float(ratio.offline_frames),
+        }
+    values |= summary.algorithm
+    values["versions/published"] = float(versions.count)
+    if versions.step is not None:
+        values["versions/step"] = float(versions.step)
+        values["versions/steps_behind"] = float(summary.step - versions.step)
+        values["versions/age_s"] = versions.age_s
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Meter:

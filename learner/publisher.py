@@ -7,6 +7,7 @@ do not hold; the backbone is frozen, so that is the head alone.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import uuid
 from pathlib import Path
@@ -22,6 +23,7 @@ from learner.policies.blobs import encode_blob
 from learner.policies.registry import load_network
 
 MANIFEST_FILE = "manifest.json"
+_BLOB_NAME = re.compile("[0-9a-f]{64}")
 _NAMESPACE = uuid.UUID("6f0f7dd2-7b1c-4f0e-9a55-3c2f6a1f8f10")
 
 
@@ -75,11 +77,17 @@ def build_artifact(
 
 
 def write_policy_directory(artifact: Artifact, directory: Path) -> None:
-    """Write `<sha256>.safetensors` files, then `manifest.json`, which alone makes the directory a policy."""
+    """Write `<sha256>.safetensors` files, then `manifest.json`, which alone makes the directory a policy.
+
+    It takes the place of the policy that was there: blobs that only that one named are removed last.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for sha256, data in artifact.blobs.items():
         _write_atomically(directory / f"{sha256}.safetensors", data)
     _write_atomically(directory / MANIFEST_FILE, encode_policy_manifest(artifact.manifest))
+    for path in directory.glob("*.safetensors"):
+        if _BLOB_NAME.fullmatch(path.stem) and path.stem not in artifact.blobs:
+            path.unlink()
 
 
 def read_policy_directory(directory: Path) -> tuple[PolicyManifest, PolicyNetwork]:

@@ -20,12 +20,14 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from celery import shared_task
+from django.conf import settings
 from django.db import close_old_connections, connection
 
 from fleet.errors import RunFenced, RunNotRunning
@@ -52,14 +54,14 @@ from fleet.storage.base import ObjectMissing
 
 if TYPE_CHECKING:
     from learner.config import RunConfig
-    from learner.metrics import Summary
+    from learner.metrics import Versions
     from learner.policies.base import PolicyNetwork
+    from learner.tensorboard import Board
     from learner.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
-SUMMARY_STEPS = 100
 FLUSH_S = 2.0
 IDLE_DELAY_S = 3.0  # until the next round when there was nothing to learn from
 KEPT_CHECKPOINTS = 2
@@ -72,9 +74,10 @@ class _Warm:
     run_id: str
     trainer: Trainer
     config: RunConfig
+    versions: Versions
+    board: Board
     checkpoint_sha256: str | None = None
     cursor: int = 0
-    published_at: float = float("-inf")
 
 
 @dataclass
@@ -91,7 +94,7 @@ _process = _Process()
 class _Outbox:
     """Rows on their way to the database, written at most every FLUSH_S."""
 
-    rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    rows: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     flushed_at: float = 0.0
 
 
@@ -125,20 +128,42 @@ def _is_terminal(error: Exception) -> bool:
 
 
 def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
+    from learner.loop import Schedule, run_steps
+
     plan = training_round_begin(run_id=claim.run_id, epoch=claim.epoch, holder=holder)
     warm = _warm_trainer(claim, plan)
     _ingest(warm, claim, plan)
-    end_step = _end_step(claim, plan, warm)
-    outbox = _Outbox()
-    while warm.trainer.gradient_steps < end_step:
-        if is_lost.is_set():
-            raise RunFenced("the heartbeat was refused")
-        warm.trainer.step()
-        _after_step(warm, claim, plan, outbox)
-    if warm.trainer.gradient_steps > plan.start_step:
-        outbox.rows.append((warm.trainer.gradient_steps, _values(warm.trainer.summary())))
-    _flush(warm, claim, outbox)
+    hooks = _RoundHooks(warm, claim, plan, is_lost)
+    config = warm.config.round
+    schedule = Schedule(publish_steps=config.publish_steps, publish_interval_s=config.publish_interval_s)
+    until = _end_step(claim, plan, warm)
+    run_steps(warm.trainer, until=until, schedule=schedule, versions=warm.versions, hooks=hooks)
+    _flush(warm, claim, hooks.outbox)
     _commit(warm, claim, plan)
+
+
+@dataclass
+class _RoundHooks:
+    """`learner.loop.Hooks` of a round: rows and TensorBoard, versions, and an end when the heartbeat is refused."""
+
+    warm: _Warm
+    claim: RunClaim
+    plan: RoundPlan
+    is_lost: threading.Event
+    outbox: _Outbox = field(default_factory=_Outbox)
+
+    def after_step(self, step: int) -> None:
+        if self.is_lost.is_set():
+            raise RunFenced("the heartbeat was refused")
+        if time.monotonic() - self.outbox.flushed_at >= FLUSH_S:
+            _flush(self.warm, self.claim, self.outbox)
+
+    def publish(self, step: int) -> None:
+        _publish(self.warm, self.claim, self.plan)
+
+    def report(self, step: int, values: Mapping[str, float]) -> None:
+        self.outbox.rows.append((step, values))
+        self.warm.board.write(step, values)
 
 
 def _end_step(claim: RunClaim, plan: RoundPlan, warm: _Warm) -> int:
@@ -148,18 +173,6 @@ def _end_step(claim: RunClaim, plan: RoundPlan, warm: _Warm) -> int:
     return min(end_step, claim.target_steps) if claim.target_steps is not None else end_step
 
 
-def _after_step(warm: _Warm, claim: RunClaim, plan: RoundPlan, outbox: _Outbox) -> None:
-    step, config = warm.trainer.gradient_steps, warm.config.round
-    if step % SUMMARY_STEPS == 0:
-        outbox.rows.append((step, _values(warm.trainer.summary())))
-    is_due = time.monotonic() - warm.published_at >= config.publish_interval_s
-    if step % config.publish_steps == 0 and is_due:
-        _publish(warm, claim, plan)
-        warm.published_at = time.monotonic()
-    if time.monotonic() - outbox.flushed_at >= FLUSH_S:
-        _flush(warm, claim, outbox)
-
-
 def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     """Return a trainer at the round's start: the one of the last round, or a new one from base and checkpoint."""
     import torch
@@ -167,6 +180,8 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     from learner.config import RunConfig as Config
     from learner.config import from_mapping
     from learner.data.index import StoredEpisodes
+    from learner.metrics import Versions
+    from learner.tensorboard import Board
     from learner.trainer import build_trainer
 
     warm = _process.warm
@@ -177,7 +192,13 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     torch.set_num_threads(config.threads)
     store = object_store()
     source = StoredEpisodes(lambda episode_id, name: store.get(keys.episode_object(episode_id, name)))
-    warm = _Warm(claim.run_id, build_trainer(_base_network(store, claim.run_id), source, config), config)
+    warm = _Warm(
+        claim.run_id,
+        build_trainer(_base_network(store, claim.run_id), source, config),
+        config,
+        Versions(count=plan.newest_version_number or 0),
+        Board(_board_folder(claim.name), first_step=plan.start_step + 1),
+    )
     if plan.checkpoint_key is not None:
         data = store.get(plan.checkpoint_key)
         if hashlib.sha256(data).hexdigest() != plan.checkpoint_sha256:
@@ -187,6 +208,11 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
         warm.trainer.restore(data)
         warm.checkpoint_sha256 = plan.checkpoint_sha256
     return warm
+
+
+def _board_folder(run_name: str) -> Path:
+    """A folder of each run's own, whatever its name is made of."""
+    return Path(settings.SOP_TENSORBOARD_DIR) / quote(run_name, safe=" ").replace(".", "%2E")
 
 
 def _stands_at(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> bool:
@@ -289,31 +315,6 @@ def _forget_checkpoints(store: ObjectStore, run_id: str, *, before: int) -> None
     for key in list(store.list(keys.run_checkpoints(run_id))):
         if key < oldest_kept:
             store.delete(key)
-
-
-def _values(summary: Summary) -> dict[str, float]:
-    """Flatten a summary into numbers by name: "loss", "loss/box-close/online", "share/box-close/raw", ..."""
-    values = {
-        "loss": summary.loss,
-        "gradient_norm": summary.gradient_norm,
-        "steps_per_s": summary.steps_per_s,
-        "data_wait": summary.data_wait,
-    }
-    values |= {f"loss/{name}": loss for name, loss in summary.losses.items()}
-    values |= summary.algorithm
-    values |= {f"frames/class/{name}": float(count) for name, count in summary.classes.items()}
-    for ratio in summary.ratios:
-        entries: dict[str, Any] = {
-            f"share/{ratio.task}/raw": ratio.raw,
-            f"share/{ratio.task}/clipped": ratio.clipped,
-            f"share/{ratio.task}/cap": ratio.cap,
-            f"window/{ratio.task}/online": ratio.loss_online,
-            f"window/{ratio.task}/offline": ratio.loss_offline,
-            f"frames/{ratio.task}/online": float(ratio.online_frames),
-            f"frames/{ratio.task}/offline": float(ratio.offline_frames),
-        }
-        values |= {name: value for name, value in entries.items() if value is not None}
-    return values
 
 
 @contextlib.contextmanager

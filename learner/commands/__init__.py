@@ -1,1 +1,1 @@
-"""Subcommands of `python -m learner` that have a module of their own."""
+"""The subcommands of `python -m learner`, one module each: `add_parser` says what it takes, `run` does it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from learner.algorithms.recap.config import RecapConfig
 from learner.algorithms.recap.fitted import encode_value, identity_of
@@ -20,8 +19,7 @@ from learner.publisher import read_policy_directory
 from learner.trainer import build_trainer
 
 
-def add_value_command(commands: Any) -> None:
-    """Add the subcommand to `argparse`'s subparsers."""
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     value = commands.add_parser("value", help="fit RECAP's value function to episodes, and say how good it is")
     value.add_argument("--episodes", type=Path, required=True, help="folder of <episode_id>/ folders")
     value.add_argument("--policy", type=Path, required=True, help="policy directory whose backbone encodes them")
@@ -29,8 +27,7 @@ def add_value_command(commands: Any) -> None:
     value.add_argument("--config", type=Path, help="run configuration, JSON, of which algorithm_config is read")
     value.add_argument("--held-out", type=_share, default=0.2, help="share of episodes kept out of the fit")
     value.add_argument("--seed", type=int, default=0, help="of the fit and of which episodes are kept out")
-    value.add_argument("--threads", type=int, default=1, help="torch threads; results depend on it")
-    value.set_defaults(run=_value)
+    value.set_defaults(run=run)
 
 
 def _share(text: str) -> float:
@@ -40,15 +37,16 @@ def _share(text: str) -> float:
     return share
 
 
-def _value(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Raises: ConfigError, SopError, OSError."""
     values = json.loads(arguments.config.read_text()) if arguments.config else {}
-    run = from_mapping(RunConfig, values)
-    config = from_mapping(RecapConfig, run.algorithm_config, path="algorithm_config")
+    settings = from_mapping(RunConfig, values)
+    config = from_mapping(RecapConfig, settings.algorithm_config, path="algorithm_config")
     if config.value.file is not None:
         raise ConfigError("value.file names a value function already; leave it out to fit one")
     _, network = read_policy_directory(arguments.policy)
     source, manifests = folder_episodes(arguments.episodes)
-    whole = RunConfig(algorithm="recap", algorithm_config=to_mapping(config), data=run.data)
+    whole = RunConfig(algorithm="recap", algorithm_config=to_mapping(config), data=settings.data)
     trainer = build_trainer(network, source, whole)
     trainer.ingest(manifests)
     fitted, report = fit_offline(trainer.replay, config, held_out=arguments.held_out, seed=arguments.seed)

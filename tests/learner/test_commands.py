@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import torch
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import Origin
 from learner.__main__ import main
+from learner.checkpoint import decode_checkpoint
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain, read_scenes
 from learner.publisher import read_policy_directory
+from learner.trainer import NonFiniteLoss, Trainer
 from tests.learner.hand_made import SMALL, TELEOP, make_manifest, stored_objects
 
 CONFIG = PretrainConfig(
@@ -108,6 +111,8 @@ def test_train_resumes_and_writes_a_policy(tmp_path: Path, capsys: pytest.Captur
         assert main([*common, "--out", str(tmp_path / out), "--steps", str(steps)]) == 0
     manifests = [read_policy_directory(tmp_path / out)[0] for out in ("whole", "halves")]
     assert manifests[0].blobs == manifests[1].blobs
+    assert sorted(path.name for path in (tmp_path / "halves" / "tensorboard").iterdir())[1:]
+    assert len(list((tmp_path / "halves").glob("*.safetensors"))) == 3  # backbone, newest head, checkpoint
     assert manifests[0].step == 6
     assert manifests[0].config["width"] == SMALL.width
 
@@ -116,3 +121,22 @@ def test_train_resumes_and_writes_a_policy(tmp_path: Path, capsys: pytest.Captur
     assert main([*common, "--out", str(tmp_path / "bad"), "--steps", "1", "--config", str(config)]) == 2
     assert "unknown key 'optimizer'" in capsys.readouterr().err
     assert not (tmp_path / "bad").exists()
+
+
+def test_a_run_that_diverges_leaves_its_last_good_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """NaN at step 5 of 8, published every 2: status 2, and policy and checkpoint are those of step 4."""
+    scenes, episodes = make_inputs(tmp_path)
+    base, out = tmp_path / "base", tmp_path / "out"
+    pretrain(scenes=scenes, episodes=episodes, out=base, config=CONFIG, progress=Counted())
+    real = Trainer.step
+
+    def diverges(self: Trainer) -> Any:
+        if self.gradient_steps == 4:
+            raise NonFiniteLoss("loss nan at step 4")
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "step", diverges)
+    common = ["train", "--episodes", str(episodes), "--policy", str(base), "--out", str(out)]
+    assert main([*common, "--steps", "8", "--checkpoint-steps", "2"]) == 2
+    assert read_policy_directory(out)[0].step == 4
+    assert decode_checkpoint((out / "checkpoint.safetensors").read_bytes())[0].step == 4

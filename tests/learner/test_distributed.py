@@ -48,7 +48,7 @@ def train_in_two_processes(arguments: list[str]) -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "learner"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, "train", *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*command, "train", *arguments], env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 
@@ -57,9 +57,9 @@ def saved(out: Path) -> tuple[CheckpointHeader, dict[str, torch.Tensor]]:
 
 
 def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path: Path):
-    """RECAP, with a value function: losses of every step and source, weights, EMA and moments, six steps in two runs.
+    """RECAP, with a value function: losses of every step and source, weights, EMA and moments.
 
-    The second run resumes from what the first process wrote; the policy at the end is that of the first process.
+    Two steps in one process with all rows, then four in two processes with half each, which resume from its checkpoint.
     """
     inputs = write_inputs(tmp_path)
     settings = {"algorithm": "recap", "algorithm_config": {"value": {"min_rollouts": 0, "steps": 5, "width": 8}}}
@@ -67,9 +67,9 @@ def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path: Path):
     halves = write_config(tmp_path / "halves.json", optim={"batch_size": 8}, **settings)
     assert main(["train", *inputs, *alone, "--steps", "6", "--out", str(tmp_path / "one")]) == 0
 
-    for steps in ("4", "6"):
-        result = train_in_two_processes([*inputs, *halves, "--steps", steps, "--out", str(tmp_path / "two")])
-        assert result.returncode == 0, result.stderr
+    assert main(["train", *inputs, *alone, "--steps", "2", "--out", str(tmp_path / "two")]) == 0
+    result = train_in_two_processes([*inputs, *halves, "--steps", "6", "--out", str(tmp_path / "two")])
+    assert result.returncode == 0, result.stderr
 
     (one, one_tensors), (two, two_tensors) = saved(tmp_path / "one"), saved(tmp_path / "two")
     assert (two.step, two.numpy_rng) == (one.step, one.numpy_rng)

@@ -13,9 +13,9 @@ import safetensors.numpy
 import torch
 
 from fleet.protocol.recording import Origin
-from learner.__main__ import _write_sidecars
 from learner.algorithms.base import build_algorithm
 from learner.checkpoint import CheckpointMismatch
+from learner.commands.train import write_sidecars
 from learner.config import ConfigError, RunConfig
 from learner.data.index import FrameClass
 from learner.data.replay import Frame, Rows
@@ -60,10 +60,10 @@ def test_sidecars_of_hand_made_episodes():
 def test_sidecars_are_written_beside_the_episodes(tmp_path: Path):
     """One file an episode, float32 and int8 columns of its length."""
     trainer = make_trainer()
-    _write_sidecars(trainer, tmp_path / "none")
+    write_sidecars(trainer, tmp_path / "none")
     assert not (tmp_path / "none").exists()
     trainer.step()
-    _write_sidecars(trainer, tmp_path / "sidecars")
+    write_sidecars(trainer, tmp_path / "sidecars")
 
     columns = safetensors.numpy.load_file(tmp_path / "sidecars" / f"{manifests()[6].episode_id}.safetensors")
     assert {name: (str(c.dtype), c.shape) for name, c in columns.items()} == {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
+from django.conf import settings
 
 from fleet.models import Episode, PolicyVersion, RunMetric, TrainingRound, TrainingRun
-from fleet.protocol.policy import encode_policy_manifest
+from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
 from fleet.protocol.recording import Origin, decode_manifest
 from fleet.selectors.objects import object_store
 from fleet.services.episode import episode_register
@@ -53,9 +56,9 @@ def register(name: str, *, broken: bool = False) -> str:
     return manifest.episode_id
 
 
-def start(name: str, algorithm: str = "hg_dagger", **changes: Any) -> TrainingRun:
+def start(name: str, algorithm: str = "hg_dagger", network_seed: int = 0, **changes: Any) -> TrainingRun:
     run = training_run_create(name=name, algorithm=algorithm, config=CONFIG | changes, seed=5)
-    network = make_network()
+    network = make_network(network_seed)
     base = build_artifact(network, network.blob_state("head"), run_id=None, parent_id=name, step=0)
     policy_version_publish(
         run_id=str(run.id), manifest_bytes=encode_policy_manifest(_renamed(base.manifest, run)), blobs=base.blobs
@@ -160,7 +163,11 @@ def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():
     rows = {row.step: row.values for row in RunMetric.objects.filter(run=run)}
     assert sorted(rows) == [6, 12, 18, 24]
     assert rows[24]["frames/box-close/offline"] == 30
+    assert rows[24]["versions/published"] == 12
+    assert rows[24]["versions/steps_behind"] == 0
     assert 0 < rows[24]["loss"] < 10
+    (events,) = (Path(settings.SOP_TENSORBOARD_DIR) / "rows").iterdir()
+    assert events.read_bytes().count(b"loss/box-close/offline") == 4
     assert Episode.objects.get().first_sampled_at is not None
     assert tasks._process.warm is not None
 
@@ -243,3 +250,48 @@ def test_terminal_errors_fail_the_run_and_publish_nothing(monkeypatch: pytest.Mo
         run.refresh_from_db()
         assert (run.state, run.failure_code) == ("failed", code)
         assert PolicyVersion.objects.filter(run=run).count() == 1
+
+
+def test_weights_that_rot_in_mid_run_fail_it_and_the_last_good_version_serves(monkeypatch: pytest.MonkeyPatch):
+    """A round goes well; in the next, NaN gets into the EMA after a publish: no later version, and no checkpoint."""
+    register("one")
+    run = start("rots")
+    train(run)
+    real = Trainer.step
+
+    def rots(self: Trainer) -> Any:
+        if self.gradient_steps == 9:
+            next(iter(self._ema.values())).fill_(float("nan"))
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "step", rots)
+    train(run)
+
+    run.refresh_from_db()
+    assert (run.state, run.failure_code, run.step) == ("failed", "non_finite_weights", 6)
+    newest = PolicyVersion.objects.filter(run=run).order_by("number").last()
+    assert newest is not None
+    assert newest.step == 8
+    head = next(
+        ref for ref in decode_policy_manifest(object_store().get(newest.manifest_key)).blobs if ref.name == "head"
+    )
+    tensors = safetensors.torch.load(object_store().get(keys.policy_blob(head.sha256)))
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+
+
+def test_a_checkpoint_of_another_base_fails_the_run():
+    """The committed checkpoint belongs to other weights than the base that the run has: nothing is trained on it."""
+    register("one")
+    run, other = start("own"), start("other", network_seed=3)
+    for each in (run, other):
+        train(each)
+    theirs, ours = (TrainingRound.objects.get(run=each) for each in (other, run))
+    TrainingRound.objects.filter(id=ours.id).update(
+        checkpoint_key=theirs.checkpoint_key, checkpoint_sha256=theirs.checkpoint_sha256
+    )
+    tasks._process.warm = None
+
+    train(run)
+
+    run.refresh_from_db()
+    assert (run.state, run.failure_code, run.step) == ("failed", "checkpoint_mismatch", 6)

@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -75,8 +76,14 @@ def make_base(spec: BaseSpec, bases: Path) -> Path:
 def _scenes(task: str, count: int, folder: Path) -> Path:
     path = folder / f"{task}.npz"
     folder.mkdir(exist_ok=True)
-    _call("fleet.daemon", "scenes", "--task", task, "--count", count, "--seed", 500, "--out", path)
+    _call("fleet.daemon", "scenes", "--task", task, "--count", count, "--seed", _scene_seed(task), "--out", path)
     return path
+
+
+def _scene_seed(task: str) -> int:
+    """The demo's scenes, so its encoder: with another draw of as many, shelf-place's block was located worse and
+    post-training got stuck there (docs/experiments.md)."""
+    return zlib.crc32(task.encode()) % 800 * 1000 + 500
 
 
 def _evaluate(folder: Path, episodes: int) -> None:

@@ -40,7 +40,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class CheckpointHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`cursor`: up to which episode the caller had ingested; opaque here."""
+    """`cursor`: up to which episode the caller had ingested; opaque here. `replay`: `Replay.state()`."""
 
     format: int = _FORMAT
     identity: Identity
@@ -48,6 +48,7 @@ class CheckpointHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     numpy_rng: dict[str, Any]
     sampler: list[list[Any]]
     cursor: int
+    replay: dict[str, Any] = {}
 
 
 def encode_checkpoint(header: CheckpointHeader, tensors: dict[str, Tensor]) -> bytes:

@@ -52,12 +52,39 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """`cache_frames`: bound of decoded and encoded frames kept in memory (about 340 bytes each)."""
+    """The data path: local cache, which online episodes are kept, how often they are drawn. None: no such limit.
 
-    cache_frames: int = 400_000
+    `cache_dir`: folder of encoded episodes, kept between runs; None is a temporary one (a worker of the fleet has its
+    own). `cache_bytes` bounds it (340 bytes a frame with 73 features). `loader_threads` decode and encode ahead.
+
+    `capacity_frames`: online frames that carry loss a task, the oldest episodes leave first; `max_age_s` counts back
+    from the newest online episode; `max_policy_age_steps`: gradient steps between the version that acted and the
+    learner. Demonstrations stay.
+
+    `samples_per_insert`: online rows drawn an online frame inserted, at most; a round ends, and waits for robots, once
+    there are `samples_tolerance` rows more. It acts from `min_online_frames` on.
+    """
+
+    cache_dir: str | None = None
+    cache_bytes: int = 4 * 1024**3
+    loader_threads: int = 1
+    capacity_frames: int | None = None
+    max_age_s: float | None = None
+    max_policy_age_steps: int | None = None
+    samples_per_insert: float | None = None
+    samples_tolerance: int = 1000
+    min_online_frames: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.cache_frames > 0, "cache_frames must be positive")
+        _require(self.cache_bytes > 0 and self.loader_threads > 0, "cache_bytes and loader_threads must be positive")
+        _require(self.capacity_frames is None or self.capacity_frames > 0, "capacity_frames must be positive")
+        _require(self.max_age_s is None or self.max_age_s > 0, "max_age_s must be positive")
+        _require(self.max_policy_age_steps is None or self.max_policy_age_steps >= 0, "max_policy_age_steps >= 0")
+        _require(self.samples_per_insert is None or self.samples_per_insert > 0, "samples_per_insert must be positive")
+        _require(
+            self.samples_tolerance >= 0 and self.min_online_frames >= 0,
+            "samples_tolerance and min_online_frames must not be negative",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,7 @@ def _is_terminal(error: Exception) -> bool:
 
 def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
     from learner.loop import Schedule, run_steps
+    from learner.trainer import BuffersEmpty
 
     plan = training_round_begin(run_id=claim.run_id, epoch=claim.epoch, holder=holder)
     warm = _warm_trainer(claim, plan)
@@ -137,7 +138,8 @@ def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
     config = warm.config.round
     schedule = Schedule(publish_steps=config.publish_steps, publish_interval_s=config.publish_interval_s)
     until = _end_step(claim, plan, warm)
-    run_steps(warm.trainer, until=until, schedule=schedule, versions=warm.versions, hooks=hooks)
+    with contextlib.suppress(BuffersEmpty):  # what was left turned out unreadable
+        run_steps(warm.trainer, until=until, schedule=schedule, versions=warm.versions, hooks=hooks)
     _flush(warm, claim, hooks.outbox)
     _commit(warm, claim, plan)
 
@@ -191,7 +193,7 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     config = from_mapping(Config, {"seed": claim.seed, **claim.config, "algorithm": claim.algorithm})
     torch.set_num_threads(config.threads)
     store = object_store()
-    source = StoredEpisodes(lambda episode_id, name: store.get(keys.episode_object(episode_id, name)))
+    source = StoredEpisodes(lambda episode_id, name: _episode_object(store, episode_id, name))
     warm = _Warm(
         claim.run_id,
         build_trainer(_base_network(store, claim.run_id), source, config),
@@ -246,6 +248,14 @@ def _local_blob(store: ObjectStore, sha256: str, folder: Path) -> Path:
         path = folder / f"{sha256}.safetensors"
         path.write_bytes(store.get(key))
     return path
+
+
+def _episode_object(store: ObjectStore, episode_id: str, name: str) -> bytes:
+    """Raises: FileNotFoundError if it was deleted; StoreUnavailable."""
+    try:
+        return store.get(keys.episode_object(episode_id, name))
+    except ObjectMissing as error:
+        raise FileNotFoundError(error.message) from None
 
 
 def _ingest(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:

@@ -19,6 +19,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,11 @@ from learner.checkpoint import (
     encode_checkpoint,
 )
 from learner.config import RunConfig
+from learner.data.feature_store import FeatureStore
 from learner.data.index import EpisodeSource, FittingEpisodes
-from learner.data.replay import Draw, Replay, Rows
+from learner.data.limits import Provenance
+from learner.data.loader import FeatureLoader
+from learner.data.replay import UNKNOWN_PROVENANCE, BufferEmpty, Draw, Replay, Rows
 from learner.data.sampler import AdaptiveSampler, Ratio
 from learner.device import find_device, send
 from learner.distributed import ALONE, World
@@ -50,6 +54,7 @@ from learner.publisher import Artifact, build_artifact
 ENCODE_BATCH = 64
 _ALGORITHM = "algorithm."  # prefix of the algorithm's own tensors in a checkpoint
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+NO_PROVENANCE: Mapping[str, Provenance] = {}
 _SMALLEST_WEIGHT = 1e-8  # a batch without any valid action has loss 0
 
 
@@ -57,6 +62,12 @@ class NonFiniteLoss(SopError):
     """The loss or its gradient is NaN or infinite: the weights were left as they were and nothing is published."""
 
     code = "non_finite_loss"
+
+
+class BuffersEmpty(SopError):
+    """No buffer holds a readable frame that carries loss: there is nothing to learn from until episodes come."""
+
+    code = "buffers_empty"
 
 
 class Trainer:
@@ -89,7 +100,7 @@ class Trainer:
         self._identity = Identity(
             architecture=network.architecture,
             config=network.config_dict(),
-            backbone_sha256=hashlib.sha256(encode_blob(network.blob_state(BACKBONE))).hexdigest(),
+            backbone_sha256=_backbone_sha256(network),
             algorithm=config.algorithm,
             seed=config.seed,
         )
@@ -108,21 +119,27 @@ class Trainer:
         """What is trained: the base's network, or what the algorithm made of it."""
         return self._network
 
-    def ingest(self, manifests: Iterable[EpisodeManifest]) -> int:
-        """Add episodes in the given order; return how many were new. Raises: InvalidEpisode, OSError."""
-        return sum(self._replay.add(manifest) for manifest in manifests)
+    def ingest(self, manifests: Iterable[EpisodeManifest], provenance: Mapping[str, Provenance] = NO_PROVENANCE) -> int:
+        """Add episodes in the given order; return how many were new. `provenance` by episode id, where it is known.
+
+        Reads no payload: an episode that cannot be read leaves its buffer when it is drawn.
+        """
+        return sum(
+            self._replay.add(manifest, provenance.get(manifest.episode_id, UNKNOWN_PROVENANCE))
+            for manifest in manifests
+        )
 
     def step(self) -> StepMetrics:
         """Take one gradient step.
 
-        Raises: ValueError if all buffers are empty; NonFiniteLoss, with weights and optimiser untouched; what the
-        algorithm's `before_step` raises.
+        Raises: BuffersEmpty; OSError, StorageError if the source does not answer; NonFiniteLoss, with weights and
+        optimiser untouched; what the algorithm's `before_step` raises.
         """
         self._algorithm.before_step(self._step, self._replay, generator=self._generator)
         began = time.perf_counter()
-        draws = self._sampler.draw(self._replay.sizes(), self._config.optim.batch_size * self._world.size, self._rng)
+        draws, rows = self._draw()
         own = self._world.own(len(draws))
-        batch, weights_B = self._batch(self._replay.sample(draws, self._rng, own=own))
+        batch, weights_B = self._batch(rows)
         noise = self._algorithm.draw_noise(self._network, len(draws), generator=self._generator)
         noise = {name: send(tensor[own], self._device) for name, tensor in noise.items()}
         data_s = time.perf_counter() - began
@@ -181,6 +198,7 @@ class Trainer:
             numpy_rng=numpy_rng,
             sampler=self._sampler.state(),
             cursor=cursor,
+            replay=self._replay.state(),
         )
         return encode_checkpoint(header, tensors)
 
@@ -205,6 +223,7 @@ class Trainer:
         self._generator.set_state(tensors["rng.torch"])
         self._rng.bit_generator.state = header.numpy_rng
         self._sampler.load_state(header.sampler)
+        self._replay.load_state(header.replay)
         self._step = header.step
         return header.cursor
 
@@ -214,6 +233,20 @@ class Trainer:
                 tensor = tensors.get(f"{kind}.{name}")
                 if tensor is None or tensor.shape != parameter.shape:
                     raise CheckpointMismatch(f"tensor '{kind}.{name}' is missing or has another shape")
+
+    def _draw(self) -> tuple[list[Draw], Rows]:
+        """Draw a batch. A buffer that turns out unreadable to its last episode is drawn from no more."""
+        self._replay.advance(self._step)
+        while True:
+            sizes = self._replay.sizes()
+            if not sizes:
+                raise BuffersEmpty("there is no frame to learn from")
+            draws = self._sampler.draw(sizes, self._config.optim.batch_size * self._world.size, self._rng)
+            try:
+                own = self._world.own(len(draws))
+                return draws, self._replay.sample(draws, self._rng, own=own, agree=self._world.union)
+            except BufferEmpty:  # at most once a buffer
+                continue
 
     def _compute_gradient(self, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Fill the gradients of the mean loss over the rows of all processes; return it and the loss of every row."""
@@ -263,14 +296,15 @@ def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConf
     fitting = FittingEpisodes(
         source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
     )
-    replay = Replay(
+    loader = FeatureLoader(
         fitting,
         lambda images, instruction: encode_images(network, images, instruction),
+        FeatureStore(_path_or_none(config.data.cache_dir), max_bytes=config.data.cache_bytes),
         cameras=[camera.name for camera in shapes.cameras],
-        horizon=shapes.horizon,
-        rule=algorithm.frame_rule,
-        capacity_frames=config.data.cache_frames,
+        identity=_encoder_identity(network, find_device(config.device, local_rank=world.local_rank)),
+        threads=config.data.loader_threads,
     )
+    replay = Replay(loader, horizon=shapes.horizon, rule=algorithm.frame_rule, config=config.data)
     return Trainer(network, replay, algorithm, config, world)
 
 
@@ -290,6 +324,20 @@ def encode_images(
         parts.append(network.encode(batch, language_BL.expand(rows, -1)).cpu().numpy())
     features: np.ndarray[Any, Any] = np.concatenate(parts)
     return features
+
+
+def _encoder_identity(network: PolicyNetwork, device: torch.device) -> str:
+    """Name what `encode_images` computes. Other threads, devices or versions of torch may give other last bits."""
+    machine = f"torch-{torch.__version__}/{device.type}/{torch.get_num_threads()}"
+    return f"{network.architecture}/{_backbone_sha256(network)}/{machine}"
+
+
+def _backbone_sha256(network: PolicyNetwork) -> str:
+    return hashlib.sha256(encode_blob(network.blob_state(BACKBONE))).hexdigest()
+
+
+def _path_or_none(path: str | None) -> Path | None:
+    return Path(path) if path is not None else None
 
 
 def _mean_by_draw(draws: list[Draw], losses: list[float]) -> dict[Draw, float]:

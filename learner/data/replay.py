@@ -1,29 +1,50 @@
-"""Replay buffers: online and offline frames per task, with lazily loaded, bounded payloads.
+"""Replay buffers: online and offline frames per task, from an index of manifests and features on the local disk.
 
 The trainer adds manifests at the beginning of a round and samples rows at each step:
 
     replay.add(manifest)
     rows = replay.sample([Draw(task="box-close", is_online=True)], rng)
 
-A payload (encoded features, proprioception, executed actions) is loaded on first use and kept least-recently-used
-within `capacity_frames`; loading again gives the same bits, because an episode is always encoded whole. Which rows
-come depends only on the order of `add` and on the generator, so a rebuilt buffer resumes exactly.
+`add` reads no payload: it indexes the frames and lets a background thread decode and encode the episode (`loader.py`)
+into a bounded store (`feature_store.py`). A row whose episode is not there yet is waited for. Which rows come depends
+only on the order of `add`, the learner's step and the generator, so a rebuilt buffer resumes exactly.
+
+An episode that turns out unreadable (deleted, a truncated video, another robot's axes) is noticed when one of its rows
+is drawn: it leaves its buffer, and the row is drawn again. `state` remembers it for the checkpoint.
 """
 
 from __future__ import annotations
 
 import collections
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from fleet.protocol.errors import RecordingError, SopError
 from fleet.protocol.recording import EpisodeManifest
-from learner.data.index import EpisodeSource, FrameClass, IndexedEpisode, index_episode
-from learner.data.masks import FrameRule, carrying_frames, chunk_mask, class_weights
+from learner.config import DataConfig
+from learner.data.buffers import PICK, FrameBuffer, carrying_runs
+from learner.data.feature_store import Payload, Row
+from learner.data.index import FrameClass, IndexedEpisode, index_episode
+from learner.data.limits import Arrival, Leaving, Provenance, Retention, SampleToInsert
+from learner.data.loader import EpisodeKey, FeatureLoader
+from learner.data.masks import FrameRule, chunk_mask, class_weights
+
+logger = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, Any]
+
+UNKNOWN_PROVENANCE = Provenance()
+LEAVING_REASONS = ("capacity", "age", "policy_age", "unreadable")
+
+
+class BufferEmpty(SopError):
+    """The last episode of a buffer turned out unreadable while a row was drawn from it."""
+
+    code = "buffer_empty"
 
 
 class Draw(msgspec.Struct, frozen=True):
@@ -61,83 +82,78 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     frames: tuple[Frame, ...]
 
 
-class Payload(msgspec.Struct, frozen=True):
-    """What training reads of an episode, float32 [T, F], [T, P], [T, A]."""
+class _Entry(msgspec.Struct, frozen=True):
+    """What is kept of an episode: about a kilobyte, whatever its length."""
 
-    features_TF: Array
-    state_TP: Array
-    action_TA: Array
-
-
-Encode = Callable[[Mapping[str, Array], str], Array]
-"""Images [T, H, W, 3] of every camera by name, instruction -> features float32 [T, F]."""
+    key: EpisodeKey
+    draw: Draw
+    instruction: str
 
 
-class _Buffer:
-    """Frames of one (task, source), as growing parallel arrays."""
-
-    def __init__(self) -> None:
-        self.episode_N = np.zeros(0, dtype=np.int32)
-        self.frame_N = np.zeros(0, dtype=np.int32)
-
-    def extend(self, episode: int, frames: Array) -> None:
-        self.episode_N = np.concatenate([self.episode_N, np.full(len(frames), episode, dtype=np.int32)])
-        self.frame_N = np.concatenate([self.frame_N, frames])
-
-    def __len__(self) -> int:
-        return len(self.frame_N)
+Agree = Callable[[set[int]], set[int]]
+"""Episodes that this process could not read -> those that any process could not read."""
 
 
 class Replay:
-    """See the module."""
+    """See the module. Used from one thread."""
 
-    def __init__(
-        self,
-        source: EpisodeSource,
-        encode: Encode,
-        *,
-        cameras: Sequence[str],
-        horizon: int,
-        rule: FrameRule,
-        capacity_frames: int,
-    ) -> None:
-        self._source = source
-        self._encode = encode
-        self._cameras = tuple(cameras)
+    def __init__(self, loader: FeatureLoader, *, horizon: int, rule: FrameRule, config: DataConfig) -> None:
+        self._loader = loader
         self._horizon = horizon
         self._rule = rule
-        self._capacity_frames = capacity_frames
-        self._episodes: list[IndexedEpisode] = []
-        self._ids: set[str] = set()
-        self._buffers: dict[Draw, _Buffer] = {}
-        self._payloads: collections.OrderedDict[int, Payload] = collections.OrderedDict()
-        self._cached_frames = 0
+        self._entries: list[_Entry] = []
+        self._numbers: dict[str, int] = {}  # by episode id
+        self._buffers: dict[Draw, FrameBuffer] = {}
+        self._retention = Retention(config)
+        self._limit = SampleToInsert(config)
+        self._gone: set[int] = set()  # numbers that left their buffers
+        self._unreadable: dict[str, str] = {}  # episode id -> error code
+        self._left: collections.Counter[str] = collections.Counter()
         self._counts: collections.Counter[FrameClass] = collections.Counter()
         self._weights = class_weights(rule, self._counts)
         self._unseen: set[int] = set()
         self._first_sampled: list[str] = []
 
-    def add(self, manifest: EpisodeManifest) -> bool:
-        """Index an episode and load its payload; False if it is there already (ingest is idempotent).
+    def add(self, manifest: EpisodeManifest, provenance: Provenance = UNKNOWN_PROVENANCE) -> bool:
+        """Index an episode and have it loaded in the background; False if it is there already (ingest is idempotent).
 
-        Raises: InvalidEpisode, OSError from the source; then nothing was added.
+        Reads nothing and raises nothing: what cannot be read is noticed when it is drawn.
         """
-        if manifest.episode_id in self._ids:
+        if manifest.episode_id in self._numbers:
             return False
-        episode = index_episode(manifest)
-        frames = carrying_frames(episode.classes_T, self._rule)
-        number = len(self._episodes)
-        if len(frames):
-            self._store(number, self._load(manifest))
-            draw = Draw(task=manifest.task_slug, is_online=episode.is_online)
-            self._buffers.setdefault(draw, _Buffer()).extend(number, frames)
-        self._episodes.append(episode)
-        self._ids.add(manifest.episode_id)
-        self._unseen.add(number)
-        kinds, counts = np.unique(episode.classes_T, return_counts=True)
-        self._counts.update({FrameClass(int(kind)): int(n) for kind, n in zip(kinds, counts, strict=True)})
-        self._weights = class_weights(self._rule, self._counts)
+        number, episode = len(self._entries), index_episode(manifest)
+        entry = _Entry(
+            key=self._loader.key(manifest),
+            draw=Draw(task=manifest.task_slug, is_online=episode.is_online),
+            instruction=manifest.instruction,
+        )
+        self._entries.append(entry)
+        self._numbers[manifest.episode_id] = number
+        self._count(episode, 1)
+        runs_R = carrying_runs(number, episode, self._rule)
+        if len(runs_R):
+            self._buffers.setdefault(entry.draw, FrameBuffer()).extend(runs_R)
+            self._unseen.add(number)
+            if entry.draw.is_online:
+                self._admit(number, manifest, int(runs_R["frames"].sum()), provenance)
+        if manifest.episode_id in self._unreadable:
+            self._leave([Leaving(number, "unreadable")])
+        elif len(runs_R) and number not in self._gone:
+            self._loader.prefetch(entry.key)
         return True
+
+    def prefetch(self, manifest: EpisodeManifest) -> None:
+        """Load an episode in the background that will be added later. It changes nothing but the time that takes."""
+        if manifest.episode_id not in self._numbers:
+            self._loader.prefetch(self._loader.key(manifest))
+
+    def settle(self) -> None:
+        """Return when all background loading is done. For callers whose source is about to forget its episodes."""
+        self._loader.settle()
+
+    def advance(self, step: int) -> None:
+        """Let the episodes go whose policy is too old for a learner at `step`."""
+        self._leave(self._retention.advance(step))
 
     def sizes(self) -> dict[str, BufferSize]:
         """Return the buffer sizes of every task that has frames, ordered by task."""
@@ -145,85 +161,179 @@ class Replay:
         return {task: BufferSize(self._length(task, True), self._length(task, False)) for task in tasks}
 
     def class_counts(self) -> dict[str, int]:
-        """Return how many frames of each class were added, carrying loss or not."""
+        """Return how many frames of each class the present episodes have, carrying loss or not."""
         return {kind.name.lower(): self._counts[kind] for kind in FrameClass}
 
     @property
     def episodes(self) -> int:
-        return len(self._episodes)
+        """How many episodes were added, whether or not they are still learned from."""
+        return len(self._entries)
+
+    @property
+    def is_drawn_enough(self) -> bool:
+        """Whether `samples_per_insert` says to wait for new online frames."""
+        return self._limit.is_drawn_enough
 
     def episode(self, number: int) -> IndexedEpisode:
         """Return the metadata of an episode, numbered 0.. in the order of `add`."""
-        return self._episodes[number]
+        return index_episode(self._entries[number].key.manifest)
 
-    def payload(self, number: int) -> Payload:
-        """Return an episode's arrays, from the cache or the source. Raises: InvalidEpisode, OSError."""
-        payload = self._payloads.get(number)
-        if payload is None:
-            payload = self._load(self._episodes[number].manifest)
-            self._store(number, payload)
-        self._payloads.move_to_end(number)
-        return payload
+    def payload(self, number: int) -> Payload | None:
+        """Return an episode's arrays, None if it is unreadable: then it is in no buffer any more.
 
-    def sample(self, draws: Sequence[Draw], rng: np.random.Generator, *, own: slice = slice(None)) -> Rows:
+        Raises: OSError, StorageError if the source does not answer.
+        """
+        if self._is_unreadable(number):
+            return None
+        try:
+            return self._loader.payload(self._entries[number].key)
+        except (RecordingError, FileNotFoundError) as error:
+            self._forget_unreadable({number: _code_of(error)})
+            return None
+
+    def sample(
+        self,
+        draws: Sequence[Draw],
+        rng: np.random.Generator,
+        *,
+        own: slice = slice(None),
+        agree: Agree = lambda unreadable: unreadable,
+    ) -> Rows:
         """Draw one frame uniformly from each draw's buffer, and load the rows `own` of them.
 
-        Processes that share a batch draw all of it, with equal generators, and load a part each.
-        Raises: KeyError if a buffer is empty.
+        Processes that share a batch draw all of it, with equal generators, and load a part each; `agree` tells each of
+        them what the others could not read.
+        Raises: BufferEmpty, with its unreadable episodes gone; OSError, StorageError if the source does not answer.
         """
-        uniform_B = rng.random(len(draws))
-        picked = [self._pick(draw, float(u)) for draw, u in zip(draws, uniform_B, strict=True)][own]
-        rows = [self._row(frame.episode, frame.step) for frame in picked]
-        starts_B = np.array([frame.step for frame in picked])
-        ends_B = np.array([self._episodes[frame.episode].run_end_T[frame.step] for frame in picked])
-        return Rows(
-            features_BF=np.stack([row[0] for row in rows]),
-            state_BP=np.stack([row[1] for row in rows]),
-            actions_BHA=np.stack([row[2] for row in rows]),
-            valid_BH=chunk_mask(starts_B, ends_B, self._horizon),
-            weights_B=np.array([self._weights[frame.kind] for frame in picked], dtype=np.float32),
-            instructions=tuple(self._episodes[frame.episode].manifest.instruction for frame in picked),
-            frames=tuple(picked),
-        )
+        picks_B = self._pick(draws, np.arange(len(draws)), rng)
+        rows: dict[int, Row] = {}
+        own_rows = range(len(draws))[own]
+        while lost := self._lost(picks_B, own_rows, rows, agree):
+            self._forget_unreadable(lost)
+            again = np.flatnonzero(np.isin(picks_B["episode"], list(lost)))
+            picks_B[again] = self._pick(draws, again, rng)
+        self._limit.drawn_rows += sum(draw.is_online for draw in draws)
+        self._note_first_sampled(picks_B["episode"].tolist())
+        return self._rows(picks_B[own], [rows[k] for k in own_rows])
 
     def take_first_sampled(self) -> list[str]:
         """Return ids of episodes sampled for the first time since the last call."""
         found, self._first_sampled = self._first_sampled, []
         return found
 
+    def metrics(self) -> dict[str, float]:
+        """Return present figures by name: episodes that left by reason, the measured sample-to-insert ratio, cache."""
+        values = {f"episodes/left/{reason}": float(self._left[reason]) for reason in LEAVING_REASONS}
+        values["episodes/indexed"] = float(len(self._entries))
+        values["samples_per_insert"] = self._limit.ratio
+        return values | self._loader.metrics()
+
+    def state(self) -> dict[str, Any]:
+        """Return as JSON values what does not follow from the episodes added and the learner's step."""
+        return {"unreadable": dict(self._unreadable), "drawn_rows": self._limit.drawn_rows}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned, before or after the episodes are added. Nothing is read."""
+        self._limit.drawn_rows = int(state.get("drawn_rows", 0))
+        self._unreadable |= state.get("unreadable", {})
+        found = [self._numbers[name] for name in self._unreadable if name in self._numbers]
+        self._leave([Leaving(number, "unreadable") for number in found])
+
+    def _admit(self, number: int, manifest: EpisodeManifest, frames: int, provenance: Provenance) -> None:
+        self._limit.inserted_frames += frames
+        added_s = provenance.added_s
+        arrival = Arrival(
+            number=number,
+            task=manifest.task_slug,
+            frames=frames,
+            time_s=manifest.ended_ns / 1e9 if added_s is None else added_s,
+            policy_step=provenance.policy_step,
+        )
+        self._leave(self._retention.admit(arrival))
+
+    def _leave(self, leaving: Sequence[Leaving]) -> None:
+        """Take episodes out of their buffers; what has left already is passed over."""
+        new = {one.number: one.reason for one in reversed(leaving) if one.number not in self._gone}
+        self._gone |= set(new)
+        self._left.update(new.values())
+        for draw in {self._entries[number].draw for number in new} & set(self._buffers):
+            self._buffers[draw].remove(new)
+            if not len(self._buffers[draw]):
+                del self._buffers[draw]
+        for number in new:
+            self._count(self.episode(number), -1)
+
+    def _forget_unreadable(self, codes: Mapping[int, str]) -> None:
+        for number, code in sorted(codes.items()):
+            manifest = self._entries[number].key.manifest
+            self._unreadable[manifest.episode_id] = code
+            event = {"episode": manifest.episode_id, "code": code}
+            logger.warning("episode left out of training", extra={"event": event})
+        self._leave([Leaving(number, "unreadable") for number in codes])
+
+    def _is_unreadable(self, number: int) -> bool:
+        return bool(self._unreadable) and self._entries[number].key.manifest.episode_id in self._unreadable
+
+    def _count(self, episode: IndexedEpisode, sign: int) -> None:
+        kinds, counts = np.unique(episode.classes_T, return_counts=True)
+        self._counts.update({FrameClass(int(kind)): sign * int(n) for kind, n in zip(kinds, counts, strict=True)})
+        self._weights = class_weights(self._rule, self._counts)
+
     def _length(self, task: str, is_online: bool) -> int:
         buffer = self._buffers.get(Draw(task, is_online))
         return len(buffer) if buffer is not None else 0
 
-    def _pick(self, draw: Draw, uniform: float) -> Frame:
-        buffer = self._buffers[draw]
-        row = min(int(uniform * len(buffer)), len(buffer) - 1)
-        episode, step = int(buffer.episode_N[row]), int(buffer.frame_N[row])
-        return Frame(episode, step, FrameClass(int(self._episodes[episode].classes_T[step])))
+    def _pick(self, draws: Sequence[Draw], rows: Array, rng: np.random.Generator) -> Array:
+        """Draw frames for some rows of a batch, PICK [len(rows)]. Raises: BufferEmpty."""
+        uniform_B = rng.random(len(rows))
+        picks_B = np.empty(len(rows), dtype=PICK)
+        wanted: dict[Draw, list[int]] = {}
+        for position, row in enumerate(rows.tolist()):
+            wanted.setdefault(draws[row], []).append(position)
+        for draw, positions in wanted.items():
+            buffer = self._buffers.get(draw)
+            if buffer is None:
+                raise BufferEmpty(f"no readable frame is left of task '{draw.task}', online {draw.is_online}")
+            picks_B[positions] = buffer.pick(uniform_B[positions])
+        return picks_B
 
-    def _row(self, number: int, frame: int) -> tuple[Array, Array, Array]:
-        payload = self.payload(number)
-        if number in self._unseen:
-            self._unseen.discard(number)
-            self._first_sampled.append(self._episodes[number].manifest.episode_id)
-        actions_HA = payload.action_TA[frame : frame + self._horizon]
-        if len(actions_HA) < self._horizon:
-            padding = np.zeros((self._horizon - len(actions_HA), actions_HA.shape[1]), dtype=np.float32)
-            actions_HA = np.concatenate([actions_HA, padding])
-        return payload.features_TF[frame], payload.state_TP[frame], actions_HA
+    def _lost(self, picks_B: Array, own: range, rows: dict[int, Row], agree: Agree) -> dict[int, str]:
+        """Read the own rows of a batch that are not read yet; return unreadable episodes with their error codes."""
+        codes: dict[int, str] = {}
+        for k in own:
+            number, step = int(picks_B["episode"][k]), int(picks_B["step"][k])
+            if k in rows or number in codes:
+                continue
+            try:
+                rows[k] = self._loader.row(self._entries[number].key, step, self._horizon)
+            except (RecordingError, FileNotFoundError) as error:
+                codes[number] = _code_of(error)
+        lost = {number: codes.get(number, "unreadable") for number in agree(set(codes))}
+        for k in [k for k in rows if int(picks_B["episode"][k]) in lost]:
+            del rows[k]
+        return lost
 
-    def _load(self, manifest: EpisodeManifest) -> Payload:
-        steps = self._source.steps(manifest)
-        images = {camera: self._source.frames(manifest, camera) for camera in self._cameras}
-        return Payload(
-            features_TF=self._encode(images, manifest.instruction),
-            state_TP=steps["observation.state"].astype(np.float32),
-            action_TA=steps["action"].astype(np.float32),
+    def _rows(self, picks_B: Array, rows: Sequence[Row]) -> Rows:
+        numbers_B = picks_B["episode"].tolist()
+        kinds = [FrameClass(kind) for kind in picks_B["kind"].tolist()]
+        actions_BHA = np.zeros((len(rows), self._horizon, rows[0].actions_HA.shape[1]), dtype=np.float32)
+        for actions_HA, row in zip(actions_BHA, rows, strict=True):
+            actions_HA[: len(row.actions_HA)] = row.actions_HA
+        return Rows(
+            features_BF=np.stack([row.features_F for row in rows]),
+            state_BP=np.stack([row.state_P for row in rows]),
+            actions_BHA=actions_BHA,
+            valid_BH=chunk_mask(picks_B["step"], picks_B["gate_end"], self._horizon),
+            weights_B=np.array([self._weights[kind] for kind in kinds], dtype=np.float32),
+            instructions=tuple(self._entries[number].instruction for number in numbers_B),
+            frames=tuple(map(Frame, numbers_B, picks_B["step"].tolist(), kinds)),
         )
 
-    def _store(self, number: int, payload: Payload) -> None:
-        self._payloads[number] = payload
-        self._cached_frames += len(payload.state_TP)
-        while self._cached_frames > self._capacity_frames and len(self._payloads) > 1:
-            _, dropped = self._payloads.popitem(last=False)
-            self._cached_frames -= len(dropped.state_TP)
+    def _note_first_sampled(self, numbers: Sequence[int]) -> None:
+        for number in self._unseen.intersection(numbers):
+            self._unseen.discard(number)
+            self._first_sampled.append(self._entries[number].key.manifest.episode_id)
+
+
+def _code_of(error: RecordingError | FileNotFoundError) -> str:
+    return error.code if isinstance(error, RecordingError) else "object_missing"

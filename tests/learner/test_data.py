@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from learner.data.index import FittingEpisodes, StoredEpisodes, folder_episodes
 from learner.data.video import decode_video
 from learner.policies.architectures.flow_vla import FlowVla
 from learner.policies.language import embed_instruction
-from learner.trainer import build_trainer
+from learner.trainer import BuffersEmpty, build_trainer
 from tests.learner.hand_made import (
     SHAPES,
     SMALL,
@@ -57,25 +58,35 @@ def test_training_on_a_folder_of_episodes(tmp_path: Path):
     assert np.isfinite(trainer.step().loss)
 
 
-def test_truncated_video_is_refused_and_nothing_is_added(tmp_path: Path):
-    """Half a video, other bytes, or too few frames: InvalidEpisode, and the buffers stay as they were."""
-    manifests = some_manifests()[:2]
-    write_episodes(tmp_path, manifests)
-    video = tmp_path / manifests[1].episode_id / "front.mp4"
+@pytest.mark.parametrize("damage", ["half", "other bytes", "empty", "deleted"])
+def test_an_unreadable_video_leaves_the_buffers_when_it_is_drawn(tmp_path: Path, damage: str):
+    """Training goes on with the others and says which episode went; with none left there is nothing to learn from."""
+    good, bad = some_manifests()[2:4]
+    write_episodes(tmp_path, [good, bad])
+    video = tmp_path / bad.episode_id / "front.mp4"
     data = video.read_bytes()
+    if damage == "deleted":
+        shutil.rmtree(tmp_path / bad.episode_id)
+    else:
+        video.write_bytes({"half": data[: len(data) // 2], "other bytes": b"no video", "empty": b""}[damage])
     source, _ = folder_episodes(tmp_path)
     trainer = build_trainer(make_network(), source, RunConfig())
-    trainer.ingest(manifests[:1])
-    sizes = trainer.replay.sizes()
 
-    for broken in (data[: len(data) // 2], b"no video", b""):
-        video.write_bytes(broken)
-        with pytest.raises(InvalidEpisode):
-            trainer.ingest(manifests[1:])
-    assert (trainer.replay.sizes(), trainer.replay.episodes) == (sizes, 1)
+    assert trainer.ingest([good, bad]) == 2
+    assert trainer.replay.sizes()["box-close"].offline == 60
+    assert np.isfinite(trainer.step().loss)
 
-    video.write_bytes(data)
-    assert trainer.ingest(manifests[1:]) == 1
+    assert trainer.replay.sizes()["box-close"].offline == 30
+    assert trainer.replay.class_counts()["demonstration"] == 30
+    assert trainer.replay.metrics()["episodes/left/unreadable"] == 1
+    code = "object_missing" if damage == "deleted" else "invalid_episode"
+    assert trainer.replay.state()["unreadable"] == {bad.episode_id: code}
+    assert (trainer.replay.payload(1), trainer.ingest([bad])) == (None, 0)
+    alone = build_trainer(make_network(), source, RunConfig())
+    alone.ingest([bad])
+    with pytest.raises(BuffersEmpty):
+        alone.step()
+    assert (alone.gradient_steps, alone.replay.sizes()) == (0, {})
 
 
 class _Odd(MemoryEpisodes):
@@ -92,20 +103,21 @@ class _Odd(MemoryEpisodes):
         return steps
 
 
-def test_what_this_policy_cannot_learn_from_is_refused():
+def test_what_this_policy_cannot_learn_from_is_left_out():
     """A robot with other axes, another camera, or absurd numbers must not end the training of all the others."""
     good, odd = some_manifests()[:2]
     camera = msgspec.structs.replace(odd.cameras[0], width=64, height=64)
-    for change in ({"action_names": ("x", "y")}, {"proprio_names": ("q",)}, {"cameras": (camera,)}):
-        trainer = build_trainer(make_network(), MemoryEpisodes(), RunConfig())
-        with pytest.raises(InvalidEpisode):
-            trainer.ingest([good, msgspec.structs.replace(odd, **change)])
-        assert (trainer.replay.episodes, trainer.ingest([odd])) == (1, 1)
-    for column in ("action", "observation.state"):
-        trainer = build_trainer(make_network(), _Odd(odd, column), RunConfig())
-        with pytest.raises(InvalidEpisode):
-            trainer.ingest([good, odd])
+    misfits = [
+        (msgspec.structs.replace(odd, **change), MemoryEpisodes())
+        for change in ({"action_names": ("x", "y")}, {"proprio_names": ("q",)}, {"cameras": (camera,)})
+    ]
+    misfits += [(odd, _Odd(odd, column)) for column in ("action", "observation.state")]
+    for misfit, source in misfits:
+        trainer = build_trainer(make_network(), source, RunConfig())
+        trainer.ingest([good, misfit])
         assert np.isfinite(trainer.step().loss)
+        assert trainer.replay.sizes()["bin-picking"].offline == 30
+        assert list(trainer.replay.state()["unreadable"]) == [odd.episode_id]
 
 
 def test_video_must_have_the_stated_frames():

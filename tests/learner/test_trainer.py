@@ -210,16 +210,18 @@ def test_ingest_is_idempotent_and_payloads_are_lazy():
     assert trainer.replay.take_first_sampled() == []
 
 
-def test_a_small_cache_changes_memory_not_learning():
+def test_a_small_cache_changes_disk_use_not_learning():
     """With room for one episode payloads are read again and again, and the losses are the same."""
-    small = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, cache_frames=40))
+    small = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, cache_bytes=10_000))
     tight, roomy = make_trainer(small), make_trainer(CONFIG)
 
     losses = [(tight.step().loss, roomy.step().loss) for _ in range(3)]
 
     assert all(a == b for a, b in losses)
-    assert tight.replay._cached_frames <= 50
-    assert tight.replay.sample([Draw("box-close", False)], tight._rng).valid_BH.shape == (1, 12)
+    for trainer in (tight, roomy):
+        trainer.replay.settle()
+    assert tight.replay.metrics()["cache/episodes"] < roomy.replay.metrics()["cache/episodes"] == 6
+    assert tight.replay.metrics()["cache/loads"] > 6
 
 
 def test_config_refuses_unknown_keys_and_bad_values():

@@ -18,8 +18,8 @@ from fleet.protocol.recording import Outcome
 from learner.algorithms.recap.advantage import advantages, returns, rewards
 from learner.algorithms.recap.config import RecapConfig
 from learner.algorithms.recap.value import ValueNetwork
+from learner.data.feature_store import Payload
 from learner.data.index import FrameClass, IndexedEpisode
-from learner.data.replay import Payload
 from learner.policies.base import Indicator
 from learner.policies.language import embed_instruction
 

@@ -115,6 +115,7 @@ class VirtualFleet:
                 self._steps_until(arrived_s)
             self._trainer.ingest([manifest])
         if not self._arrivals:
+            self._trainer.replay.settle()  # the pictures are about to go
             self._source.drop_frames()
         if self._spec.mode == "online" or is_over:
             self._steps_until(now_s)

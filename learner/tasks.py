@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -65,6 +66,8 @@ HEARTBEAT_S = 5.0
 FLUSH_S = 2.0
 IDLE_DELAY_S = 3.0  # until the next round when there was nothing to learn from
 KEPT_CHECKPOINTS = 2
+SIDECARS_PER_ROUND = 200  # the rest follows in the next rounds
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass
@@ -196,7 +199,9 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     source = StoredEpisodes(lambda episode_id, name: _episode_object(store, episode_id, name))
     warm = _Warm(
         claim.run_id,
-        build_trainer(_base_network(store, claim.run_id), source, config),
+        build_trainer(
+            _base_network(store, claim.run_id), source, config, read_file=lambda name: _training_file(store, name)
+        ),
         config,
         Versions(count=plan.newest_version_number or 0),
         Board(_board_folder(claim.name), first_step=plan.start_step + 1),
@@ -258,6 +263,21 @@ def _episode_object(store: ObjectStore, episode_id: str, name: str) -> bytes:
         raise FileNotFoundError(error.message) from None
 
 
+def _training_file(store: ObjectStore, sha256: str) -> bytes:
+    """Read a file that a run's configuration names. Raises: ConfigError, ArtifactMismatch."""
+    from learner.config import ConfigError
+
+    if not _SHA256.fullmatch(sha256):
+        raise ConfigError(f"'{sha256[:100]}' is not the SHA-256 of a stored file")
+    try:
+        data = store.get(keys.training_file(sha256))
+    except ObjectMissing:
+        raise ConfigError(f"there is no file {sha256}: `manage.py training_file_import` stores one") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ArtifactMismatch("the file differs from its hash", key=keys.training_file(sha256))
+    return data
+
+
 def _ingest(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
     _add(warm, claim, upto=plan.ingest_upto)
 
@@ -299,8 +319,9 @@ def _flush(warm: _Warm, claim: RunClaim, outbox: _Outbox) -> None:
 
 
 def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
-    """Store the checkpoint, then commit the round with its hash; older checkpoints go afterwards."""
+    """Store sidecars and checkpoint, then commit the round with its hash; older checkpoints go afterwards."""
     store = object_store()
+    _store_sidecars(warm, store)
     data = warm.trainer.checkpoint(cursor=warm.cursor)
     key, sha256 = keys.run_checkpoint(claim.run_id, plan.index, claim.epoch), hashlib.sha256(data).hexdigest()
     store.put(key, data)
@@ -317,6 +338,14 @@ def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
     _forget_checkpoints(store, claim.run_id, before=plan.index - KEPT_CHECKPOINTS + 1)
     warm.checkpoint_sha256 = sha256
     _process.warm = warm
+
+
+def _store_sidecars(warm: _Warm, store: ObjectStore) -> None:
+    """Put what the algorithm derived of frames beside the episodes. The checkpoint that follows counts what was put."""
+    import safetensors.numpy
+
+    for episode_id, columns in warm.trainer.take_sidecars(limit=SIDECARS_PER_ROUND):
+        store.put(keys.run_sidecar(warm.run_id, episode_id), safetensors.numpy.save(columns))
 
 
 def _forget_checkpoints(store: ObjectStore, run_id: str, *, before: int) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from fleet.protocol.errors import SopError
 from fleet.protocol.recording import EpisodeManifest
-from learner.algorithms.base import Algorithm, build_algorithm
+from learner.algorithms.base import Algorithm, Columns, ReadFile, build_algorithm, read_path
 from learner.checkpoint import (
     CheckpointHeader,
     CheckpointMismatch,
@@ -48,11 +48,11 @@ from learner.distributed import ALONE, World
 from learner.metrics import Meter, StepMetrics, Summary
 from learner.policies.base import BACKBONE, HEAD, ChunkBatch, Noise, PolicyNetwork
 from learner.policies.blobs import encode_blob
-from learner.policies.language import embed_instruction
 from learner.publisher import Artifact, build_artifact
 
 ENCODE_BATCH = 64
 _ALGORITHM = "algorithm."  # prefix of the algorithm's own tensors in a checkpoint
+_RESTARTED = "restarted_step"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 NO_PROVENANCE: Mapping[str, Provenance] = {}
 _SMALLEST_WEIGHT = 1e-8  # a batch without any valid action has loss 0
@@ -86,6 +86,7 @@ class Trainer:
         self._config = config
         self._parameters = network.trainable()
         self._ema = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._base = {name: value.detach().cpu().clone() for name, value in self._parameters.items()}
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(),
             lr=config.optim.learning_rate,
@@ -97,6 +98,7 @@ class Trainer:
         self._generator = torch.Generator().manual_seed(config.seed)
         self._meter = Meter()
         self._step = 0
+        self._restarted_step = 0
         self._identity = Identity(
             architecture=network.architecture,
             config=network.config_dict(),
@@ -135,7 +137,8 @@ class Trainer:
         Raises: BuffersEmpty; OSError, StorageError if the source does not answer; NonFiniteLoss, with weights and
         optimiser untouched; what the algorithm's `before_step` raises.
         """
-        self._algorithm.before_step(self._step, self._replay, generator=self._generator)
+        if self._algorithm.before_step(self._step, self._replay, generator=self._generator):
+            self._restart()
         began = time.perf_counter()
         draws, rows = self._draw()
         own = self._world.own(len(draws))
@@ -155,9 +158,13 @@ class Trainer:
         self._meter.add(metrics)
         return metrics
 
-    def sidecars(self) -> Iterator[tuple[str, dict[str, np.ndarray[Any, Any]]]]:
-        """Yield episode id and columns [T] of what the algorithm derived of each episode's frames."""
+    def sidecars(self) -> Iterator[tuple[str, Columns]]:
+        """Yield episode id and columns of what the algorithm derived of each episode's frames."""
         return self._algorithm.sidecars(self._replay)
+
+    def take_sidecars(self, *, limit: int) -> list[tuple[str, Columns]]:
+        """Return at most `limit` sidecars that are new or changed and were not taken before (a checkpoint counts)."""
+        return self._algorithm.take_sidecars(self._replay, limit=limit)
 
     def ratios(self) -> tuple[Ratio, ...]:
         """Return the sampler's present ratio of every task."""
@@ -185,6 +192,8 @@ class Trainer:
     def checkpoint(self, *, cursor: int) -> bytes:
         """Return the full state; `cursor` is kept for the caller (see `restore`)."""
         tensors: dict[str, Tensor] = {"rng.torch": self._generator.get_state()}
+        if self._restarted_step:
+            tensors[_RESTARTED] = torch.tensor(self._restarted_step)
         for name, parameter in self._parameters.items():
             tensors[f"model.{name}"] = parameter.detach()
             tensors[f"ema.{name}"] = self._ema[name]
@@ -225,6 +234,7 @@ class Trainer:
         self._sampler.load_state(header.sampler)
         self._replay.load_state(header.replay)
         self._step = header.step
+        self._restarted_step = int(tensors.get(_RESTARTED, 0))
         return header.cursor
 
     def _check_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -262,7 +272,7 @@ class Trainer:
 
     def _batch(self, rows: Rows) -> tuple[ChunkBatch, Tensor]:
         device = self._device
-        language = np.stack([embed_instruction(instruction) for instruction in rows.instructions])
+        language = np.stack([self._network.embed(instruction) for instruction in rows.instructions])
         indicator_B = self._algorithm.indicators(rows)
         batch = ChunkBatch(
             features_BF=send(torch.from_numpy(rows.features_BF), device),
@@ -274,10 +284,19 @@ class Trainer:
         )
         return batch, send(torch.from_numpy(rows.weights_B), device)
 
+    def _restart(self) -> None:
+        """Go back to the base's weights, with a new optimiser that warms up again. Steps count on."""
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.copy_(self._base[name])
+                self._ema[name].copy_(self._base[name])
+        self._optimizer.state.clear()
+        self._restarted_step = self._step
+
     def _update(self) -> None:
         optim = self._config.optim
         self._step += 1
-        rate = optim.learning_rate * min(1.0, self._step / max(1, optim.warmup_steps))
+        rate = optim.learning_rate * min(1.0, (self._step - self._restarted_step) / max(1, optim.warmup_steps))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
@@ -285,13 +304,21 @@ class Trainer:
             torch._foreach_lerp_(list(self._ema.values()), list(self._parameters.values()), 1.0 - optim.ema_decay)
 
 
-def build_trainer(network: PolicyNetwork, source: EpisodeSource, config: RunConfig, *, world: World = ALONE) -> Trainer:
-    """Wire a trainer with empty buffers for a network.
+def build_trainer(
+    network: PolicyNetwork,
+    source: EpisodeSource,
+    config: RunConfig,
+    *,
+    world: World = ALONE,
+    read_file: ReadFile = read_path,
+) -> Trainer:
+    """Wire a trainer with empty buffers for a network. `read_file`: reads the files that the configuration names.
 
-    Raises: ConfigError for an unknown algorithm or setting, or a device that is not there.
+    Raises: ConfigError for an unknown algorithm or setting, or a device that is not there; PolicyError for a file that
+    does not fit; as `read_file`.
     """
     algorithm = build_algorithm(config.algorithm, config.algorithm_config)
-    network = algorithm.prepare(network)
+    network = algorithm.prepare(network, read_file=read_file)
     shapes = network.shapes
     fitting = FittingEpisodes(
         source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
@@ -313,7 +340,7 @@ def encode_images(
 ) -> np.ndarray[Any, Any]:
     """Return the frozen features of an episode, float32 [T, F]. `images`: [T, H, W, 3] of each camera by name."""
     device = next(network.backbone.parameters()).device
-    language_BL = torch.tensor(embed_instruction(instruction), device=device)[None]
+    language_BL = torch.tensor(network.embed(instruction), device=device)[None]
     parts = []
     for start in range(0, len(next(iter(images.values()))), ENCODE_BATCH):
         batch = {

@@ -24,3 +24,13 @@ def run_checkpoints(run_id: str) -> str:
 def run_checkpoint(run_id: str, index: int, epoch: int) -> str:
     """The epoch fences: a holder that was replaced in mid-write never overwrites what its successor committed."""
     return f"{run_checkpoints(run_id)}{index:08d}-{epoch:06d}.safetensors"
+
+
+def run_sidecar(run_id: str, episode_id: str) -> str:
+    """Columns [T] that a run's algorithm derived of an episode's frames (RECAP: value, indicator, ...)."""
+    return f"runs/{run_id}/sidecars/{episode_id}.safetensors"
+
+
+def training_file(sha256: str) -> str:
+    """A file that the configurations of training runs may name, by its content."""
+    return f"training-files/{sha256}"

@@ -16,7 +16,7 @@ from fleet.protocol.recording import Origin
 from learner.algorithms.base import build_algorithm
 from learner.checkpoint import CheckpointMismatch
 from learner.commands.train import write_sidecars
-from learner.config import ConfigError, RunConfig
+from learner.config import ConfigError, OptimConfig, RunConfig
 from learner.data.index import FrameClass
 from learner.data.replay import Frame, Rows
 from learner.policies.base import Indicator, PolicyNetwork
@@ -180,6 +180,49 @@ def test_resume_equals_uninterrupted_to_the_bit(refit_steps: int):
     assert resumed.checkpoint(cursor=9) == whole.checkpoint(cursor=9)
     for (_, ours), (_, theirs) in zip(resumed.sidecars(), whole.sidecars(), strict=True):
         assert all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in theirs)
+
+
+def restarting(refit_steps: int) -> RunConfig:
+    """Publishes what the last step left (no EMA), with a warm-up longer than the test."""
+    value = dataclasses.replace(VALUE, refit_steps=refit_steps)
+    optim = OptimConfig(batch_size=16, learning_rate=1e-3, warmup_steps=100, ema_decay=0.0)
+    return dataclasses.replace(run_config(value=value, restart_policy=True), optim=optim)
+
+
+def test_the_policy_starts_again_from_the_base_at_each_fit():
+    """Fits come before steps 0, 3 and 6. After the second the weights are one small step from the base's again, with
+    the rate of a first step; without a fit, and without the option, they go on from where they stand."""
+    trainer = make_trainer(restarting(3))
+    base = {name: value.detach().clone() for name, value in trainer.network.trainable().items()}
+
+    def distance() -> float:
+        now = {name: value.detach() for name, value in trainer.network.trainable().items()}
+        return max(float((value - base[name]).abs().max()) for name, value in now.items())
+
+    distances, rates = [], []
+    for _ in range(7):
+        trainer.step()
+        distances.append(distance())
+        rates.append(trainer._optimizer.param_groups[0]["lr"])
+
+    assert rates == pytest.approx([1e-5, 2e-5, 3e-5, 1e-5, 2e-5, 3e-5, 1e-5])
+    assert all(distances[k] == pytest.approx(1e-5, rel=0.05) for k in (0, 3, 6))  # Adam's first step is the rate
+    assert distances[2] > 3 * distances[3]
+    assert distances[5] > 3 * distances[6]
+
+
+def test_a_restarted_policy_resumes_to_the_bit():
+    """Saved one step after a restart: weights, warm-up and moments of the resumed run are those of the whole one."""
+    whole = make_trainer(restarting(3))
+    for _ in range(4):
+        whole.step()
+    saved = whole.checkpoint(cursor=0)
+    resumed = make_trainer(restarting(3))
+    resumed.restore(saved)
+    assert resumed.checkpoint(cursor=0) == saved
+    for _ in range(4):  # past the next restart
+        assert resumed.step().loss == whole.step().loss
+    assert resumed.checkpoint(cursor=0) == whole.checkpoint(cursor=0)
 
 
 def test_checkpoints_of_another_value_or_algorithm_are_refused():

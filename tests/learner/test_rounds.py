@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import safetensors.torch
 import torch
 from django.conf import settings
+from django.core.management import CommandError, call_command
 
 from fleet.models import Episode, PolicyVersion, RunMetric, TrainingRound, TrainingRun
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
@@ -25,6 +29,7 @@ from learner import tasks
 from learner.publisher import build_artifact
 from learner.trainer import Trainer
 from tests.learner.hand_made import TELEOP, make_manifest, make_network, stored_objects
+from tests.learner.recap_made import VALUE, value_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("services")]
 CONFIG: dict[str, Any] = {
@@ -149,6 +154,81 @@ def test_recap_rounds_resume_cold_as_warm():
     assert hashes[0] == hashes[1]
     versions = list(PolicyVersion.objects.filter(run=runs[1]).order_by("number"))
     assert [version.architecture for version in versions[:2]] == ["flow_vla.v1", "flow_vla_indicator.v2"]
+
+
+def sidecars_of(run: TrainingRun) -> dict[str, dict[str, Any]]:
+    """The stored columns of a run by episode id."""
+    prefix = f"runs/{run.id}/sidecars/"
+    return {
+        key.removeprefix(prefix).removesuffix(".safetensors"): safetensors.numpy.load(object_store().get(key))
+        for key in object_store().list(prefix)
+    }
+
+
+def test_sidecars_lie_beside_the_episodes_and_are_stored_once_a_fit(monkeypatch: pytest.MonkeyPatch):
+    """Two episodes, at most one sidecar a round: one, two, and then no more, in a new worker neither. A fit that comes
+    again scores them again. Episodes are as they were."""
+    monkeypatch.setattr(tasks, "SIDECARS_PER_ROUND", 1)
+    episodes = [register("one"), register("two")]
+    before = {key: object_store().digest(key) for key in object_store().list("episodes/")}
+    value = {"min_rollouts": 0, "refit_steps": 18, "steps": 10, "width": 8}
+    run = start("sidecars", "recap", algorithm_config={"value": value})
+    train(run)
+    assert list(sidecars_of(run)) == episodes[:1]
+    train(run)
+    stored = sidecars_of(run)
+    assert set(stored) == set(episodes)
+    for columns in stored.values():
+        assert {name: (column.dtype.name, column.shape) for name, column in columns.items()} == {
+            "return": ("float32", (30,)),
+            "value": ("float32", (30,)),
+            "advantage": ("float32", (30,)),
+            "indicator": ("int8", (30,)),
+        }
+        assert columns["return"][-1] == 0
+        assert set(columns["indicator"].tolist()) == {1}
+
+    object_store().delete(keys.run_sidecar(str(run.id), episodes[0]))
+    tasks._process.warm = None
+    train(run)
+    assert set(sidecars_of(run)) == {episodes[1]}
+    train(run)
+
+    again = sidecars_of(run)
+    assert set(again) == set(episodes)
+    assert not np.array_equal(again[episodes[0]]["value"], stored[episodes[0]]["value"])
+    assert {key: object_store().digest(key) for key in object_store().list("episodes/")} == before
+
+
+def test_a_run_starts_from_a_stored_value_function(tmp_path: Path):
+    """Its SHA-256 names it; the run's sidecars hold its values. Another name fails the run with an explanation."""
+    episode_id = register("one")
+    file = value_file(tmp_path / "file")
+    printed = io.StringIO()
+    call_command("training_file_import", str(file), stdout=printed)
+    name = printed.getvalue().strip()
+    settings = {"file": name, "min_rollouts": 1000, "width": VALUE.width}
+    run, other, odd = (
+        start(label, "recap", algorithm_config={"value": {**settings, "file": found}})
+        for label, found in (("known", name), ("unknown", "0" * 64), ("path", "/etc/passwd"))
+    )
+    for part in (run, other, odd):
+        train(part)
+        part.refresh_from_db()
+
+    assert np.allclose(sidecars_of(run)[episode_id]["value"], -1.0, atol=1e-3)
+    assert "training_file_import" in other.failure_message
+    assert "not the SHA-256" in odd.failure_message
+
+
+def test_an_empty_file_is_not_stored(tmp_path: Path):
+    """Nothing can be a value function of nothing."""
+    empty = tmp_path / "empty"
+    empty.touch()
+    before = list(object_store().list("training-files/"))
+    with pytest.raises(CommandError, match="0 bytes"):
+        call_command("training_file_import", str(empty))
+    assert list(object_store().list("training-files/")) == before
 
 
 def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():

@@ -15,16 +15,12 @@ import torch
 from fleet.protocol.recording import EpisodeManifest, Outcome
 from learner.__main__ import main
 from learner.algorithms.recap.calibration import figures, reliability
-from learner.algorithms.recap.config import RecapConfig
-from learner.algorithms.recap.fitted import FittedValue, ValueMismatch, encode_value, identity_of
-from learner.algorithms.recap.value import ValueNetwork
+from learner.algorithms.recap.fitted import ValueMismatch
 from learner.policies.base import Indicator
 from learner.publisher import write_policy_directory
 from learner.trainer import Trainer, build_trainer
 from tests.learner.hand_made import MemoryEpisodes, make_network, stored_objects
-from tests.learner.recap_made import VALUE, manifests, recap_of, run_config
-
-STATES = 17 + 8 + 64  # features, proprioception and language of the small network
+from tests.learner.recap_made import VALUE, manifests, recap_of, run_config, value_file
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +30,6 @@ def keep_threads() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def value_file(path: Path, **changes: Any) -> Path:
-    """A value function that gives -1 everywhere: the bias of the lowest bin is far above the others."""
-    config = dataclasses.replace(RecapConfig(value=VALUE), **changes)
-    network = ValueNetwork(STATES, config.value.width)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-        network.get_parameter("layers.4.bias")[0] = 50.0
-    fitted = FittedValue(network.requires_grad_(False), {"bin-picking": 47})
-    path.write_bytes(encode_value(fitted, identity_of(make_network(), config)))
-    return path
 
 
 def trainer_from(file: Path, *, seed: int = 0, min_rollouts: int = 2, **changes: Any) -> Trainer:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from sop_web.demo.run import wait_until_serving
 from sop_web.demo.stack import start_server
+from tests.e2e.accessibility import violations
 from tests.e2e.pages import ROBOTS, sign_in
 from tests.stack.harness import USERNAME, System
 
 pytestmark = pytest.mark.e2e
 
-AXE = Path(__file__).resolve().parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 LIVE_MS = 20_000  # cards change at most 4 times a second; the machine may be busy
 
 
@@ -88,13 +86,7 @@ def test_no_accessibility_violations(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     page.goto("/")
     expect(page.get_by_label("User name")).to_be_visible()
-    assert _violations(page) == []
+    assert violations(page) == []
     sign_in(page)
     expect(_card(page, ROBOTS[0])).to_be_visible()
-    assert _violations(page) == []
-
-
-def _violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text())  # not a script tag: the page's own policy forbids foreign scripts
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [f"{item['id']}: {json.dumps([node['html'][:200] for node in item['nodes']])}" for item in found]
+    assert violations(page) == []

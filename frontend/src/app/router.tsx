@@ -6,6 +6,8 @@ import { ErrorRoute } from "@/app/error-route";
 import { FleetRoute } from "@/app/routes/fleet-route";
 import { NotFoundRoute } from "@/app/routes/not-found-route";
 import { SignInRoute } from "@/app/routes/sign-in-route";
+import { TrainingRoute } from "@/app/routes/training-route";
+import { TrainingRunRoute } from "@/app/routes/training-run-route";
 import { Shell } from "@/app/shell";
 import { RequireSession } from "@/features/people/components/require-session";
 
@@ -20,6 +22,8 @@ export const routes: RouteObject[] = [
     errorElement: <ErrorRoute />,
     children: [
       { path: "/", element: <FleetRoute /> },
+      { path: "/training", element: <TrainingRoute /> },
+      { path: "/training/:run", element: <TrainingRunRoute /> },
       { path: "*", element: <NotFoundRoute /> },
     ],
   },

@@ -10,7 +10,10 @@ import { cn } from "@/lib/class-names";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
 
 /** Pages that exist, in the order of the day's work. Each later page adds its line here. */
-const pages: readonly { readonly to: string; readonly label: string }[] = [{ to: "/", label: "Fleet" }];
+const pages: readonly { readonly to: string; readonly label: string }[] = [
+  { to: "/", label: "Fleet" },
+  { to: "/training", label: "Training" },
+];
 
 export function Shell() {
   useFleetLink();

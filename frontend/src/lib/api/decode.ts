@@ -42,5 +42,11 @@ export const record =
     return Object.fromEntries(entries) as T;
   };
 
+/** JSON whose fields the console does not know beforehand. */
+export const object: Decoder<Readonly<Record<string, unknown>>> = (value, path) =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : fail(path, "an object");
+
 /** For answers without a body (204). */
 export const nothing: Decoder<null> = () => null;

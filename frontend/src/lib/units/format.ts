@@ -36,7 +36,26 @@ export function formatAge(age: Milliseconds): string {
   return age < 3000 ? "just now" : `${formatDuration(toSeconds(age))} ago`;
 }
 
+const digits = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3, minimumSignificantDigits: 3 });
+const shortest = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
+
+/** A measured number without a unit of its own, three digits: "0.0734", "12.5", "3,210". */
+export const formatNumber = (value: number): string => {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1000) return integer.format(value);
+  return size < 0.00001 ? value.toExponential(1) : digits.format(value);
+};
+
+/** A round number on an axis, no longer than it must be: "0.05", "6", "2,000". */
+export const formatTick = (value: number): string => (Math.abs(value) >= 1000 ? integer.format(value) : shortest.format(value));
+
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Local time of day, 24 h: "14:03:22". */
 export const formatClock = (time: number): string => clock.format(new Date(time));
+
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+/** Local day and time: "23 Nov, 14:03". */
+export const formatDay = (time: number): string => day.format(new Date(time));

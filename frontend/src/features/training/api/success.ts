@@ -51,12 +51,15 @@ const series = record<SuccessSeries>({
 // Episodes of forty robots end several times a second; a chart that redraws every three seconds is live enough.
 const REFETCH_AT_MOST_EVERY = milliseconds(3000);
 
-/** `task` is a slug, or empty for all tasks. Read again when the server says that metrics changed. */
-export function useSuccess(task: string, window: Seconds) {
+/**
+ * `task` is a slug, or empty for all tasks; `runId`: only episodes that this run's versions drove. Read again when the
+ * server says that metrics changed.
+ */
+export function useSuccess(task: string, window: Seconds, runId: string | null) {
   const revision = useThrottled(useMetricsRevision(), REFETCH_AT_MOST_EVERY);
-  const query = new URLSearchParams({ window_s: `${window}`, ...(task ? { task } : {}) });
+  const query = new URLSearchParams({ window_s: `${window}`, ...(task ? { task } : {}), ...(runId ? { run: runId } : {}) });
   return useQuery({
-    queryKey: ["metrics", "success", task, window, revision],
+    queryKey: ["metrics", "success", task, window, runId, revision],
     queryFn: ({ signal }) => request(`/api/v1/metrics/success?${query}`, series, { signal }),
     placeholderData: keepPreviousData,
     // Each revision is a key of its own; the ones before are of no use.

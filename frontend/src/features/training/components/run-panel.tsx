@@ -1,36 +1,25 @@
 /** The training run that feeds the fleet: state, pace, newest version, what it learns from. Live. */
 
-import { BrainCircuit, CirclePause, CirclePlay, CircleStop, type LucideIcon, TriangleAlert } from "lucide-react";
+import { BrainCircuit } from "lucide-react";
+import { Link } from "react-router";
 
 import { Panel } from "@/components/ui/card";
-import { Chip, type Tone } from "@/components/ui/chip";
 import { Figure } from "@/components/ui/figure";
 import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
+import { RunStateChip } from "@/features/training/components/run-state-chip";
+import { algorithmName } from "@/features/training/run-words";
 import { useServerNow } from "@/hooks/use-now";
 import { useIsFleetKnown, useRun } from "@/lib/socket/fleet-store";
 import { formatAge, formatCount, formatPercent, formatRate } from "@/lib/units/format";
 import { elapsed, fraction, unixMilliseconds } from "@/lib/units/quantity";
 import type { RunCard } from "@/protocol/generated";
 
-const states: Readonly<Record<string, { text: string; icon: LucideIcon; tone: Tone }>> = {
-  running: { text: "Training", icon: CirclePlay, tone: "neutral" },
-  paused: { text: "Paused", icon: CirclePause, tone: "neutral" },
-  stopped: { text: "Stopped", icon: CircleStop, tone: "neutral" },
-  failed: { text: "Failed", icon: TriangleAlert, tone: "fault" },
-};
-
 export function RunPanel() {
   const run = useRun();
   const isKnown = useIsFleetKnown();
-  const state = run ? (states[run.state] ?? { text: run.state, icon: CirclePlay, tone: "neutral" as const }) : null;
-  const chip = state ? (
-    <Chip icon={state.icon} tone={state.tone}>
-      {state.text}
-    </Chip>
-  ) : null;
   return (
-    <Panel title="Training run" actions={chip}>
+    <Panel title="Training run" actions={run === null ? null : <RunStateChip state={run.state} />}>
       {run !== null ? (
         <RunFigures run={run} />
       ) : isKnown ? (
@@ -49,7 +38,10 @@ function RunFigures({ run }: { readonly run: RunCard }) {
   return (
     <>
       <p className="numeric mb-2 truncate text-sm text-ink-muted">
-        {run.name}, {run.algorithm}
+        <Link to={`/training/${run.run_id}`} className="text-link underline underline-offset-2">
+          {run.name}
+        </Link>
+        , {algorithmName(run.algorithm)}
         <Updated run={run} />
       </p>
       <dl className="grid grid-cols-3 gap-x-4 gap-y-2.5">

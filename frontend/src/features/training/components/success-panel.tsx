@@ -30,13 +30,14 @@ const forms = [
   { value: "table", label: "Table" },
 ] as const;
 
-export function SuccessPanel() {
+/** Of the whole fleet, or of the episodes that one run's versions drove. */
+export function SuccessPanel({ runId = null }: { readonly runId?: string | null }) {
   const panelId = useId();
   const [task, setTask] = useUrlText("task", "");
   const [window, setWindow] = useUrlChoice("window", WINDOWS, DEFAULT_WINDOW);
   const [form, setForm] = useUrlChoice("success", ["chart", "table"], "chart");
   const tasks = useTasks().data ?? [];
-  const { data, error, refetch } = useSuccess(task, seconds(Number(window)));
+  const { data, error, refetch } = useSuccess(task, seconds(Number(window)), runId);
   const taskOptions = [{ value: "", label: "All tasks" }, ...tasks.map(({ slug }) => ({ value: slug, label: slug }))];
   const save = () => {
     if (data === undefined) return;
@@ -72,7 +73,7 @@ export function SuccessPanel() {
           <Tabs label="Form" value={form} options={forms} onValue={setForm} controls={panelId} />
         </div>
       </div>
-      <div id={panelId} role="tabpanel" aria-label={form === "chart" ? "Chart" : "Table"} className="h-54 2xl:h-72">
+      <div id={panelId} role="tabpanel" aria-label={form === "chart" ? "Chart" : "Table"} className={runId === null ? "h-54 2xl:h-72" : "h-80"}>
         <Content series={data} form={form} error={error} onRetry={() => void refetch()} />
       </div>
       <p className="mt-2 min-h-20 text-xs text-ink-muted 2xl:min-h-16">{data === undefined ? null : footnote(data)}</p>

@@ -1,15 +1,15 @@
 /**
  * The uPlot side of the success chart: options, colours, version marks. No React here.
  *
- * Series: time (s), upper and lower bound (the band between them), rate (the line). uPlot draws on a canvas, which
- * cannot read CSS variables, so colours are resolved when the plot is made and the plot is made anew for a new theme.
+ * Series: time (s), upper and lower bound (the band between them), rate (the line). uPlot draws on a canvas, so
+ * colours are resolved when the plot is made and the plot is made anew for a new theme.
  */
 
 import uPlot from "uplot";
 
 import type { SuccessPoint, VersionMark } from "@/features/training/api/success";
+import { axisStyle, clockTicks, drawMarks, resolveColour } from "@/features/training/components/plot-parts";
 
-const LABEL_GAP_PX = 34;
 const RATE_SERIES = 3;
 
 export interface Hover {
@@ -37,8 +37,7 @@ export function toData(points: readonly SuccessPoint[]): uPlot.AlignedData {
 
 export function makePlot({ container, versions, onHover }: PlotOptions, data: uPlot.AlignedData): uPlot {
   const colour = (token: string) => resolveColour(container, token);
-  const ink = colour("--ink-muted");
-  const axis = { stroke: ink, font: `11px ${getComputedStyle(container).fontFamily}`, ticks: { show: false } };
+  const axis = axisStyle(container);
   const grid = { stroke: colour("--chart-grid"), width: 1 };
   const line = colour("--chart");
   const options: uPlot.Options = {
@@ -60,7 +59,7 @@ export function makePlot({ container, versions, onHover }: PlotOptions, data: uP
     ],
     bands: [{ series: [1, 2], fill: colour("--chart-band") }],
     hooks: {
-      drawClear: [(plot) => drawVersions(plot, versions(), colour("--chart-mark"), ink)],
+      drawClear: [(plot) => drawMarks(plot, versions().map(toMark), colour("--chart-mark"), axis.stroke)],
       setCursor: [(plot) => onHover(hoverOf(plot))],
     },
   };
@@ -86,58 +85,4 @@ function spread(_: uPlot, low: number | null, high: number | null): uPlot.Range.
   return high - low < 60 ? [high - 60, high] : [low, high];
 }
 
-function resolveColour(container: HTMLElement, token: string): string {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${token})`;
-  container.append(probe);
-  const colour = getComputedStyle(probe).color;
-  probe.remove();
-  return colour;
-}
-
-function clockTicks(ticks: readonly number[]): string[] {
-  const hasSeconds = ticks.some((tick) => tick % 60 !== 0);
-  const format = new Intl.DateTimeFormat("en-GB", {
-    hour: "2-digit",
-    minute: "2-digit",
-    ...(hasSeconds ? { second: "2-digit" } : {}),
-  });
-  return ticks.map((tick) => format.format(new Date(tick * 1000)));
-}
-
-/** A tick on top where each version was published; with its number and a line down wherever there is room. */
-function drawVersions(plot: uPlot, versions: readonly VersionMark[], mark: string, ink: string): void {
-  const { ctx, bbox } = plot;
-  const ratio = devicePixelRatio;
-  const inView = versions
-    .map((version) => ({ version, x: plot.valToPos(version.published_ms / 1000, "x", true) }))
-    .filter(({ x }) => x >= bbox.left && x <= bbox.left + bbox.width)
-    .sort((a, b) => b.x - a.x);
-  ctx.save();
-  ctx.strokeStyle = mark;
-  ctx.fillStyle = ink;
-  ctx.lineWidth = ratio;
-  ctx.font = `${10 * ratio}px ${getComputedStyle(plot.root).fontFamily}`;
-  ctx.textAlign = "center";
-  let nextLabel = Infinity; // from the right: the newest version always has its number
-  for (const { version, x } of inView) {
-    const isLabelled = x <= nextLabel;
-    stroke(ctx, x, bbox.top - 4 * ratio, bbox.top + 2 * ratio);
-    if (isLabelled) {
-      ctx.setLineDash([2 * ratio, 4 * ratio]);
-      stroke(ctx, x, bbox.top + 2 * ratio, bbox.top + bbox.height);
-      ctx.setLineDash([]);
-      const right = bbox.left + bbox.width - 8 * ratio;
-      ctx.fillText(`v${version.number}`, Math.min(x, right), bbox.top - 7 * ratio);
-      nextLabel = x - LABEL_GAP_PX * ratio;
-    }
-  }
-  ctx.restore();
-}
-
-function stroke(ctx: CanvasRenderingContext2D, x: number, top: number, bottom: number): void {
-  ctx.beginPath();
-  ctx.moveTo(x, top);
-  ctx.lineTo(x, bottom);
-  ctx.stroke();
-}
+const toMark = ({ number, published_ms }: VersionMark) => ({ x: published_ms / 1000, label: `v${number}` });

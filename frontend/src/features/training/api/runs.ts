@@ -1,0 +1,128 @@
+/** Training runs: GET /api/v1/training-runs, one of them, and its versions. */
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+
+import { useThrottled } from "@/hooks/use-throttled";
+import { request } from "@/lib/api/client";
+import { list, nullable, number, object, record, text } from "@/lib/api/decode";
+import { useMetricsRevision } from "@/lib/socket/fleet-store";
+import { milliseconds } from "@/lib/units/quantity";
+
+/** Successes of n episodes with the 95 % Wilson interval; rates in [0, 1]. */
+export interface Rate {
+  readonly successes: number;
+  readonly n: number;
+  readonly rate: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Times are ISO 8601. `success`: parts of equally many episodes that the run's versions drove, oldest first. */
+export interface RunSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly algorithm: string;
+  readonly state: string;
+  readonly step: number;
+  readonly target_steps: number | null;
+  readonly failure_code: string;
+  readonly created_at: string;
+  readonly heartbeat_at: string | null;
+  readonly newest_version: number | null;
+  readonly newest_version_at: string | null;
+  readonly success: readonly Rate[];
+}
+
+/** Episodes that the run may use, those it took in, those of them drawn at least once; frames of those taken in. */
+export interface Experience {
+  readonly usable: number;
+  readonly ingested: number;
+  readonly sampled: number;
+  readonly frames: number;
+  readonly human_frames: number;
+}
+
+export interface RunDetail extends RunSummary {
+  readonly failure_message: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly seed: number;
+  readonly tasks: readonly string[];
+  readonly steps_per_s: number;
+  readonly experience: Experience;
+}
+
+export interface RunVersion {
+  readonly number: number;
+  readonly step: number;
+  readonly published_ms: number;
+}
+
+const rate = record<Rate>({ successes: number, n: number, rate: number, low: number, high: number });
+const summary = {
+  id: text,
+  name: text,
+  algorithm: text,
+  state: text,
+  step: number,
+  target_steps: nullable(number),
+  failure_code: text,
+  created_at: text,
+  heartbeat_at: nullable(text),
+  newest_version: nullable(number),
+  newest_version_at: nullable(text),
+  success: list(rate),
+};
+const page = record({ results: list(record<RunSummary>(summary)) });
+const detail = record<RunDetail>({
+  ...summary,
+  failure_message: text,
+  config: object,
+  seed: number,
+  tasks: list(text),
+  steps_per_s: number,
+  experience: record<Experience>({ usable: number, ingested: number, sampled: number, frames: number, human_frames: number }),
+});
+const marks = record({
+  versions: list(record<RunVersion>({ number: number, step: number, published_ms: number })),
+});
+
+// Episodes and versions are told by the link; steps and signs of life change without a word, hence the interval.
+const REVISION_AT_MOST_EVERY = milliseconds(3000);
+const REFETCH_EVERY_MS = 5000;
+
+function useLive() {
+  const revision = useThrottled(useMetricsRevision(), REVISION_AT_MOST_EVERY);
+  return { revision, options: { refetchInterval: REFETCH_EVERY_MS, placeholderData: keepPreviousData, gcTime: 10_000 } };
+}
+
+/** The newest page of runs is enough to choose from. */
+export function useRuns() {
+  const { revision, options } = useLive();
+  return useQuery({
+    queryKey: ["runs", revision],
+    queryFn: ({ signal }) => request("/api/v1/training-runs", page, { signal }),
+    select: (data) => data.results,
+    ...options,
+  });
+}
+
+/** Mount anew for another run (a React key): else that one would show this one's figures while it is read. */
+export function useRunDetail(id: string) {
+  const { revision, options } = useLive();
+  return useQuery({
+    queryKey: ["run", id, revision],
+    queryFn: ({ signal }) => request(`/api/v1/training-runs/${encodeURIComponent(id)}`, detail, { signal }),
+    ...options,
+  });
+}
+
+export function useRunVersions(id: string) {
+  const { revision } = useLive();
+  return useQuery({
+    queryKey: ["run-versions", id, revision],
+    queryFn: ({ signal }) => request(`/api/v1/training-runs/${encodeURIComponent(id)}/versions`, marks, { signal }),
+    select: (data) => data.versions,
+    placeholderData: keepPreviousData,
+    gcTime: 10_000,
+  });
+}

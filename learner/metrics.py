@@ -18,6 +18,11 @@ from learner.data.replay import BufferSize, Draw
 from learner.data.sampler import Ratio
 
 
+def source_name(*, is_online: bool) -> str:
+    """Return the name of one of a task's two buffers."""
+    return "online" if is_online else "offline"
+
+
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One gradient step. `losses`: mean loss of the rows of each (task, source) drawn; `data_s`: spent sampling."""
 
@@ -129,7 +134,7 @@ class Meter:
         per_source: dict[str, list[float]] = {}
         for metrics in steps:
             for draw, loss in metrics.losses.items():
-                per_source.setdefault(f"{draw.task}/{'online' if draw.is_online else 'offline'}", []).append(loss)
+                per_source.setdefault(f"{draw.task}/{source_name(is_online=draw.is_online)}", []).append(loss)
         return Summary(
             step=step,
             steps=len(steps),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.policy import CameraSpec, PolicyManifest
 from fleet.protocol.recording import EpisodeManifest
 from learner.checkpoint import CheckpointMismatch, write_checkpoint
 from learner.config import ConfigError, OptimConfig, RunConfig, to_mapping
-from learner.data.index import EpisodeSource, folder_episodes
+from learner.data.index import EpisodeSource
+from learner.data.sources import open_episodes
 from learner.policies.architectures.flow_vla import ARCHITECTURE, FlowVla, FlowVlaConfig
 from learner.policies.base import PolicyShapes
 from learner.policies.language import embed_instruction
@@ -43,6 +43,7 @@ RECIPE = 2  # raise when the code below changes what comes out
 HEAD_CHECKPOINT_STEPS = 500
 MIN_STD = {"label": 1e-3, "state": 1e-4, "action": 5e-2}
 
+NO_FEATURES: Mapping[str, str] = {}
 Array = np.ndarray[Any, Any]
 Progress = Callable[[Sequence[int], str], Iterator[int]]
 
@@ -85,16 +86,21 @@ class Scenes:
 
 
 def pretrain(
-    *, scenes: Sequence[Path], episodes: Path, out: Path, config: PretrainConfig, progress: Progress
+    *,
+    scenes: Sequence[Path],
+    episodes: Sequence[Path],
+    out: Path,
+    config: PretrainConfig,
+    progress: Progress,
+    features: Mapping[str, str] = NO_FEATURES,
 ) -> PolicyManifest:
     """Train a base policy and write it to the policy directory `out`.
 
-    Raises: InvalidEpisode, InvalidManifest for bad demonstrations; ValueError for bad scenes; UnknownArchitecture,
+    `episodes` and `features` as `open_episodes` takes them.
+    Raises: RecordingError for bad demonstrations; ValueError for bad scenes; UnknownArchitecture,
     ArtifactMismatch, ConfigError for an architecture that there is not, refuses its settings or has no such encoder.
     """
-    source, manifests = folder_episodes(episodes)
-    if not manifests:
-        raise InvalidEpisode(f"no episodes in {episodes}")
+    source, manifests = open_episodes(episodes, features=features)
     torch.manual_seed(config.seed)
     network = _new_network(config, manifests[0])
     scenes_key = _hash_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from learner.commands.episodes import add_episode_arguments
 from learner.commands.progress import progress
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain
 
@@ -12,7 +13,7 @@ from learner.pretrain import EncoderConfig, PretrainConfig, pretrain
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("pretrain", help="train a base policy from labelled scenes and demonstrations")
     parser.add_argument("--scenes", type=Path, nargs="+", required=True, help="npz files, one a task")
-    parser.add_argument("--episodes", type=Path, required=True, help="folder of <episode_id>/ folders")
+    add_episode_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="policy directory to write")
     parser.add_argument("--steps", type=int, default=PretrainConfig().head_steps, help="steps of the action head")
     parser.add_argument("--encoder-steps", type=int, default=EncoderConfig().steps)
@@ -26,7 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed, head_steps=arguments.steps, encoder=EncoderConfig(steps=arguments.encoder_steps)
     )
     manifest = pretrain(
-        scenes=arguments.scenes, episodes=arguments.episodes, out=arguments.out, config=config, progress=progress
+        scenes=arguments.scenes,
+        episodes=arguments.episodes,
+        features=dict(arguments.camera),
+        out=arguments.out,
+        config=config,
+        progress=progress,
     )
     print(f"{manifest.version_id} {manifest.architecture} {manifest.size_bytes} bytes in {arguments.out}")
     return 0

@@ -1,4 +1,4 @@
-"""Decode an episode's MP4 into frames for training. Used by `index.StoredEpisodes`.
+"""Decode an episode's MP4 into frames for training. Used by `index.StoredEpisodes` and `lerobot.py`.
 
 Frames come out at half the camera's size, averaged while still in YUV. The video's chroma has half the resolution
 anyway; going to RGB first clips the colours that chroma smears over an edge, and the policy's encoder, which averages
@@ -8,7 +8,11 @@ by 0.2 cm this way (docs/experiments.md). Left out: full-size frames, which no a
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
@@ -30,24 +34,63 @@ def decode_video(data: bytes, *, frames: int, height: int, width: int) -> Array:
     Raises: InvalidEpisode if the bytes are no yuv420p video, or it has not exactly `frames` frames of the stated, even
     size (a truncated file, for one).
     """
-    images = np.empty((frames, height // 2, width // 2, 3), dtype=np.float32)
-    count = 0
-    try:
-        with av.open(io.BytesIO(data), mode="r") as container:
-            container.streams.video[0].thread_count = 1
-            for frame in container.decode(video=0):
-                found = (frame.format.name, frame.height, frame.width)
-                if found != ("yuv420p", height // 2 * 2, width // 2 * 2):
-                    raise InvalidEpisode(f"video has frames of {found}, the manifest says {width}x{height}")
-                if count == frames:  # one too many is enough to know; a hostile file may have any number
-                    raise InvalidEpisode(f"video has more than the {frames} frames that the manifest says")
-                images[count] = _half_size_rgb(frame.to_ndarray(), height, width)
-                count += 1
-    except (av.error.FFmpegError, IndexError) as error:
-        raise InvalidEpisode(f"video does not decode: {type(error).__name__}") from None
+    with _open_video(io.BytesIO(data)) as container:
+        decoded = container.decode(video=0)
+        images, count = _read_frames(decoded, frames, height, width)
+        if next(decoded, None) is not None:
+            # One too many is enough to know; a hostile file may have any number.
+            raise InvalidEpisode(f"video has more than the {frames} frames that the manifest says")
     if count != frames:
         raise InvalidEpisode(f"video has {count} frames, the manifest says {frames}")
     return images
+
+
+def decode_video_part(path: Path, *, start_s: float, rate_hz: float, frames: int, height: int, width: int) -> Array:
+    """Return the frames of `decode_video`'s kind that a longer file shows at start_s, start_s + 1 / rate_hz, ...
+
+    Raises: InvalidEpisode as `decode_video`, and if a frame is missing at its time; OSError if there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no video {path}")
+    with _open_video(path) as container:
+        stream = container.streams.video[0]
+        container.seek(int(start_s / stream.time_base), stream=stream)  # the key frame at or before it
+        from_start = (frame for frame in container.decode(stream) if frame.time >= start_s - 0.5 / rate_hz)
+        images, count = _read_frames(_on_time(from_start, start_s, rate_hz), frames, height, width)
+    if count != frames:
+        raise InvalidEpisode(f"video ends {frames - count} frames before the episode")
+    return images
+
+
+@contextlib.contextmanager
+def _open_video(source: io.BytesIO | Path) -> Iterator[Any]:
+    try:
+        with av.open(source if isinstance(source, io.BytesIO) else str(source), mode="r") as container:
+            container.streams.video[0].thread_count = 1
+            yield container
+    except (av.error.FFmpegError, IndexError) as error:
+        raise InvalidEpisode(f"video does not decode: {type(error).__name__}") from None
+
+
+def _on_time(decoded: Iterator[Any], start_s: float, rate_hz: float) -> Iterator[Any]:
+    for index, frame in enumerate(decoded):
+        late_s = frame.time - (start_s + index / rate_hz)
+        if abs(late_s) > 0.5 / rate_hz:
+            raise InvalidEpisode(f"video has no frame {index} at its time: the next one is {late_s:.3f} s away")
+        yield frame
+
+
+def _read_frames(decoded: Iterator[Any], frames: int, height: int, width: int) -> tuple[Array, int]:
+    """Return at most `frames` images, and how many there were."""
+    images = np.empty((frames, height // 2, width // 2, 3), dtype=np.float32)
+    count = 0
+    for frame in itertools.islice(decoded, frames):
+        found = (frame.format.name, frame.height, frame.width)
+        if found != ("yuv420p", height // 2 * 2, width // 2 * 2):
+            raise InvalidEpisode(f"video has frames of {found}, the manifest says {width}x{height}")
+        images[count] = _half_size_rgb(frame.to_ndarray(), height, width)
+        count += 1
+    return images, count
 
 
 def _half_size_rgb(planes: Array, height: int, width: int) -> Array:

@@ -73,7 +73,7 @@ def test_pretrain_is_deterministic_and_cached(tmp_path: Path):
     blobs, counts = [], []
     for out in ("a", "b", "a"):
         counted = Counted()
-        manifest = pretrain(scenes=scenes, episodes=episodes, out=tmp_path / out, config=CONFIG, progress=counted)
+        manifest = pretrain(scenes=scenes, episodes=[episodes], out=tmp_path / out, config=CONFIG, progress=counted)
         blobs.append([ref.sha256 for ref in manifest.blobs])
         counts.append(counted.steps)
     assert blobs[0] == blobs[1] == blobs[2]
@@ -81,7 +81,7 @@ def test_pretrain_is_deterministic_and_cached(tmp_path: Path):
 
     counted = Counted()
     longer = PretrainConfig(head_steps=5, network=CONFIG.network, encoder=CONFIG.encoder)
-    manifest = pretrain(scenes=scenes, episodes=episodes, out=tmp_path / "a", config=longer, progress=counted)
+    manifest = pretrain(scenes=scenes, episodes=[episodes], out=tmp_path / "a", config=longer, progress=counted)
     assert counted.steps == {"head": 5}
     assert manifest.blobs[0].sha256 == blobs[0][0]
 
@@ -90,7 +90,7 @@ def test_bad_inputs_are_named(tmp_path: Path):
     """No episodes, scenes without labels, and scenes of a task nobody demonstrated."""
     scenes, episodes = make_inputs(tmp_path)
     with pytest.raises(InvalidEpisode, match="no episodes"):
-        pretrain(scenes=scenes, episodes=tmp_path / "x", out=tmp_path / "o", config=CONFIG, progress=Counted())
+        pretrain(scenes=scenes, episodes=[tmp_path / "x"], out=tmp_path / "o", config=CONFIG, progress=Counted())
     bad = tmp_path / "bad.npz"
     np.savez(bad, images=np.zeros((2, 64, 64, 3), dtype=np.uint8), task="box-close")
     with pytest.raises(ValueError, match="labels"):
@@ -98,14 +98,14 @@ def test_bad_inputs_are_named(tmp_path: Path):
     other = tmp_path / "other.npz"
     np.savez(other, images=np.zeros((2, 64, 64, 3), dtype=np.uint8), labels=np.zeros((2, 9)), task="folding")
     with pytest.raises(ValueError, match="folding"):
-        pretrain(scenes=[other], episodes=episodes, out=tmp_path / "o", config=CONFIG, progress=Counted())
+        pretrain(scenes=[other], episodes=[episodes], out=tmp_path / "o", config=CONFIG, progress=Counted())
 
 
 def test_train_resumes_and_writes_a_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Six steps in one go and in two halves give the same policy; a bad configuration ends with status 2."""
     scenes, episodes = make_inputs(tmp_path)
     base = tmp_path / "base"
-    pretrain(scenes=scenes, episodes=episodes, out=base, config=CONFIG, progress=Counted())
+    pretrain(scenes=scenes, episodes=[episodes], out=base, config=CONFIG, progress=Counted())
     common = ["train", "--episodes", str(episodes), "--policy", str(base)]
     for out, steps in (("whole", 6), ("halves", 3), ("halves", 6)):
         assert main([*common, "--out", str(tmp_path / out), "--steps", str(steps)]) == 0
@@ -127,7 +127,7 @@ def test_a_run_that_diverges_leaves_its_last_good_policy(tmp_path: Path, monkeyp
     """NaN at step 5 of 8, published every 2: status 2, and policy and checkpoint are those of step 4."""
     scenes, episodes = make_inputs(tmp_path)
     base, out = tmp_path / "base", tmp_path / "out"
-    pretrain(scenes=scenes, episodes=episodes, out=base, config=CONFIG, progress=Counted())
+    pretrain(scenes=scenes, episodes=[episodes], out=base, config=CONFIG, progress=Counted())
     real = Trainer.step
 
     def diverges(self: Trainer) -> Any:

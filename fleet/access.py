@@ -55,6 +55,14 @@ def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:
     return robot
 
 
+def access_episode_by_id(user: User, episode_id: uuid.UUID) -> Episode:
+    """Return one episode. Raises: NotFound."""
+    episode = access_episodes(user).filter(id=episode_id).first()
+    if episode is None:
+        raise NotFound("there is no such episode")
+    return episode
+
+
 def access_training_run_by_id(user: User, run_id: uuid.UUID) -> TrainingRun:
     """Return one training run. Raises: NotFound."""
     run = access_training_runs(user).filter(id=run_id).first()

@@ -1,4 +1,4 @@
-"""Training runs: the list with its trend of success, one run, its numbers and its versions as charts read them."""
+"""Training runs: the list with its trend of success, one run, what its charts and its episodes' sidecars say."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_training_run_by_id, access_training_runs
+from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs
 from fleet.clock import to_ms
 from fleet.models import PolicyVersion, TrainingRun
 from fleet.selectors.policy import policy_versions_newest
 from fleet.selectors.run_metrics import MAX_NAMES, MAX_POINTS, run_metric_names, run_metric_series
+from fleet.selectors.sidecar import run_sidecar_columns
 from fleet.selectors.success import success_trends
 from fleet.selectors.training import run_experience, steps_per_s
 
@@ -131,6 +132,12 @@ class RunVersionsOut(serializers.Serializer[Any]):
     versions = RunVersionOut(many=True)
 
 
+class SidecarOut(serializers.Serializer[Any]):
+    """`columns`: by name, one number a frame, null where there is none. RECAP: return, value, advantage, indicator."""
+
+    columns = serializers.DictField(child=serializers.ListField(child=serializers.FloatField(allow_null=True)))
+
+
 def _runs_seen(user: Any) -> QuerySet[TrainingRun]:
     newest = PolicyVersion.objects.filter(run=OuterRef("pk")).order_by("-number")
     return access_training_runs(user).annotate(
@@ -204,3 +211,11 @@ class RunVersionsView(APIView):
             for version in policy_versions_newest(run=run)
         ]
         return Response({"versions": marks})
+
+
+class RunSidecarView(APIView):
+    @extend_schema(responses=SidecarOut)
+    def get(self, request: Request, pk: uuid.UUID, episode_id: uuid.UUID) -> Response:
+        """Return what the run's algorithm derived of an episode's frames; 404 until it has."""
+        run, episode = access_training_run_by_id(request.user, pk), access_episode_by_id(request.user, episode_id)
+        return Response({"columns": run_sidecar_columns(run_id=run.id, episode_id=episode.id)})

@@ -26,5 +26,10 @@ urlpatterns = [
     path("training-runs/<uuid:pk>/metrics", training_runs.RunMetricsView.as_view(), name="run-metrics"),
     path("training-runs/<uuid:pk>/metrics/names", training_runs.RunMetricNamesView.as_view(), name="run-metric-names"),
     path("training-runs/<uuid:pk>/versions", training_runs.RunVersionsView.as_view(), name="run-versions"),
+    path(
+        "training-runs/<uuid:pk>/episodes/<uuid:episode_id>/sidecar",
+        training_runs.RunSidecarView.as_view(),
+        name="run-sidecar",
+    ),
     path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
 ]

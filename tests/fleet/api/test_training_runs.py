@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.utils import timezone
+from safetensors.numpy import save
 
 from fleet.models import Episode, PolicyVersion, TrainingRun
 from fleet.protocol.recording import Outcome
@@ -17,6 +19,7 @@ from fleet.selectors.run_metrics import MAX_NAMES
 from fleet.services.episode import episode_register
 from fleet.services.policy import policy_version_publish
 from fleet.services.training import run_metrics_record, training_round_begin
+from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 
@@ -117,6 +120,28 @@ def test_unknown_run_and_signed_out(signed_in: Client, path: str) -> None:
     url = f"/api/v1/training-runs/{uuid.uuid4()}{path}"
     assert (signed_in.get(url).status_code, signed_in.get(url).json()["code"]) == (404, "not_found")
     assert Client().get(url).status_code == 401
+
+
+def test_sidecar_of_an_episode(signed_in: Client, objects: LocalStore) -> None:
+    """Columns as the learner stored them, null for NaN; 404 before and elsewhere; a damaged one has a code."""
+    run = builders.running_run()
+    _episodes(_publish(run, step=0), [Outcome.SUCCESS])
+    episode_id = Episode.objects.get().id
+    url = f"/api/v1/training-runs/{run.id}/episodes/{episode_id}/sidecar"
+    assert (signed_in.get(url).status_code, signed_in.get(url).json()["code"]) == (404, "not_found")
+    columns = {
+        "value": np.array([-0.5, -1 / 3], np.float32),
+        "return": np.array([np.nan, 0.0], np.float32),
+        "indicator": np.array([1, 0], np.int8),
+    }
+    objects.put(keys.run_sidecar(str(run.id), str(episode_id)), save(columns))
+    assert signed_in.get(url).json() == {
+        "columns": {"indicator": [1.0, 0.0], "return": [None, 0.0], "value": [-0.5, -0.333333]}
+    }
+    for wrong in (url.replace(str(run.id), str(uuid.uuid4())), url.replace(str(episode_id), str(uuid.uuid4()))):
+        assert signed_in.get(wrong).status_code == 404
+    objects.put(keys.run_sidecar(str(run.id), str(episode_id)), b"cut off")
+    assert (signed_in.get(url).status_code, signed_in.get(url).json()["code"]) == (500, "storage_error")
 
 
 def test_success_of_one_run(signed_in: Client, objects: LocalStore) -> None:

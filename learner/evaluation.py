@@ -26,7 +26,6 @@ from learner.data.masks import FrameRule, carrying_frames, chunk_mask
 from learner.device import send
 from learner.metrics import source_name
 from learner.policies.base import ChunkBatch, PolicyNetwork
-from learner.policies.language import embed_instruction
 from learner.trainer import encode_images
 
 logger = logging.getLogger(__name__)
@@ -200,7 +199,7 @@ def _batch(
     device = next(network.head.parameters()).device
     horizon = network.shapes.horizon
     padded_TA = np.concatenate([action_TA, np.zeros((horizon, action_TA.shape[1]), dtype=np.float32)])
-    language = embed_instruction(episode.manifest.instruction)
+    language = network.embed(episode.manifest.instruction)
     return ChunkBatch(
         features_BF=send(torch.from_numpy(features_TF[part_B]), device),
         state_BP=send(torch.from_numpy(state_TP[part_B]), device),

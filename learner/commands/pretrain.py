@@ -15,6 +15,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--scenes", type=Path, nargs="+", required=True, help="npz files, one a task")
     add_episode_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="policy directory to write")
+    parser.add_argument("--architecture", default=PretrainConfig().architecture, help="flow_vla.v1 or one built on it")
     parser.add_argument("--steps", type=int, default=PretrainConfig().head_steps, help="steps of the action head")
     parser.add_argument("--encoder-steps", type=int, default=EncoderConfig().steps)
     parser.add_argument("--seed", type=int, default=0)
@@ -24,7 +25,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Raises: as `learner.pretrain.pretrain`."""
     config = PretrainConfig(
-        seed=arguments.seed, head_steps=arguments.steps, encoder=EncoderConfig(steps=arguments.encoder_steps)
+        seed=arguments.seed,
+        head_steps=arguments.steps,
+        architecture=arguments.architecture,
+        encoder=EncoderConfig(steps=arguments.encoder_steps),
     )
     manifest = pretrain(
         scenes=arguments.scenes,

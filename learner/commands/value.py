@@ -13,15 +13,16 @@ from learner.algorithms.recap.config import RecapConfig
 from learner.algorithms.recap.fitted import encode_value, identity_of
 from learner.algorithms.recap.offline import fit_offline
 from learner.checkpoint import write_checkpoint
+from learner.commands.episodes import add_episode_arguments, inputs_of
 from learner.config import ConfigError, RunConfig, from_mapping, to_mapping
-from learner.data.index import folder_episodes
+from learner.data.sources import open_episodes
 from learner.publisher import read_policy_directory
 from learner.trainer import build_trainer
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     value = commands.add_parser("value", help="fit RECAP's value function to episodes, and say how good it is")
-    value.add_argument("--episodes", type=Path, required=True, help="folder of <episode_id>/ folders")
+    add_episode_arguments(value)
     value.add_argument("--policy", type=Path, required=True, help="policy directory whose backbone encodes them")
     value.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     value.add_argument("--config", type=Path, help="run configuration, JSON, of which algorithm_config is read")
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     if config.value.file is not None:
         raise ConfigError("value.file names a value function already; leave it out to fit one")
     _, network = read_policy_directory(arguments.policy)
-    source, manifests = folder_episodes(arguments.episodes)
+    inputs = inputs_of(network.shapes)
+    source, manifests = open_episodes(arguments.episodes, inputs=inputs, features=dict(arguments.camera))
     whole = RunConfig(algorithm="recap", algorithm_config=to_mapping(config), data=settings.data)
     trainer = build_trainer(network, source, whole)
     trainer.ingest(manifests)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
-from fleet.protocol.errors import InvalidEpisode
-from fleet.protocol.recording import Origin
+from fleet.protocol.errors import InvalidEpisode, ProbeFailed
+from fleet.protocol.policy import Observation
+from fleet.protocol.recording import ObjectRecord, Origin, decode_manifest, encode_manifest
 from learner.__main__ import main
 from learner.checkpoint import decode_checkpoint
+from learner.policies.base import NetworkPolicy
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain, read_scenes
 from learner.publisher import read_policy_directory
 from learner.trainer import NonFiniteLoss, Trainer
@@ -84,6 +88,54 @@ def test_pretrain_is_deterministic_and_cached(tmp_path: Path):
     manifest = pretrain(scenes=scenes, episodes=[episodes], out=tmp_path / "a", config=longer, progress=counted)
     assert counted.steps == {"head": 5}
     assert manifest.blobs[0].sha256 == blobs[0][0]
+
+
+def test_another_architecture_is_pretrained_and_acts_on_words(tmp_path: Path):
+    """The one with tokens, through the command: the published head holds its text encoder, the frozen encoder is that
+    of the default; an unknown one is refused."""
+    scenes, episodes = make_inputs(tmp_path)
+    options = ["--scenes", str(scenes[0]), "--episodes", str(episodes), "--steps", "2", "--encoder-steps", "2"]
+    for name in ("flow_vla.v1", "flow_vla_tokens.v1"):
+        assert main(["pretrain", *options, "--architecture", name, "--out", str(tmp_path / name)]) == 0
+    hashed, _ = read_policy_directory(tmp_path / "flow_vla.v1")
+    tokens, network = read_policy_directory(tmp_path / "flow_vla_tokens.v1")
+
+    assert (hashed.architecture, tokens.architecture) == ("flow_vla.v1", "flow_vla_tokens.v1")
+    assert hashed.blobs[0].sha256 == tokens.blobs[0].sha256
+    assert "text.tokens.weight" in network.blob_state("head")
+    assert len(network.embed("close the box")) == 64 + 32
+    assert main(["pretrain", *options, "--architecture", "none.v1", "--out", str(tmp_path / "o")]) == 2
+
+
+def test_a_base_sees_every_camera_of_its_demonstrations(tmp_path: Path):
+    """Scenes are of the first camera alone: the encoder is that of a base with one, the head has the second's features
+    in front of it, and a robot without the second camera is refused."""
+    scenes, episodes = make_inputs(tmp_path)
+    one = pretrain(scenes=scenes, episodes=[episodes], out=tmp_path / "one", config=CONFIG, progress=Counted())
+    for folder in episodes.iterdir():
+        add_wrist(folder)
+    both = pretrain(scenes=scenes, episodes=[episodes], out=tmp_path / "both", config=CONFIG, progress=Counted())
+    _, network = read_policy_directory(tmp_path / "both")
+
+    assert [camera.name for camera in both.cameras] == ["front", "wrist"]
+    assert both.blobs[0].sha256 == one.blobs[0].sha256
+    widths = [manifest.blobs[1].tensors["context.0.weight"].shape[1] for manifest in (one, both)]
+    assert widths[1] == widths[0] + 8
+    picture = np.zeros((128, 128, 3), dtype=np.uint8)
+    policy = NetworkPolicy(network, device="cpu")
+    with pytest.raises(ProbeFailed, match="wrist"):
+        policy.infer(Observation(images={"front": picture}, state=np.zeros(8, dtype=np.float32)))
+
+
+def add_wrist(folder: Path) -> None:
+    """Give a stored episode a second camera, which shows what the first one does."""
+    data = (folder / "front.mp4").read_bytes()
+    (folder / "wrist.mp4").write_bytes(data)
+    manifest = decode_manifest((folder / "manifest.json").read_bytes())
+    record = ObjectRecord(name="wrist.mp4", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    camera = msgspec.structs.replace(manifest.cameras[0], name="wrist", object="wrist.mp4")
+    wider = msgspec.structs.replace(manifest, cameras=(*manifest.cameras, camera), objects=(*manifest.objects, record))
+    (folder / "manifest.json").write_bytes(encode_manifest(wider))
 
 
 def test_bad_inputs_are_named(tmp_path: Path):

@@ -142,7 +142,7 @@ def test_a_folder_without_a_known_end_is_refused(tmp_path: Path, capsys: pytest.
     """Nothing to fit to is one line on stderr, and no file."""
     artifact = build_trainer(make_network(), MemoryEpisodes(), run_config()).artifact(run_id=None, parent_id=None)
     write_policy_directory(artifact, tmp_path / "policy")
-    (tmp_path / "episodes").mkdir()
+    write_episodes(tmp_path / "episodes", [manifest for manifest in manifests() if not manifest.is_terminated])
     out = tmp_path / "value.safetensors"
 
     status = main(

@@ -18,11 +18,12 @@ from fleet.protocol.policy import Observation
 from fleet.protocol.recording import ObjectRecord, Origin, decode_manifest, encode_manifest
 from learner.__main__ import main
 from learner.checkpoint import decode_checkpoint
+from learner.policies.architectures.flow_vla import FlowVla
 from learner.policies.base import NetworkPolicy
 from learner.pretrain import EncoderConfig, PretrainConfig, pretrain, read_scenes
-from learner.publisher import read_policy_directory
+from learner.publisher import build_artifact, read_policy_directory, write_policy_directory
 from learner.trainer import NonFiniteLoss, Trainer
-from tests.learner.hand_made import SMALL, TELEOP, make_manifest, stored_objects
+from tests.learner.hand_made import SMALL, TELEOP, make_manifest, make_network, stored_objects
 
 CONFIG = PretrainConfig(
     head_steps=4,
@@ -192,3 +193,44 @@ def test_a_run_that_diverges_leaves_its_last_good_policy(tmp_path: Path, monkeyp
     assert main([*common, "--steps", "8", "--checkpoint-steps", "2"]) == 2
     assert read_policy_directory(out)[0].step == 4
     assert decode_checkpoint((out / "checkpoint.safetensors").read_bytes())[0].step == 4
+
+
+def write_policy(folder: Path, network: FlowVla) -> None:
+    artifact = build_artifact(network, network.blob_state("head"), run_id=None, parent_id=None, step=0)
+    write_policy_directory(artifact, folder)
+
+
+def test_a_checkpoint_of_another_policy_is_refused_and_what_is_there_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """OUT holds two steps of one policy; training another, wider one into it ends with status 2 and changes nothing."""
+    _, episodes = make_inputs(tmp_path)
+    write_policy(tmp_path / "base", make_network())
+    write_policy(tmp_path / "wider", make_network(0, msgspec.structs.replace(SMALL, width=48)))
+    out = tmp_path / "out"
+    common = ["train", "--episodes", str(episodes), "--out", str(out), "--steps", "2"]
+    assert main([*common, "--policy", str(tmp_path / "base")]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+
+    assert main([*common, "--policy", str(tmp_path / "wider")]) == 2
+
+    assert "checkpoint is of another config" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
+def test_without_a_frame_to_learn_from_train_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """No folder of an episode, then an episode that a robot was judged by: it never carries loss."""
+    write_policy(tmp_path / "base", make_network())
+    episodes = tmp_path / "episodes"
+    episodes.mkdir()
+    common = ["train", "--policy", str(tmp_path / "base"), "--episodes", str(episodes), "--out", str(tmp_path / "out")]
+    assert main([*common, "--steps", "1"]) == 2
+    assert f"no episodes in {episodes}" in capsys.readouterr().err
+    judged = make_manifest("judged", [(10, TELEOP)], origin=Origin.EVALUATION)
+    folder = episodes / judged.episode_id
+    folder.mkdir()
+    for name, data in stored_objects(judged).items():
+        (folder / name).write_bytes(data)
+    assert main([*common, "--steps", "1"]) == 2
+    assert "no frame to learn from" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.json").exists()

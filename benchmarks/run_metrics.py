@@ -2,7 +2,7 @@
 
     python -m sop_web.embedded bash -c 'python manage.py migrate -v 0 && python -m benchmarks.run_metrics --rows 100000'
 
-Records rows of 35 names as a learner does, in flushes of 20, and times the questions of the run page: all names over
+Records rows of 35 names as a learner does, and times the questions of the run page: all names over
 the whole run at 300 points, the newest hour, what came since the newest row. `--unbounded` leaves every row, to show
 what the bound saves. Needs DATABASE_URL of a server to scribble on (a migrated database).
 """
@@ -39,15 +39,14 @@ NAMES = (
     *(f"share/{task}/{part}" for task in TASKS for part in ("raw", "clipped", "cap")),
     *(f"frames/class/{kind}" for kind in ("policy", "human", "demonstration", "evaluation")),
 )  # fmt: skip
-FLUSH = 20
 STEPS_A_ROW = 100
 SECONDS_A_ROW = 2
 
 
-def record(run: TrainingRun, rows: int, *, keep: int) -> float:
+def record(run: TrainingRun, rows: int, *, flush: int, keep: int) -> float:
     """Record `rows` rows; return the seconds."""
     begun, now = time.monotonic(), timezone.now()
-    for start in range(0, rows, FLUSH):
+    for start in range(0, rows, flush):
         with transaction.atomic():
             RunMetric.objects.bulk_create(
                 RunMetric(
@@ -56,7 +55,7 @@ def record(run: TrainingRun, rows: int, *, keep: int) -> float:
                     at=now - timedelta(seconds=SECONDS_A_ROW * (rows - index)),
                     values={name: random.random() for name in NAMES},
                 )
-                for index in range(start, min(rows, start + FLUSH))
+                for index in range(start, min(rows, start + flush))
             )
             metric_history_thin(run_id=run.id, keep=keep)
     return time.monotonic() - begun
@@ -74,12 +73,13 @@ def median_ms(question: Callable[[], object], times: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--flush", type=int, default=20, help="rows written at once")
     parser.add_argument("--unbounded", action="store_true", help="never merge")
     parser.add_argument("--times", type=int, default=5, help="a question is asked; the median counts")
     given = parser.parse_args()
     run, _ = TrainingRun.objects.get_or_create(name=f"benchmark {time.time_ns()}", algorithm="hg_dagger")
     keep = given.rows if given.unbounded else settings.SOP_RUN_METRIC_ROWS
-    seconds = record(run, given.rows, keep=keep)
+    seconds = record(run, given.rows, flush=given.flush, keep=keep)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE fleet_runmetric")
     newest = given.rows * STEPS_A_ROW

@@ -38,5 +38,6 @@ export default defineConfig({
     restoreMocks: true,
     // Two cores are shared by everything that builds here; one worker is as fast and leaves the other alone.
     maxWorkers: 1,
+    testTimeout: 60_000,
   },
 });

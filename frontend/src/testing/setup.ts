@@ -1,10 +1,13 @@
 /** What jsdom lacks and the console needs, plus cleaning up after each test. */
 
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
 import { useFleetStore } from "@/lib/socket/fleet-store";
 import { useTailStore } from "@/lib/socket/run-tail";
+
+// A role is looked up in the whole page, which takes jsdom a second when other programs share the cores.
+configure({ asyncUtilTimeout: 10_000 });
 
 // uPlot asks for it on import, the theme when rendered.
 vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener: () => undefined, removeEventListener: () => undefined }));

@@ -162,13 +162,24 @@ describe("page of a run", () => {
     expect([query?.get("last_s"), query?.get("max_points"), query?.getAll("name")]).toEqual(["900", "300", NAMES]);
   });
 
+  it("shows many tasks page by page", async () => {
+    const many = Array.from({ length: 8 }, (_, index) => `loss/t${index}/online`);
+    await openRun({ [`GET /api/v1/training-runs/${ID}/metrics/names`]: [200, { names: many }] });
+    expect(await screen.findByText("1 to 6 of 8 tasks")).toBeTruthy();
+    fireEvent.click(screen.getByRole("button", { name: "Next tasks" }));
+    expect(screen.getByText("7 to 8 of 8 tasks")).toBeTruthy();
+    expect(screen.getByRole("heading", { name: "t7" })).toBeTruthy();
+    expect(screen.queryByRole("heading", { name: "t5" })).toBeNull();
+  });
+
   it("says why a run failed, what to do, and what the robots do meanwhile", async () => {
-    const failed = { ...DETAIL, state: "failed", failure_code: "non_finite_loss", failure_message: "NaN at step 3" };
+    const failed = { ...DETAIL, state: "failed", heartbeat_at: "2026-11-22T00:00:00Z", failure_code: "non_finite_loss", failure_message: "NaN at step 3" };
     await openRun({ [`GET /api/v1/training-runs/${ID}`]: [200, failed] });
     const reason = within(screen.getByRole("region", { name: "Why the run failed" }));
     expect(reason.getByText("non_finite_loss")).toBeTruthy();
     expect(reason.getByText("NaN at step 3")).toBeTruthy();
     expect(reason.getByText(/lower learning rate.*Robots go on with v4\./)).toBeTruthy();
+    expect(screen.queryByText(/Learner last heard|kept busy/)).toBeNull();
   });
 
   it("says so when the learner has fallen silent", async () => {
@@ -177,9 +188,13 @@ describe("page of a run", () => {
     expect(screen.getByText("Learner last heard 2 min ago")).toBeTruthy();
   });
 
-  it("tells apart: nothing measured, numbers that cannot be read, no such run", async () => {
-    await openRun({ [`GET /api/v1/training-runs/${ID}/metrics/names`]: [200, { names: [] }] });
+  it("says that nothing was measured yet, and what starts it", async () => {
+    await openRun({
+      [`GET /api/v1/training-runs/${ID}`]: [200, { ...DETAIL, state: "paused" }],
+      [`GET /api/v1/training-runs/${ID}/metrics/names`]: [200, { names: [] }],
+    });
     expect(await screen.findByText("Nothing measured yet")).toBeTruthy();
+    expect(screen.getByText(/a manager starts it in the admin/)).toBeTruthy();
   });
 
   it("says when the numbers cannot be read", async () => {

@@ -145,11 +145,13 @@ export function tasksOf(names: readonly string[]): readonly string[] {
   return [...new Set(names.flatMap((name) => TASK_NAME.exec(name)?.[1] ?? []))].sort();
 }
 
-/** Of a task that `tasks` does not hold, so that nothing of it is asked for. */
-export const isOfOtherTask = (name: string, tasks: readonly string[]): boolean => {
-  const task = TASK_NAME.exec(name)?.[1];
-  return task !== undefined && !tasks.includes(task);
-};
+/** What to ask for: all of `tasks`, nothing of other tasks, and of the rest as much as `most` names leave room for. */
+export function wantedNames(names: readonly string[], tasks: readonly string[], most: number): readonly string[] {
+  const taskOf = (name: string) => TASK_NAME.exec(name)?.[1];
+  const ofTasks = names.filter((name) => tasks.includes(taskOf(name) ?? ""));
+  const rest = names.filter((name) => taskOf(name) === undefined && !SAID_ELSEWHERE.has(name));
+  return [...rest.slice(0, Math.max(0, most - ofTasks.length)), ...ofTasks];
+}
 
 const RECAP = "recap/";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { RunSeries } from "@/features/training/api/run-series";
-import { isOfOtherTask, otherCharts, recapCharts, taskCharts, tasksOf } from "@/features/training/chart-specs";
+import { otherCharts, recapCharts, taskCharts, tasksOf, wantedNames } from "@/features/training/chart-specs";
 import { boardCommand } from "@/features/training/components/run-config";
 import { hasGap, joinTail, latest, newRows, type RunFrames } from "@/features/training/run-frames";
 import { failureAdvice, samplerStory, valueStory, waitVerdict } from "@/features/training/run-words";
@@ -65,8 +65,12 @@ const names = ["loss", "loss/box-close/online", "share/box-close/cap", "frames/c
 describe("charts by name", () => {
   it("finds the tasks, and nothing that only looks like one", () => {
     expect(tasksOf([...names, "window/a/offline"])).toEqual(["a", "box-close"]);
-    expect(isOfOtherTask("loss/box-close/online", ["a"])).toBe(true);
-    expect(isOfOtherTask("frames/class/human", ["a"])).toBe(false);
+  });
+
+  it("asks for the tasks that are shown first, and never for too much", () => {
+    const asked = ["loss", "frames/class/human", "frames/class/policy", "data/new_thing", "recap/positive/box-close"];
+    expect(wantedNames(names, [], 128)).toEqual(asked);
+    expect(wantedNames(names, ["box-close"], 4)).toEqual([...asked.slice(0, 2), "loss/box-close/online", "share/box-close/cap"]);
   });
 
   it("draws what it does not know, names of one group together", () => {

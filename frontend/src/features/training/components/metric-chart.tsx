@@ -1,8 +1,8 @@
 /**
  * One chart of a run: what it shows, a legend that is its read-out, the plot or its table.
  *
- * The read-out stands in the legend and not beside the pointer, so nothing covers the lines and nothing moves. The plot
- * is a slider for the keyboard and for screen readers: arrows step through the points of all charts at once.
+ * The read-out stands in the note and the legend and not beside the pointer, so nothing covers the lines and nothing
+ * moves. The plot is a slider for the keyboard and for screen readers: arrows step through the points of all charts at once.
  */
 
 import "uplot/dist/uPlot.min.css";
@@ -38,16 +38,11 @@ export const MetricChart = memo(function MetricChart({ spec, subject, frames, ma
   return (
     <figure aria-labelledby={id} className="min-w-0">
       <figcaption>
-        <div className="flex items-baseline justify-between gap-2">
-          <h3 id={id} className="truncate text-sm font-medium">
-            {spec.title}
-            {subject === undefined ? null : <span className="sr-only">, {subject}</span>}
-          </h3>
-          <span aria-hidden className="numeric label shrink-0 whitespace-nowrap">
-            {point === null ? "" : moment(frames, point)}
-          </span>
-        </div>
-        <p className="label h-8 overflow-hidden">{spec.note}</p>
+        <h3 id={id} className="truncate text-sm font-medium">
+          {spec.title}
+          {subject === undefined ? null : <span className="sr-only">, {subject}</span>}
+        </h3>
+        <p className="numeric label h-8 overflow-hidden">{point === null ? spec.note : `At ${moment(frames, point)}`}</p>
         <Legend spec={spec} frames={frames} point={point} />
       </figcaption>
       <div className={form === "table" ? "h-56" : "h-36"}>

@@ -2,7 +2,6 @@
 
 import { useMemo } from "react";
 
-import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import {
   type ChartSpec,
@@ -12,7 +11,6 @@ import {
   present,
   recapCharts,
   taskCharts,
-  tasksOf,
 } from "@/features/training/chart-specs";
 import { MetricChart } from "@/features/training/components/metric-chart";
 import type { PlotMark } from "@/features/training/components/plot-parts";
@@ -41,13 +39,12 @@ interface TaskPanelsProps {
   readonly drawn: Drawn;
   readonly tasks: readonly string[];
   readonly config: Readonly<Record<string, unknown>>;
-  readonly onMoreTasks: () => void;
 }
 
-export function TaskPanels({ drawn, tasks, config, onMoreTasks }: TaskPanelsProps) {
+/** Of each task: where its training comes from, why, and what the buffers hold. */
+export function TaskPanels({ drawn, tasks, config }: TaskPanelsProps) {
   const { names, frames } = drawn;
   const perTask = useMemo(() => tasks.map((task) => ({ task, charts: present(taskCharts(task), names) })), [tasks, names]);
-  const hidden = tasksOf(names).length - tasks.length;
   return (
     <>
       {perTask.map(({ task, charts }) => (
@@ -61,7 +58,6 @@ export function TaskPanels({ drawn, tasks, config, onMoreTasks }: TaskPanelsProp
           drawn={drawn}
         />
       ))}
-      {hidden > 0 ? <Button onClick={onMoreTasks}>{`Show ${hidden} more ${hidden === 1 ? "task" : "tasks"}`}</Button> : null}
     </>
   );
 }

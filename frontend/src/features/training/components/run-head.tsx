@@ -80,7 +80,7 @@ export function RunFigures({ run, frames }: { readonly run: RunDetail; readonly 
           {formatCount(run.step)}
         </Figure>
         <Figure label="Pace">{pace === null ? "–" : formatRate(pace, "steps/s")}</Figure>
-        <WaitFigure wait={latest(frames, "data_wait")} />
+        <WaitFigure wait={latest(frames, "data_wait")} isRunning={run.state === "running"} />
         <Figure label="Newest version">
           <NewestVersion run={run} />
         </Figure>
@@ -99,13 +99,15 @@ export function RunFigures({ run, frames }: { readonly run: RunDetail; readonly 
   );
 }
 
-/** "2 %, kept busy": with an icon, and in colour only when something should be done. */
-function WaitFigure({ wait }: { readonly wait: number | null }) {
-  if (wait === null) return <Figure label="Learner waits for data">–</Figure>;
+/** "2 %, kept busy": with an icon, and in colour only when something should be done. An ended run waits for nothing. */
+function WaitFigure({ wait, isRunning }: { readonly wait: number | null; readonly isRunning: boolean }) {
+  const label = isRunning ? "Learner waits for data" : "Learner waited for data";
+  if (wait === null) return <Figure label={label}>–</Figure>;
+  if (!isRunning) return <Figure label={label}>{formatPercent(fraction(wait))}</Figure>;
   const { text, isFine } = waitVerdict(wait);
   const Icon = isFine ? CircleCheck : TriangleAlert;
   return (
-    <Figure label="Learner waits for data">
+    <Figure label={label}>
       {formatPercent(fraction(wait))}{" "}
       <span className={isFine ? "text-ink-muted" : "text-caution"}>
         <Icon aria-hidden className="mb-0.5 inline size-3.5" /> {text}

@@ -14,12 +14,9 @@ import { RunConfig } from "@/features/training/components/run-config";
 import { type Look, RunControls, useLook } from "@/features/training/components/run-controls";
 import { RunFailure, RunFigures, RunHead } from "@/features/training/components/run-head";
 import { SuccessPanel } from "@/features/training/components/success-panel";
-import { type RunView, useRunView } from "@/features/training/hooks/use-run-view";
+import { type RunView, TASKS_A_PAGE, useRunView } from "@/features/training/hooks/use-run-view";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
-
-/** Charts of more tasks than these are drawn on demand: each costs the browser four canvases. */
-const TASKS_AT_FIRST = 6;
 
 export function RunPage({ runId }: { readonly runId: string }) {
   const { data: run, error, refetch } = useRunDetail(runId);
@@ -49,8 +46,8 @@ export function RunPage({ runId }: { readonly runId: string }) {
 function KnownRun({ run }: { readonly run: RunDetail }) {
   const partsId = useId();
   const choice = useLook();
-  const [mostTasks, setMostTasks] = useState(TASKS_AT_FIRST);
-  const view = useRunView(run.id, choice.look.last, mostTasks);
+  const [page, setPage] = useState(0);
+  const view = useRunView(run.id, choice.look.last, page);
   const drawn = useDrawn(run.id, view, choice.look);
   return (
     <>
@@ -60,17 +57,43 @@ function KnownRun({ run }: { readonly run: RunDetail }) {
       <div id={partsId} role="tabpanel" aria-label="Measurements" className="mb-4 grid gap-4">
         <div className="grid gap-4 xl:grid-cols-2">
           <SuccessPanel runId={run.id} />
-          {drawn === null ? <NothingDrawn view={view} /> : <LearnerPanel drawn={drawn} />}
+          {drawn === null ? <NothingDrawn view={view} state={run.state} /> : <LearnerPanel drawn={drawn} />}
         </div>
         {drawn === null ? null : (
           <>
-            <TaskPanels drawn={drawn} tasks={view.tasks} config={run.config} onMoreTasks={() => setMostTasks(mostTasks * 2)} />
+            <TaskPages view={view} page={page} onPage={setPage} />
+            <TaskPanels drawn={drawn} tasks={view.tasks} config={run.config} />
             <OtherPanels drawn={drawn} />
           </>
         )}
       </div>
       <RunConfig run={run} />
     </>
+  );
+}
+
+interface TaskPagesProps {
+  readonly view: RunView;
+  readonly page: number;
+  readonly onPage: (page: number) => void;
+}
+
+/** Nothing for the few tasks of most runs. */
+function TaskPages({ view: { allTasks, tasks }, page, onPage }: TaskPagesProps) {
+  if (allTasks.length <= TASKS_A_PAGE) return null;
+  const first = page * TASKS_A_PAGE;
+  return (
+    <nav aria-label="Tasks" className="flex items-center gap-3">
+      <Button onClick={() => onPage(page - 1)} disabled={page === 0}>
+        Previous tasks
+      </Button>
+      <Button onClick={() => onPage(page + 1)} disabled={first + tasks.length >= allTasks.length}>
+        Next tasks
+      </Button>
+      <p className="numeric text-sm text-ink-muted">
+        {first + 1} to {first + tasks.length} of {allTasks.length} tasks
+      </p>
+    </nav>
   );
 }
 
@@ -89,7 +112,8 @@ function useDrawn(runId: string, { frames, names }: RunView, look: Look): Drawn 
   return frames === null || names.length === 0 ? null : { names, frames, marks, look };
 }
 
-function NothingDrawn({ view: { frames, error, retry } }: { readonly view: RunView }) {
+/** Still reading, could not read, or nothing there: and what has to happen for something to be there. */
+function NothingDrawn({ view: { frames, error, retry }, state }: { readonly view: RunView; readonly state: string }) {
   if (frames === null && error === null) return <Skeleton className="min-h-100" />;
   return (
     <Card>
@@ -99,6 +123,7 @@ function NothingDrawn({ view: { frames, error, retry } }: { readonly view: RunVi
         </Notice>
       ) : (
         <Notice icon={ChartLine} title="Nothing measured yet">
+          {state === "paused" ? "The run is paused: a manager starts it in the admin, under Training runs. " : ""}
           The learner reports every hundred steps once there are episodes to learn from.
         </Notice>
       )}

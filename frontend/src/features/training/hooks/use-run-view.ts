@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 
 import { MOST_NAMES, useRunNames, useRunSeries } from "@/features/training/api/run-series";
-import { isOfOtherTask, tasksOf } from "@/features/training/chart-specs";
+import { tasksOf, wantedNames } from "@/features/training/chart-specs";
 import { hasGap, joinTail, newRows, type RunFrames } from "@/features/training/run-frames";
 import { useTailStore } from "@/lib/socket/run-tail";
 import { useWatchedRun } from "@/lib/socket/use-fleet-link";
@@ -14,7 +14,9 @@ const MOST_LIVE_ROWS = 300;
 
 export interface RunView {
   readonly names: readonly string[];
-  /** Of all tasks, those whose charts are wanted. */
+  /** All tasks that it reports of. */
+  readonly allTasks: readonly string[];
+  /** Those on the page of tasks that is shown. */
   readonly tasks: readonly string[];
   /** Null until the first answer. */
   readonly frames: RunFrames | null;
@@ -28,8 +30,11 @@ export interface RunView {
 
 const none: readonly string[] = [];
 
-/** `last`: only so long before the newest row. `mostTasks`: of so many tasks the series are read. */
-export function useRunView(runId: string, last: Seconds | null, mostTasks: number): RunView {
+/** Charts of more tasks at once would be more names than one question may have, and each costs the browser four canvases. */
+export const TASKS_A_PAGE = 6;
+
+/** `last`: only so long before the newest row. `page`: which tasks' series are read, from 0. */
+export function useRunView(runId: string, last: Seconds | null, page: number): RunView {
   useWatchedRun(runId);
   const known = useRunNames(runId);
   const tail = useTailStore((store) => (store.tail?.runId === runId ? store.tail : null));
@@ -38,8 +43,9 @@ export function useRunView(runId: string, last: Seconds | null, mostTasks: numbe
     () => [...new Set([...(known.data ?? none), ...reported.split("\n").filter((name) => name !== "")])].sort(),
     [known.data, reported],
   );
-  const tasks = useMemo(() => tasksOf(names).slice(0, mostTasks), [names, mostTasks]);
-  const wanted = useMemo(() => names.filter((name) => !isOfOtherTask(name, tasks)).slice(0, MOST_NAMES), [names, tasks]);
+  const allTasks = useMemo(() => tasksOf(names), [names]);
+  const tasks = useMemo(() => allTasks.slice(page * TASKS_A_PAGE, (page + 1) * TASKS_A_PAGE), [allTasks, page]);
+  const wanted = useMemo(() => wantedNames(names, tasks, MOST_NAMES), [names, tasks]);
   const series = useRunSeries(runId, wanted, last);
   const base = series.data;
 
@@ -56,11 +62,12 @@ export function useRunView(runId: string, last: Seconds | null, mostTasks: numbe
 
   const live = useMemo(() => (base === undefined ? null : joinTail(base, tail, last)), [base, tail, last]);
   const [held, setHeld] = useState<{ readonly frames: RunFrames; readonly key: string } | null>(null);
-  const key = `${runId} ${last ?? "all"} ${mostTasks}`;
+  const key = `${runId} ${last ?? "all"} ${page}`;
   const paused = held?.key === key ? held.frames : null;
   const empty = known.data !== undefined && names.length === 0 ? noFrames : null;
   return {
     names,
+    allTasks,
     tasks,
     frames: paused ?? live ?? empty,
     error: known.error ?? series.error,

@@ -114,9 +114,10 @@ def flatten_scores(scores: Sequence[Score]) -> dict[str, float]:
 
 def format_scores(scores: Sequence[Score]) -> str:
     """Return the scores as a table."""
-    head = f"{'task':24} {'source':8} {'episodes':>8} {'frames':>7}  {'loss [95 %]':24}  {'action RMSE [95 %]':24}"
+    width = max(len(name) for name in ("task", *(score.task for score in scores)))
+    head = f"{'task':{width}} {'source':8} {'episodes':>8} {'frames':>7}  {'loss [95 %]':24}  {'action RMSE [95 %]':24}"
     lines = [
-        f"{score.task:24} {score.source:8} {score.episodes:8} {score.frames:7}  "
+        f"{score.task:{width}} {score.source:8} {score.episodes:8} {score.frames:7}  "
         f"{_format(score.loss):24}  {_format(score.action_rmse):24}"
         for score in scores
     ]

@@ -137,6 +137,8 @@ def _train(world: World, config: RunConfig, arguments: argparse.Namespace) -> No
         if versions.step != trainer.gradient_steps:
             hooks.publish(trainer.gradient_steps)
     write_sidecars(trainer, arguments.out / SIDECARS)
+    if trainer.gradient_steps < arguments.steps:
+        print("data.samples_per_insert allows no more steps on these episodes")
     print(f"step {trainer.gradient_steps} in {arguments.out}")
 
 

@@ -12,7 +12,7 @@ from sop_web.embedded import system
 # Named one by one: a SOP_DATA_DIR that points somewhere wrong must not lose foreign files.
 _KEPT_BY_DEMO = (
     "postgres", "redis", "objects", "robots", "demo", "logs", "celerybeat-schedule", "postgres.secret",
-    "redis.secret", "django.secret", "static", "learner",
+    "redis.secret", "django.secret", "static", "learner", "tensorboard", "features",
 )  # fmt: skip
 
 

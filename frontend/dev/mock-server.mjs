@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { WebSocketServer } from "ws";
 
 import { MockFleet, picture } from "./mock-fleet.mjs";
+import { MockTraining } from "./mock-training.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2" };
 const fleet = new MockFleet({ robots: Number(options.robots), isEmpty: options.empty });
+const tasks = fleet.tasks().results.map(({ slug }) => slug);
+const training = fleet.run === null ? null : new MockTraining({ run: fleet.run, versions: fleet.versions, tasks });
 let user = options["signed-out"] ? null : { username: "mara", is_staff: true };
 let isRefusing = false;
 
@@ -45,6 +48,8 @@ function signIn(request, response) {
   });
 }
 
+const RUNS = "/api/v1/training-runs";
+
 function serveApi(request, response, url) {
   const key = `${request.method} ${url.pathname}`;
   if (key === "GET /api/v1/session") return json(response, 200, { user });
@@ -56,6 +61,10 @@ function serveApi(request, response, url) {
   if (key === "GET /api/v1/tasks") return json(response, 200, fleet.tasks());
   if (key === "GET /api/v1/metrics/success")
     return json(response, 200, fleet.success(Number(url.searchParams.get("window_s")), url.searchParams.get("task")));
+  const below = url.pathname.startsWith(RUNS) ? url.pathname.slice(RUNS.length) : null;
+  if (below === "" && training === null) return json(response, 200, { next: null, previous: null, results: [] });
+  const found = below === null ? null : training?.answer(below, url.searchParams);
+  if (found) return json(response, 200, found);
   const robot = fleet.robots.find((each) => url.pathname === `/api/v1/robots/${each.robot_id}/thumbnail`);
   if (robot) {
     response.writeHead(200, { "Content-Type": "image/svg+xml", "Cache-Control": "no-cache" });
@@ -96,6 +105,8 @@ sockets.on("connection", (socket) => {
   socket.on("message", (data) => {
     const [, body] = JSON.parse(String(data));
     if (body.type === "resync") send(socket, snapshot());
+    if (body.type === "watch_run") socket.watched = body.run_id;
+    if (body.type === "watch_run" && body.run_id === training?.run.run_id) send(socket, training.watched());
   });
 });
 
@@ -116,8 +127,11 @@ setInterval(() => {
   if (fleet.run) messages.push({ type: "run_changed", server_ms, run: runCard() });
   if (fleet.hasNewMetrics) messages.push({ type: "metrics_changed", server_ms });
   fleet.hasNewMetrics = false;
+  const rows = training?.tick() ?? null;
   for (const socket of sockets.clients) {
-    if (socket.readyState === socket.OPEN) for (const message of messages) send(socket, message);
+    if (socket.readyState !== socket.OPEN) continue;
+    for (const message of messages) send(socket, message);
+    if (rows !== null && socket.watched === rows.run_id) send(socket, rows);
   }
 }, 250);
 

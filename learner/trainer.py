@@ -223,11 +223,15 @@ class Trainer:
         self._check_tensors(tensors)
         own = {name.removeprefix(_ALGORITHM): t for name, t in tensors.items() if name.startswith(_ALGORITHM)}
         self._algorithm.load_state(own)
+        self._optimizer.state.clear()
         for name, parameter in self._parameters.items():
             parameter.data.copy_(tensors[f"model.{name}"])
             self._ema[name].copy_(tensors[f"ema.{name}"])
-            if header.step:
-                state = {moment: tensors[f"adam.{moment}.{name}"].to(self._device, copy=True) for moment in _MOMENTS}
+            moments = {moment: tensors.get(f"adam.{moment}.{name}") for moment in _MOMENTS}
+            state = {
+                moment: value.to(self._device, copy=True) for moment, value in moments.items() if value is not None
+            }
+            if state:  # none before the first step, and of a parameter that no gradient has reached yet
                 self._optimizer.state[parameter] = state
         self._generator.set_state(tensors["rng.torch"])
         self._rng.bit_generator.state = header.numpy_rng
@@ -243,6 +247,8 @@ class Trainer:
                 tensor = tensors.get(f"{kind}.{name}")
                 if tensor is None or tensor.shape != parameter.shape:
                     raise CheckpointMismatch(f"tensor '{kind}.{name}' is missing or has another shape")
+            if sum(f"adam.{moment}.{name}" in tensors for moment in _MOMENTS) not in (0, len(_MOMENTS)):
+                raise CheckpointMismatch(f"the optimiser's moments of '{name}' are not complete")
 
     def _draw(self) -> tuple[list[Draw], Rows]:
         """Draw a batch. A buffer that turns out unreadable to its last episode is drawn from no more."""

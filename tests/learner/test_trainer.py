@@ -17,7 +17,7 @@ from learner.config import ConfigError, OptimConfig, RunConfig, from_mapping
 from learner.data.replay import Draw
 from learner.policies.architectures.flow_vla import FlowVlaConfig
 from learner.policies.base import ChunkBatch
-from learner.trainer import NonFiniteLoss, build_trainer
+from learner.trainer import NonFiniteLoss, Trainer, build_trainer
 from tests.learner.hand_made import MemoryEpisodes, make_network, make_trainer, some_manifests
 
 CONFIG = RunConfig(optim=OptimConfig(batch_size=16, learning_rate=1e-3, warmup_steps=2))
@@ -266,3 +266,23 @@ def test_a_compiled_loss_is_the_same_loss(monkeypatch: pytest.MonkeyPatch):
     losses = [(compiled.step().loss, plain.step().loss) for _ in range(3)]
 
     assert all(a == pytest.approx(b, rel=1e-6) for a, b in losses)
+
+
+def test_a_parameter_that_no_gradient_reached_resumes_without_moments():
+    """A head with a part that the loss does not use yet: the optimiser knows nothing of it, before and after."""
+
+    def make() -> Trainer:
+        network = make_network()
+        network.head.register_parameter("spare", torch.nn.Parameter(torch.ones(3)))
+        trainer = build_trainer(network, MemoryEpisodes(), CONFIG)
+        trainer.ingest(some_manifests())
+        return trainer
+
+    whole, resumed = make(), make()
+    whole.step()
+    resumed.step()
+    resumed.step()  # must leave no trace
+    resumed.restore(whole.checkpoint(cursor=0))
+
+    assert resumed.step().loss == whole.step().loss
+    assert resumed.checkpoint(cursor=0) == whole.checkpoint(cursor=0)

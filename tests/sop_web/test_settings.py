@@ -64,6 +64,17 @@ def test_impossible_seconds_are_refused(value: str) -> None:
         read_environment({"SOP_LEASE_S": value})
 
 
+@pytest.mark.parametrize("value", ["99", "-5", "many", "1e4", "٣٠٠"])
+def test_impossible_counts_are_refused(value: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="SOP_RUN_METRIC_ROWS"):
+        read_environment({"SOP_RUN_METRIC_ROWS": value})
+
+
+def test_count_has_a_default() -> None:
+    assert read_environment({}).run_metric_rows == 8000
+    assert read_environment({"SOP_RUN_METRIC_ROWS": "500"}).run_metric_rows == 500
+
+
 def test_defaults_are_for_loopback() -> None:
     found = read_environment({})
     assert found.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")

@@ -5,7 +5,7 @@
  * figures" and its own name, so a new figure of the learner needs no change of the console.
  */
 
-import { formatCount, formatNumber, formatPercent, formatRate } from "@/lib/units/format";
+import { formatCount, formatNumber, formatPercent, formatRate, withUnit } from "@/lib/units/format";
 import { fraction } from "@/lib/units/quantity";
 
 export interface LineSpec {
@@ -210,7 +210,7 @@ export function otherCharts(names: readonly string[], charts: readonly ChartSpec
   const groups = new Map<string, string[]>();
   for (const name of names) {
     if (shown.has(name) || SAID_ELSEWHERE.has(name) || TASK_NAME.test(name)) continue;
-    const group = name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : name;
+    const group = name.includes("/") && !isBytes(name) ? name.slice(0, name.lastIndexOf("/")) : name;
     groups.set(group, [...(groups.get(group) ?? []), name]);
   }
   return [...groups].flatMap(([group, members]) =>
@@ -219,11 +219,15 @@ export function otherCharts(names: readonly string[], charts: readonly ChartSpec
       title: sentence(group),
       note: part.length > 1 ? "" : `As the learner reports it: ${part[0] ?? ""}`,
       lines: oneLineEach(part),
-      format: formatNumber,
+      format: isBytes(group) ? formatMegabytes : formatNumber,
       range: "data" as const,
     })),
   );
 }
+
+/** Beside counts they would press every other line to the ground. */
+const isBytes = (name: string): boolean => name.endsWith("bytes");
+const formatMegabytes = (value: number): string => withUnit(formatNumber(value / 1e6), "MB");
 
 const TONES = [1, 2, 3, 4, 6, 5] as const;
 const DASHES = [undefined, "dashed", "dotted"] as const;

@@ -85,6 +85,12 @@ describe("charts by name", () => {
     ]);
   });
 
+  it("draws bytes apart from counts, as megabytes", () => {
+    const [bytes, counts] = otherCharts(["data/cache/bytes", "data/cache/loads", "data/cache/waits"], []);
+    expect([bytes?.lines.length, bytes?.format(1_500_000)]).toEqual([1, "1.50\u00a0MB"]);
+    expect(counts?.lines.map(({ label }) => label)).toEqual(["loads", "waits"]);
+  });
+
   it("splits a group that is too large for one chart, without losing a name", () => {
     const many = Array.from({ length: 8 }, (_, index) => `cache/n${index}`);
     expect(otherCharts(many, []).map(({ lines }) => lines.length)).toEqual([6, 2]);

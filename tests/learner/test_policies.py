@@ -16,7 +16,10 @@ from learner.policies.architectures.flow_vla_tokens import FlowVlaTokens, Tokens
 from learner.policies.base import NetworkPolicy, PolicyShapes
 from learner.policies.language import embed_instruction
 from learner.policies.layers import downsample
-from tests.learner.hand_made import SHAPES, SMALL, make_network
+from learner.policies.registry import build_network
+from learner.trainer import build_trainer
+from tests.learner.hand_made import SHAPES, SMALL, MemoryEpisodes, make_network
+from tests.learner.recap_made import manifests, run_config
 
 TWO: PolicyShapes = msgspec.structs.replace(
     SHAPES, cameras=(*SHAPES.cameras, CameraSpec(name="wrist", height=64, width=64))
@@ -148,10 +151,31 @@ def test_padding_says_nothing():
         assert torch.equal(text(ids_BW), heard_BL)
 
 
-def test_impossible_vocabularies_and_an_indicator_are_refused():
-    """Ids that float32 could not count, and the input of RECAP, which this architecture does not have."""
+def test_impossible_vocabularies_are_refused():
+    """Ids that float32 could not count, and no room for a word."""
     for changes in ({"vocabulary": 2}, {"vocabulary": 2**24 + 1}, {"max_words": 0}):
         with pytest.raises(ValueError, match="vocabulary"):
             tokens_network(**changes)
-    with pytest.raises(ValueError, match="no input for an advantage"):
-        tokens_network().with_indicator(guidance=1.0)
+
+
+def test_recap_trains_the_network_with_tokens():
+    """Told of worth it is an architecture of its own that acts as the base until it is trained, then is published and
+    built again; adding an indicator to it changes its guidance alone."""
+    base = tokens_network()
+    trainer = build_trainer(base, MemoryEpisodes(), run_config())
+    trainer.ingest(manifests())
+    told = trainer.network
+    language_BL = torch.tensor(base.embed("close the box"))[None]
+    inputs = (torch.zeros(1, 17), torch.zeros(1, 8), language_BL)
+    chunks = [part.sample_chunk(*inputs, generator=torch.Generator().manual_seed(1)) for part in (base, told)]
+    assert torch.equal(*chunks)
+    for _ in range(2):
+        trainer.step()
+
+    assert told.architecture == "flow_vla_tokens_indicator.v1"
+    again = build_network(told.architecture, told.config_dict(), told.shapes)
+    assert again.tensor_specs("head") == told.tensor_specs("head")
+    assert again.tensor_specs("backbone") == base.tensor_specs("backbone")
+    guided = told.with_indicator(guidance=2.0)
+    assert guided.config_dict() == told.config_dict() | {"guidance": 2.0}
+    assert all(torch.equal(tensor, guided.blob_state("head")[name]) for name, tensor in told.blob_state("head").items())

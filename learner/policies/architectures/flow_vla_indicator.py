@@ -33,23 +33,23 @@ class IndicatorConfig(FlowVlaConfig, frozen=True, forbid_unknown_fields=True, kw
     guidance: float = 1.0
 
 
-class FlowVlaIndicator(FlowVla):
-    """See the module. Batches that say nothing (`indicator_B` None) are taken as POSITIVE: as it acts."""
+class ToldFlowVla(FlowVla):
+    """What an architecture built on `flow_vla.v1` becomes by an indicator. Its `__init__` calls `_add_shifts` last.
 
-    architecture = ARCHITECTURE
+    Batches that say nothing (`indicator_B` None) are taken as POSITIVE: as it acts.
+    """
 
-    def __init__(self, config: IndicatorConfig, shapes: PolicyShapes) -> None:
-        super().__init__(config, shapes)
-        if not 1.0 <= config.guidance <= 10.0:
+    _guidance: float
+
+    def _add_shifts(self, *, guidance: float) -> None:
+        """Raises: ValueError for an impossible guidance."""
+        if not 1.0 <= guidance <= 10.0:
             raise ValueError("guidance must be 1..10")
-        self._guidance = config.guidance
-        shifts = nn.Linear(config.width, _TOLD * config.width)
+        self._guidance = guidance
+        shifts = nn.Linear(self.config.width, _TOLD * self.config.width)
         nn.init.zeros_(shifts.weight)
         nn.init.zeros_(shifts.bias)
         self.head.register_module(_SHIFTS, shifts)
-
-    def with_indicator(self, *, guidance: float) -> PolicyNetwork:
-        return add_indicator(self, guidance=guidance)
 
     def _training_context(self, batch: ChunkBatch) -> Tensor:
         context_BD = super()._training_context(batch)
@@ -77,14 +77,32 @@ def _positive(context_BD: Tensor) -> Tensor:
     return torch.full((len(context_BD),), int(Indicator.POSITIVE), device=context_BD.device)
 
 
+class FlowVlaIndicator(ToldFlowVla):
+    """See the module."""
+
+    architecture = ARCHITECTURE
+
+    def __init__(self, config: IndicatorConfig, shapes: PolicyShapes) -> None:
+        super().__init__(config, shapes)
+        self._add_shifts(guidance=config.guidance)
+
+    def with_indicator(self, *, guidance: float) -> PolicyNetwork:
+        return add_indicator(self, guidance=guidance)
+
+
 def add_indicator(network: FlowVla, *, guidance: float) -> FlowVlaIndicator:
     """Copy a network's weights into one with an indicator. Raises: ValueError for an impossible guidance."""
     values = msgspec.structs.asdict(network.config) | {"guidance": guidance}
     told = FlowVlaIndicator(IndicatorConfig(**values), network.shapes)
+    copy_weights(network, told)
+    return told
+
+
+def copy_weights(network: FlowVla, told: ToldFlowVla) -> None:
+    """Give `told` the weights of a network that is the same but perhaps for the indicator."""
     told.backbone.load_state_dict(network.blob_state(BACKBONE))
     missing, unexpected = told.head.load_state_dict(network.blob_state(HEAD), strict=False)
     assert not unexpected and all(name.startswith(_SHIFTS) for name in missing)
-    return told
 
 
 def build(config: dict[str, Any], shapes: PolicyShapes) -> FlowVlaIndicator:

@@ -3,8 +3,7 @@
 `flow_vla.v1` hears fixed vectors of hashed words, without order. Here the head reads tokens: each word of the
 instruction picks one of `vocabulary` learned embeddings by its hash, positions are added, one layer of self-attention
 mixes them, and their mean is what the head hears. The frozen image encoder goes on hearing hashed words, as it was
-pre-trained. Left out: pieces of words (a word never trained on is a random vector) and RECAP's indicator
-(`with_indicator` refuses).
+pre-trained. Left out: pieces of words (a word never trained on is a random vector).
 """
 
 from __future__ import annotations
@@ -78,7 +77,10 @@ class FlowVlaTokens(FlowVla):
         return np.concatenate([embed_instruction(instruction), ids_W])
 
     def with_indicator(self, *, guidance: float) -> PolicyNetwork:
-        return PolicyNetwork.with_indicator(self, guidance=guidance)
+        # Imported here: that module builds on this one.
+        from learner.policies.architectures.flow_vla_tokens_indicator import add_indicator
+
+        return add_indicator(self, guidance=guidance)
 
     def _encoder_language(self, language_BL: Tensor) -> Tensor:
         return language_BL[:, :LANGUAGE_DIM]

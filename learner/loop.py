@@ -55,9 +55,12 @@ class NoHooks:
 
 
 def run_steps(trainer: Trainer, *, until: int, schedule: Schedule, versions: Versions, hooks: Hooks) -> None:
-    """Train up to gradient step `until`. Raises: as `Trainer.step` and the hooks."""
+    """Train up to gradient step `until`, or until the replay says that its online frames are drawn enough.
+
+    Raises: as `Trainer.step` and the hooks.
+    """
     reported = trainer.gradient_steps
-    while trainer.gradient_steps < until:
+    while trainer.gradient_steps < until and not trainer.replay.is_drawn_enough:
         trainer.step()
         step = trainer.gradient_steps
         hooks.after_step(step)

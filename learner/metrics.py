@@ -46,6 +46,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     ratios: tuple[Ratio, ...]
     sizes: dict[str, BufferSize]
     classes: dict[str, int]
+    data: dict[str, float]  # `Replay.metrics`
     algorithm: dict[str, float]  # the algorithm's own figures
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +77,8 @@ def flatten(summary: Summary, versions: Versions) -> dict[str, float]:
     """Return a summary as numbers by name. `<source>` is online or offline.
 
     loss, gradient_norm, steps_per_s, data_wait; loss/<task>/<source>; the sampler's share/<task>/{raw,cap,clipped} and
-    window/<task>/<source> (mean loss); frames/<task>/<source> and frames/class/<class>; the algorithm's own;
+    window/<task>/<source> (mean loss); frames/<task>/<source> and frames/class/<class>; data/... as `Replay.metrics`
+    names them (episodes that left, samples per insert, cache); the algorithm's own;
     versions/{published,step,age_s} and versions/steps_behind, by how much the newest version is older than the weights.
     What is not known yet is left out.
     """
@@ -98,6 +100,7 @@ def flatten(summary: Summary, versions: Versions) -> dict[str, float]:
             f"frames/{ratio.task}/online": float(ratio.online_frames),
             f"frames/{ratio.task}/offline": float(ratio.offline_frames),
         }
+    values |= {f"data/{name}": value for name, value in summary.data.items()}
     values |= summary.algorithm
     values["versions/published"] = float(versions.count)
     if versions.step is not None:
@@ -125,6 +128,7 @@ class Meter:
         ratios: tuple[Ratio, ...],
         sizes: Mapping[str, BufferSize],
         classes: Mapping[str, int],
+        data: Mapping[str, float],
         algorithm: Mapping[str, float],
     ) -> Summary:
         """Return the means since the last call and begin anew. An empty stretch gives zeros."""
@@ -146,5 +150,6 @@ class Meter:
             ratios=ratios,
             sizes=dict(sizes),
             classes=dict(classes),
+            data=dict(data),
             algorithm=dict(algorithm),
         )

@@ -13,6 +13,7 @@ Torch and the trainer are imported inside the task: the other workers import thi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
@@ -35,7 +36,7 @@ from fleet.errors import RunFenced, RunNotRunning
 from fleet.protocol.errors import ArtifactMismatch, PolicyError, RecordingError, SopError
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
 from fleet.protocol.recording import EpisodeManifest, decode_manifest
-from fleet.selectors.episode import episodes_for_learner
+from fleet.selectors.episode import LearnerEpisode, episodes_for_learner
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_base
 from fleet.services.episode import episodes_mark_sampled
@@ -51,7 +52,7 @@ from fleet.services.training import (
     training_run_heartbeat,
 )
 from fleet.storage import ObjectStore, keys
-from fleet.storage.base import ObjectMissing
+from fleet.storage.base import ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from learner.config import RunConfig
@@ -64,6 +65,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 FLUSH_S = 2.0
+PREFETCHED_EPISODES = 200  # looked for at once
 IDLE_DELAY_S = 3.0  # until the next round when there was nothing to learn from
 KEPT_CHECKPOINTS = 2
 SIDECARS_PER_ROUND = 200  # the rest follows in the next rounds
@@ -72,7 +74,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass
 class _Warm:
-    """A trainer that stands at a committed checkpoint, and up to which episode it has ingested."""
+    """A trainer that stands at a committed checkpoint, and up to which episode it has ingested and prefetched."""
 
     run_id: str
     trainer: Trainer
@@ -81,6 +83,7 @@ class _Warm:
     board: Board
     checkpoint_sha256: str | None = None
     cursor: int = 0
+    prefetched: int = 0
 
 
 @dataclass
@@ -162,6 +165,7 @@ class _RoundHooks:
             raise RunFenced("the heartbeat was refused")
         if time.monotonic() - self.outbox.flushed_at >= FLUSH_S:
             _flush(self.warm, self.claim, self.outbox)
+            _prefetch(self.warm, self.claim)
 
     def publish(self, step: int) -> None:
         _publish(self.warm, self.claim, self.plan)
@@ -194,6 +198,9 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     if warm is not None and _stands_at(warm, claim, plan):
         return warm
     config = from_mapping(Config, {"seed": claim.seed, **claim.config, "algorithm": claim.algorithm})
+    if config.data.cache_dir is None:
+        cached = dataclasses.replace(config.data, cache_dir=str(settings.SOP_FEATURES_DIR))
+        config = dataclasses.replace(config, data=cached)
     torch.set_num_threads(config.threads)
     store = object_store()
     source = StoredEpisodes(lambda episode_id, name: _episode_object(store, episode_id, name))
@@ -283,19 +290,36 @@ def _ingest(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
 
 
 def _add(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
-    """Ingest episodes up to a sequence number, in order. One that cannot be read is left out, here and on resume."""
-    store = object_store()
+    """Ingest episodes up to a sequence number, in order. One without a manifest is left out, here and on resume."""
+    from learner.data.limits import Provenance
+
     for row in episodes_for_learner(run_id=claim.run_id, after_seq=warm.cursor, upto_seq=upto):
-        try:
-            warm.trainer.ingest([_manifest(store, row.manifest_key)])
-        except (RecordingError, ObjectMissing) as error:
-            event = {"run": claim.name, "episode": row.id, "code": error.code, "message": error.message}
-            logger.warning("episode left out of training", extra={"event": event})
+        manifest = _manifest_or_none(claim, row)
+        if manifest is not None:
+            known = Provenance(added_s=row.indexed_at.timestamp(), policy_step=row.policy_step)
+            warm.trainer.ingest([manifest], {row.id: known})
     warm.cursor = max(warm.cursor, upto)
 
 
-def _manifest(store: ObjectStore, key: str) -> EpisodeManifest:
-    return decode_manifest(store.get(key))
+def _prefetch(warm: _Warm, claim: RunClaim) -> None:
+    """Let the next round's episodes be decoded and encoded while this one trains."""
+    after = max(warm.cursor, warm.prefetched)
+    with contextlib.suppress(StoreUnavailable):  # then the next round waits for them
+        for row in episodes_for_learner(run_id=claim.run_id, after_seq=after, upto_seq=after + PREFETCHED_EPISODES):
+            manifest = _manifest_or_none(claim, row)
+            if manifest is not None:
+                warm.trainer.replay.prefetch(manifest)
+            warm.prefetched = row.index_seq
+
+
+def _manifest_or_none(claim: RunClaim, row: LearnerEpisode) -> EpisodeManifest | None:
+    """Raises: StoreUnavailable."""
+    try:
+        return decode_manifest(object_store().get(row.manifest_key))
+    except (RecordingError, ObjectMissing) as error:
+        event = {"run": claim.name, "episode": row.id, "code": error.code, "message": error.message}
+        logger.warning("episode left out of training", extra={"event": event})
+        return None
 
 
 def _publish(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:

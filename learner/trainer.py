@@ -177,6 +177,7 @@ class Trainer:
             ratios=self.ratios(),
             sizes=self._replay.sizes(),
             classes=self._replay.class_counts(),
+            data=self._replay.metrics(),
             algorithm=self._algorithm.metrics(),
         )
 

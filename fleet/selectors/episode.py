@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import QuerySet
 
-from fleet.models import Episode, Task
+from fleet.models import Episode, PolicyVersion, Task
 from fleet.protocol.recording import Origin, Outcome
 
 LEARNER_ORIGINS = (Origin.ONLINE.value, Origin.DEMONSTRATION.value)
@@ -15,7 +16,7 @@ LEARNER_ORIGINS = (Origin.ONLINE.value, Origin.DEMONSTRATION.value)
 
 @dataclass(frozen=True)
 class LearnerEpisode:
-    """What the learner's index needs of an episode."""
+    """What the learner's index needs of an episode. `policy_step`: of the version that acted, if it is this run's."""
 
     id: str
     index_seq: int
@@ -28,6 +29,8 @@ class LearnerEpisode:
     manifest_key: str
     manifest_sha256: str
     policy_version_id: str | None
+    indexed_at: datetime
+    policy_step: int | None
 
 
 def episodes_of_run(*, run_id: uuid.UUID) -> QuerySet[Episode]:
@@ -44,17 +47,25 @@ def episodes_for_learner(*, run_id: str, after_seq: int, upto_seq: int) -> list[
     episodes neither. The answer for fixed bounds never changes, which is what makes a killed round repeatable.
     """
     found = episodes_of_run(run_id=uuid.UUID(run_id)).filter(index_seq__gt=after_seq, index_seq__lte=upto_seq)
-    rows = found.order_by("index_seq").values_list(
-        "id",
-        "index_seq",
-        "task__slug",
-        "instruction",
-        "origin",
-        "outcome",
-        "steps",
-        "human_steps",
-        "manifest_key",
-        "manifest_sha256",
-        "policy_version_id",
-    )
-    return [LearnerEpisode(str(row[0]), *row[1:10], str(row[10]) if row[10] else None) for row in rows]
+    return [
+        LearnerEpisode(
+            id=str(row.id),
+            index_seq=row.index_seq,
+            task_slug=row.task.slug,
+            instruction=row.instruction,
+            origin=row.origin,
+            outcome=row.outcome,
+            steps=row.steps,
+            human_steps=row.human_steps,
+            manifest_key=row.manifest_key,
+            manifest_sha256=row.manifest_sha256,
+            policy_version_id=str(row.policy_version_id) if row.policy_version_id else None,
+            indexed_at=row.indexed_at,
+            policy_step=_step_in_run(row.policy_version, run_id),
+        )
+        for row in found.select_related("task", "policy_version").order_by("index_seq")
+    ]
+
+
+def _step_in_run(version: PolicyVersion | None, run_id: str) -> int | None:
+    return version.step if version is not None and str(version.run_id) == run_id else None

@@ -154,6 +154,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # The console is built into frontend/dist; the admin's static files come straight from the packages.
 STATIC_URL = "/static/"
 STATIC_ROOT = ENVIRONMENT.data_dir / "static"
+SOP_FEATURES_DIR = ENVIRONMENT.data_dir / "features"  # the learner's cache of encoded episodes
 SOP_TENSORBOARD_DIR = ENVIRONMENT.data_dir / "tensorboard"  # a folder a training run, see learner/tensorboard.py
 CONSOLE_DIST = REPOSITORY / "frontend" / "dist"
 WHITENOISE_ROOT = CONSOLE_DIST

@@ -2,8 +2,9 @@
 run) and scaling_curves.csv (one row a point).
 
 The learner takes the same 1,000 steps a virtual minute whatever the number of robots. Time to target is when the
-learning curve (evaluations of the published policy at equal robot minutes, made non-decreasing) first reaches TARGET;
-efficiency is time of one robot / (robots * time), both means over seeds; SOP reports 1.0, .69, .61 for 1, 2, 4.
+learning curve (evaluations of the published policy at equal robot minutes, made non-decreasing) first reaches TARGET.
+Efficiency (`summary.py`) is time of one robot / (robots * time), on the curve of all seeds together; SOP reports 1.0,
+.69, .61 for 1, 2, 4.
 """
 
 from __future__ import annotations

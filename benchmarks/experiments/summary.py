@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.experiments.scaling import TARGET
-from benchmarks.experiments.statistics import wilson
+from benchmarks.experiments.statistics import time_to_target, wilson
 from benchmarks.experiments.study import RESULTS
 
 Row = dict[str, str]
 ROBOT_FRAMES_A_MINUTE = 600
+TARGETS = (0.75, TARGET)
 
 
 def read(name: str, results: Path = RESULTS) -> list[Row]:
@@ -42,29 +43,32 @@ def rate(rows: Sequence[Row]) -> tuple[int, int, float, float]:
     return successes, n, *wilson(successes, n)
 
 
-def efficiency(rows: Sequence[Row], *, draws: int = 10_000) -> dict[int, tuple[float, float, float]]:
-    """Return by number of robots: efficiency against one robot and its 95 % bootstrap interval over seeds.
+def mean_curve(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
+    """Return minutes and success rates of a learning curve, all seeds' episodes together."""
+    points = sorted((float(minutes), rate(found)) for (minutes,), found in groups(rows, "minutes"))
+    return [minutes for minutes, _ in points], [successes / n for _, (successes, n, _, _) in points]
 
-    Efficiency is mean time of one robot / (robots * mean time), over seeds that reached the target. A number of robots
-    of which a seed did not reach it is left out: its mean is unknown.
-    """
-    times: dict[int, list[float]] = {}
+
+def times_to(target: float, rows: Sequence[Row]) -> dict[int, tuple[float, bool]]:
+    """Return by number of robots when the mean curve reaches `target`, or (its end, False)."""
+    times = {}
     for (robots,), found in groups(rows, "robots"):
-        if all(row["minutes_to_target"] for row in found):
-            times[int(robots)] = [float(row["minutes_to_target"]) for row in found]
+        minutes, rates = mean_curve(found)
+        reached = time_to_target(minutes, rates, target)
+        times[int(robots)] = (minutes[-1], False) if reached is None else (reached, True)
+    return times
+
+
+def efficiencies(target: float, rows: Sequence[Row]) -> dict[int, str]:
+    """Return by number of robots: time of one robot / (robots * time), as text; a bound where one did not arrive."""
+    times = times_to(target, rows)
     if 1 not in times:
         return {}
-    rng = np.random.default_rng(0)
-    one = np.array(times[1])
-    ones = rng.choice(one, size=(draws, len(one))).mean(axis=1)
-    result = {}
-    for robots, minutes in times.items():
-        many = np.array(minutes)
-        # One robot against itself is 1 by definition, so its interval is not drawn from two samples.
-        drawn = ones if robots == 1 else rng.choice(many, size=(draws, len(many))).mean(axis=1)
-        low, high = np.quantile(ones / (robots * drawn), [0.025, 0.975])
-        result[robots] = (float(one.mean() / (robots * many.mean())), float(low), float(high))
-    return result
+    (one, is_exact), shown = times[1], {}
+    for robots, (minutes, is_reached) in times.items():
+        value = f"{one / (robots * minutes):.2f}"
+        shown[robots] = value if is_exact and is_reached else f"> {value}" if is_reached else "-"
+    return shown
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -94,15 +98,21 @@ def methods() -> str:
 
 
 def scaling() -> str:
-    rows = read("scaling.csv")
-    found = efficiency(rows)
-    lines = [f"| robots | minutes to {TARGET} by seed | efficiency | at the end | of minutes | human min |"]
+    rows, curves = read("scaling.csv"), read("scaling_curves.csv")
+    columns = " | ".join(f"minutes to {target} | efficiency" for target in TARGETS)
+    lines = [f"| robots | {columns} | to {TARGET} by seed | at the end | of minutes | human min |"]
+    found = [(times_to(target, curves), efficiencies(target, curves)) for target in TARGETS]
     for (robots,), group in groups(rows, "robots"):
-        minutes = ", ".join(row["minutes_to_target"] or "not reached" for row in group)
-        value = found.get(int(robots))
-        shown = "-" if value is None else f"{value[0]:.2f} [{value[1]:.2f}, {value[2]:.2f}]"
-        lines.append(f"| {robots} | {minutes} | {shown} | {_cell(group)} | {group[0]['minutes']} | {_human(group)} |")
+        number = int(robots)
+        cells = [f"{_time(*times[number])} | {shown.get(number, '-')}" for times, shown in found]
+        seeds = ", ".join(row["minutes_to_target"] or "-" for row in group)
+        end = f"{_cell(group)} | {group[0]['minutes']} | {_human(group)}"
+        lines.append(f"| {robots} | {' | '.join(cells)} | {seeds} | {end} |")
     return _table(lines)
+
+
+def _time(minutes: float, is_reached: bool) -> str:
+    return f"{minutes:.1f}" if is_reached else f"> {minutes:.0f}"
 
 
 def _by(name: str, *keys: str) -> Callable[[], str]:

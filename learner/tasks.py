@@ -139,7 +139,7 @@ def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
 
     plan = training_round_begin(run_id=claim.run_id, epoch=claim.epoch, holder=holder)
     warm = _warm_trainer(claim, plan)
-    _ingest(warm, claim, plan)
+    _ingest(warm, claim, upto=plan.ingest_upto)
     hooks = _RoundHooks(warm, claim, plan, is_lost)
     config = warm.config.round
     schedule = Schedule(publish_steps=config.publish_steps, publish_interval_s=config.publish_interval_s)
@@ -168,7 +168,13 @@ class _RoundHooks:
             _prefetch(self.warm, self.claim)
 
     def publish(self, step: int) -> None:
-        _publish(self.warm, self.claim, self.plan)
+        artifact = self.warm.trainer.artifact(run_id=self.claim.run_id, parent_id=self.plan.newest_version_id)
+        policy_version_publish(
+            run_id=self.claim.run_id,
+            manifest_bytes=encode_policy_manifest(artifact.manifest),
+            blobs=artifact.blobs,
+            epoch=self.claim.epoch,
+        )
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
         self.outbox.rows.append((step, values))
@@ -218,7 +224,7 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
         if hashlib.sha256(data).hexdigest() != plan.checkpoint_sha256:
             raise ArtifactMismatch("the checkpoint differs from its hash", key=plan.checkpoint_key)
         # Episodes first: the buffers must be those of the committed round before its windows are put on top.
-        _add(warm, claim, upto=_cursor_of(data))
+        _ingest(warm, claim, upto=_cursor_of(data))
         warm.trainer.restore(data)
         warm.checkpoint_sha256 = plan.checkpoint_sha256
     return warm
@@ -285,11 +291,7 @@ def _training_file(store: ObjectStore, sha256: str) -> bytes:
     return data
 
 
-def _ingest(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
-    _add(warm, claim, upto=plan.ingest_upto)
-
-
-def _add(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
+def _ingest(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
     """Ingest episodes up to a sequence number, in order. One without a manifest is left out, here and on resume."""
     from learner.data.limits import Provenance
 
@@ -322,21 +324,10 @@ def _manifest_or_none(claim: RunClaim, row: LearnerEpisode) -> EpisodeManifest |
         return None
 
 
-def _publish(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
-    artifact = warm.trainer.artifact(run_id=claim.run_id, parent_id=plan.newest_version_id)
-    policy_version_publish(
-        run_id=claim.run_id,
-        manifest_bytes=encode_policy_manifest(artifact.manifest),
-        blobs=artifact.blobs,
-        epoch=claim.epoch,
-    )
-
-
 def _flush(warm: _Warm, claim: RunClaim, outbox: _Outbox) -> None:
     if outbox.rows:
         run_metrics_record(run_id=claim.run_id, epoch=claim.epoch, rows=outbox.rows)
-    sampled = warm.trainer.replay.take_first_sampled()
-    if sampled:
+    if sampled := warm.trainer.replay.take_first_sampled():
         episodes_mark_sampled(episode_ids=sampled)
     outbox.rows = []
     outbox.flushed_at = time.monotonic()

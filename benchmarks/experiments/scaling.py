@@ -24,10 +24,11 @@ def runs() -> tuple[RunSpec, ...]:
     return tuple(online(seed, robots=robots, minutes=minutes) for robots, minutes in MINUTES.items() for seed in SEEDS)
 
 
-def curve(run: RunSpec, result: Result, base: Result) -> list[tuple[float, int, int]]:
-    """Return minutes, successes and n of the base, the run's points and its end."""
+def curve(run: RunSpec, result: Result, base: Result | None) -> list[tuple[float, int, int]]:
+    """Return minutes, successes and n of the base (if it was evaluated), the run's points and its end."""
     points = [(point["minutes"], point["evaluation"]) for point in result["points"]]
-    everything = [(0.0, base), *points, (run.minutes, result["final"])]
+    before = [] if base is None else [(0.0, base)]
+    everything = [*before, *points, (run.minutes, result["final"])]
     return [(minutes, found["successes"], found["n"]) for minutes, found in everything]
 
 
@@ -35,7 +36,7 @@ def tables(results: Mapping[str, Result], bases: Mapping[str, Result]) -> dict[s
     found = [(run, results[run.name]) for run in sorted(runs(), key=lambda r: r.robots) if run.name in results]
     rows, curves = [], []
     for run, result in found:
-        points = curve(run, result, bases[base_name(run.seed)])
+        points = curve(run, result, bases.get(base_name(run.seed)))
         reached = time_to_target([m for m, _, _ in points], [s / n for _, s, n in points], TARGET)
         rows.append(
             {

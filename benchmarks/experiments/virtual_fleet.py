@@ -63,7 +63,6 @@ class VirtualFleet:
         self._at_point = at_point
         self._tasks = task_order(sorted(spec.tasks), spec.seed)
         self._arrivals: list[tuple[float, int, EpisodeManifest]] = []
-        self._learned_s = 0.0
         self.episodes: list[dict[str, Any]] = []
 
     def run(self) -> None:
@@ -121,10 +120,8 @@ class VirtualFleet:
             self._steps_until(now_s)
 
     def _steps_until(self, now_s: float) -> None:
-        if now_s <= self._learned_s:
-            return
-        for _ in range(round((now_s - self._learned_s) / 60.0 * self._spec.steps_per_minute)):
+        """Counted from the start, so that rounding does not add up over many short waits."""
+        while self._trainer.gradient_steps < round(now_s / 60.0 * self._spec.steps_per_minute):
             self._trainer.step()
             if self._trainer.gradient_steps % self._spec.publish_steps == 0:
                 self._published.publish(self._trainer.ema_head())
-        self._learned_s = now_s

@@ -48,22 +48,25 @@ def _success(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def methods() -> plt.Figure | None:
-    rows = read("methods.csv")
-    if not rows:
-        return None
-    figure, axes = plt.subplots(figsize=SIZE)
-    found = list(groups(rows, "method"))
-    width = 0.8 / len(found)
-    for k, ((method,), part) in enumerate(found):
-        by_task = dict(groups(part, "task"))
-        sets = [part, *(by_task.get((task,), []) for task in TASKS)]
-        at = [column + (k - len(found) / 2 + 0.5) * width for column in range(len(sets))]
-        _bars(axes, at, sets, width=width * 0.92, color=COLOURS[k % len(COLOURS)], label=method)
-    axes.set_xticks(range(len(TASKS) + 1), ["pooled", *TASKS])
-    _success(axes)
-    axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18), frameon=False)
-    return figure
+def _methods(name: str) -> Callable[[], plt.Figure | None]:
+    def draw() -> plt.Figure | None:
+        rows = read(name)
+        if not rows:
+            return None
+        figure, axes = plt.subplots(figsize=SIZE)
+        found = list(groups(rows, "method"))
+        width = 0.8 / len(found)
+        for k, ((method,), part) in enumerate(found):
+            by_task = dict(groups(part, "task"))
+            sets = [part, *(by_task.get((task,), []) for task in TASKS)]
+            at = [column + (k - len(found) / 2 + 0.5) * width for column in range(len(sets))]
+            _bars(axes, at, sets, width=width * 0.92, color=COLOURS[k % len(COLOURS)], label=method)
+        axes.set_xticks(range(len(TASKS) + 1), ["pooled", *TASKS])
+        _success(axes)
+        axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.18), frameon=False)
+        return figure
+
+    return draw
 
 
 def scaling() -> plt.Figure | None:
@@ -107,7 +110,8 @@ def _size(row: Row) -> str:
 
 
 FIGURE_OF: dict[str, Callable[[], plt.Figure | None]] = {
-    "methods": methods,
+    "methods": _methods("methods.csv"),
+    "longer": _methods("longer.csv"),
     "scaling": scaling,
     "ablations": _columns("ablations.csv", lambda row: row["variant"]),
     "strength": _columns("strength.csv", _size),

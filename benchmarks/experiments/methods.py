@@ -8,7 +8,7 @@ frames as in the SOP+HG-DAgger run of that seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -47,12 +47,17 @@ def runs() -> tuple[RunSpec, ...]:
 
 def tables(results: Mapping[str, Result], bases: Mapping[str, Result]) -> dict[str, Rows]:
     """One row a method, task and seed."""
+    return {"methods.csv": rows_of(runs(), results, bases)}
+
+
+def rows_of(specs: Sequence[RunSpec], results: Mapping[str, Result], bases: Mapping[str, Result]) -> Rows:
+    """Return the rows of the base policies, then of each finished run; a run's name without its seed is its method."""
     rows: Rows = []
     for seed in SEEDS:
         base = bases.get(base_name(seed))
         if base is not None:
             rows += _rows("base", seed, base, robot_minutes=0.0, human_frames=0)
-    for run in runs():
+    for run in specs:
         result = results.get(run.name)
         if result is not None:
             method = run.name.rsplit("-seed", 1)[0]
@@ -64,7 +69,7 @@ def tables(results: Mapping[str, Result], bases: Mapping[str, Result]) -> dict[s
                 robot_minutes=round(online_frames["frames"] / 600, 1),
                 human_frames=online_frames["human_frames"],
             )
-    return {"methods.csv": rows}
+    return rows
 
 
 def _rows(method: str, seed: int, found: Result, *, robot_minutes: float, human_frames: int) -> Rows:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.experiments.study import Study, collect, run_folder, run_study, small
 
-STUDIES = ("methods", "scaling", "ablations", "strength", "generality")
+STUDIES = ("methods", "longer", "scaling", "ablations", "strength", "generality")
 
 
 @pytest.fixture(scope="module")

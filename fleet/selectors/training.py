@@ -55,7 +55,8 @@ def steps_per_s(*, run: TrainingRun, rounds: int = 5) -> float:
 class RunExperience:
     """What a run learns from: episodes it may use, those its rounds took in, and of these those drawn at least once.
 
-    `human_frames` of `frames` were driven by a person or the scripted supervisor; both count ingested episodes.
+    `human_frames` of `frames` were driven by a person or the scripted supervisor; both count ingested online episodes,
+    so demonstrations are not among them.
     """
 
     usable: int
@@ -69,11 +70,12 @@ def run_experience(*, run: TrainingRun) -> RunExperience:
     """Count episodes by the rule that the learner reads them by."""
     bound = run.rounds.aggregate(upto=Max("ingest_upto"))["upto"] or 0
     is_ingested = Q(index_seq__lte=bound)
+    is_experience = is_ingested & Q(origin=Origin.ONLINE.value)
     found = episodes_of_run(run_id=run.id).aggregate(
         usable=Count("id"),
         ingested=Count("id", filter=is_ingested),
         sampled=Count("id", filter=is_ingested & Q(first_sampled_at__isnull=False)),
-        frames=Sum("steps", filter=is_ingested, default=0),
-        human_frames=Sum("human_steps", filter=is_ingested, default=0),
+        frames=Sum("steps", filter=is_experience, default=0),
+        human_frames=Sum("human_steps", filter=is_experience, default=0),
     )
     return RunExperience(**found)

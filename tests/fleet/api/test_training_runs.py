@@ -14,7 +14,7 @@ from django.utils import timezone
 from safetensors.numpy import save
 
 from fleet.models import Episode, PolicyVersion, TrainingRun
-from fleet.protocol.recording import Outcome
+from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.run_metrics import MAX_NAMES
 from fleet.services.episode import episode_register
 from fleet.services.policy import policy_version_publish
@@ -64,15 +64,16 @@ def test_list_shows_the_newest_version_and_how_success_went(signed_in: Client, o
 
 
 def test_detail_counts_what_the_run_learns_from(signed_in: Client, objects: LocalStore) -> None:
-    """Usable are all, ingested those up to the newest round's bound, sampled those marked so."""
+    """Usable are all, ingested those up to the newest round's bound, sampled those marked so; frames are online."""
     run = builders.running_run(config={"optim": {"batch_size": 32}}, seed=5)
     version = _publish(run, step=0)
     _episodes(version, [Outcome.SUCCESS] * 2, human=2)
+    Episode.objects.filter(index_seq=2).update(origin=Origin.DEMONSTRATION.value)
     training_round_begin(run_id=str(run.id), epoch=1, holder="w")
     _episodes(version, [Outcome.SUCCESS, Outcome.ABORTED])
     Episode.objects.filter(index_seq=1).update(first_sampled_at=timezone.now())
     body = signed_in.get(f"/api/v1/training-runs/{run.id}").json()
-    assert body["experience"] == {"usable": 3, "ingested": 2, "sampled": 1, "frames": 10, "human_frames": 4}
+    assert body["experience"] == {"usable": 3, "ingested": 2, "sampled": 1, "frames": 5, "human_frames": 2}
     assert (body["config"], body["seed"], body["tasks"]) == ({"optim": {"batch_size": 32}}, 5, [])
     assert (body["steps_per_s"], body["failure_message"]) == (0.0, "")
 

@@ -33,7 +33,7 @@ export interface RunSummary {
   readonly success: readonly Rate[];
 }
 
-/** Episodes that the run may use, those it took in, those of them drawn at least once; frames of those taken in. */
+/** Episodes that the run may use, those it took in, those of them drawn at least once; frames of online ones taken in. */
 export interface Experience {
   readonly usable: number;
   readonly ingested: number;

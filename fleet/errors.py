@@ -8,7 +8,9 @@
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
-    ├── LeaseHeld           lease_held         someone who outranks the asker drives
+    ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
+    ├── TakeForbidden       take_forbidden     taking from another person needs a manager
+    ├── RobotOffline        robot_offline      the robot is not connected, so nobody can drive it
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     └── RunNotRunning       run_not_running
 
@@ -50,6 +52,14 @@ class LinkReplaced(ProtocolError):
 
 class LeaseHeld(AuthorityError):
     code = "lease_held"
+
+
+class TakeForbidden(AuthorityError):
+    code = "take_forbidden"
+
+
+class RobotOffline(AuthorityError):
+    code = "robot_offline"
 
 
 class RunFenced(SopError):

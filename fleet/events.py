@@ -28,6 +28,16 @@ def hint_robot(robot_id: object) -> None:
     hint_consoles("robot", robot_id)
 
 
+def console_group(connection: str) -> str:
+    return f"console.{connection}"
+
+
+def hint_lease_lost(connection: str, *, robot_id: object, epoch: int, taken_by: str) -> None:
+    """On commit: tell the console connection that held this lease who took it."""
+    event = {"type": "lease.lost", "robot_id": str(robot_id), "epoch": str(epoch), "taken_by": taken_by}
+    _send_on_commit(console_group(connection), event)
+
+
 def hint_all_robots() -> None:
     """On commit: the desired state of every robot changed, as by a new policy version."""
     _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})

@@ -9,12 +9,21 @@ import uuid
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from fleet.access import access_training_run_by_id
-from fleet.consumers import auth
+from fleet.consumers import auth, console_lease
 from fleet.consumers.hub import Slot, hub
 from fleet.errors import NotFound
+from fleet.events import console_group
 from fleet.protocol.codec import decode_console_client_frame, encode_console_frame
 from fleet.protocol.errors import MalformedFrame, ProtocolError, SopError, Unauthorised
-from fleet.protocol.messages import ConsoleServerFrame, Fault, Resync, WatchRun
+from fleet.protocol.messages import (
+    ConsoleRequest,
+    ConsoleServerFrame,
+    ConsoleServerMessage,
+    Fault,
+    LeaseLost,
+    Resync,
+    WatchRun,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +35,14 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
 
     async def connect(self) -> None:
         self._seq = 0
+        self._connection = str(uuid.uuid4())
         self._slot: Slot | None = None
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()  # refused after accepting, so that the page can tell 4401 from a server that is away
         if not self.scope["user"].is_authenticated:
             await self._fail(Unauthorised("sign in first"), auth.CLOSE_UNAUTHORISED)
             return
+        await self.channel_layer.group_add(console_group(self._connection), self.channel_name)
         self._slot = await hub().subscribe()
         self._tasks = [asyncio.create_task(self._write(self._slot)), asyncio.create_task(self._recheck())]
 
@@ -39,9 +50,10 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         await auth.cancel(*self._tasks)
         if self._slot is not None:
             await hub().unsubscribe(self._slot)
+            await self.channel_layer.group_discard(console_group(self._connection), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A ping needs no answer; a resync gets a new snapshot, a watch the run's rows as they come."""
+        """A ping needs no answer, a lease message has one; a resync gets a new snapshot, a watch the run's rows."""
         if self._slot is None:
             return
         try:
@@ -56,6 +68,20 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             self._slot.filled.set()
         elif isinstance(frame.body, WatchRun):
             await self._watch(self._slot, frame.body.run_id)
+        elif isinstance(frame.body, ConsoleRequest):
+            await self._lease(frame.body)
+
+    async def _lease(self, request: ConsoleRequest) -> None:
+        """Answer one lease message. The session is looked at each time: a role or login that ended drives nobody."""
+        user_id: int = self.scope["user"].pk
+        session_key: str | None = self.scope["session"].session_key
+        reply = await auth.off_loop(console_lease.answer, request, user_id, session_key, self._connection)
+        await self._send_one(reply)
+
+    async def lease_lost(self, event: dict[str, str]) -> None:
+        """A hint from events.py."""
+        lost = LeaseLost(robot_id=event["robot_id"], epoch=int(event["epoch"]), taken_by=event["taken_by"])
+        await self._send_one(lost)
 
     async def _watch(self, slot: Slot, run_id: str | None) -> None:
         """Of a run that is missing or not this user's to see nothing is heard; reading it over HTTP says why."""
@@ -90,7 +116,9 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
 
     async def _fail(self, error: SopError, code: int) -> None:
         logger.info("console refused", extra={"event": {"code": error.code, "close": code}})
-        self._seq += 1
-        fault = Fault(code=error.code, message=error.message[:2000], is_fatal=True)
-        await self.send(text_data=encode_console_frame(ConsoleServerFrame(self._seq, fault)).decode())
+        await self._send_one(Fault(code=error.code, message=error.message[:2000], is_fatal=True))
         await self.close(code)
+
+    async def _send_one(self, body: ConsoleServerMessage) -> None:
+        self._seq += 1
+        await self.send(text_data=encode_console_frame(ConsoleServerFrame(self._seq, body)).decode())

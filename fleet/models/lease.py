@@ -22,6 +22,7 @@ class Lease(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
     operator = models.CharField(max_length=200)
     reason = models.CharField(max_length=2000, blank=True)
+    connection = models.CharField(max_length=36, blank=True, help_text="The console connection that holds it.")
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)

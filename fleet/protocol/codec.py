@@ -11,7 +11,7 @@ from fleet.protocol.messages import ConsoleClientFrame, ConsoleServerFrame, Robo
 
 MAX_ROBOT_FRAME_BYTES = 1024 * 1024  # the largest is EpisodeReady: a manifest with some thousand segments
 MAX_SERVER_FRAME_BYTES = 1024 * 1024
-MAX_CONSOLE_FRAME_BYTES = 4 * 1024  # a browser sends only pings, resyncs and what it watches
+MAX_CONSOLE_FRAME_BYTES = 64 * 1024  # the largest is a peer offer with its SDP
 
 _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()

@@ -8,6 +8,7 @@ Longer than 400 lines because it is one flat list of types, which is searched ra
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import msgspec
@@ -15,11 +16,14 @@ import msgspec
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.recording import EpisodeManifest, ObjectRecord
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+RowId = Annotated[str, msgspec.Meta(max_length=36)]  # a UUID; checked where it is used
+Sdp = Annotated[str, msgspec.Meta(max_length=48 * 1024)]
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +51,10 @@ class DriverInfo(Part, frozen=True, kw_only=True):
     control_rate_hz: float
     action_names: tuple[str, ...]
     proprio_names: tuple[str, ...]
-    cameras: tuple[CameraInfo, ...]
+    cameras: tuple[CameraInfo, ...]  # what the policy sees and the recording holds
     tasks: tuple[str, ...]  # driver task names it can run
+    views: tuple[CameraInfo, ...] = ()  # live video for people, the main one first
+    kept_axes: tuple[str, ...] = ()  # actions that keep their value when nobody moves them, as a gripper
 
 
 class ControlStats(Part, frozen=True, kw_only=True):
@@ -65,6 +71,33 @@ class SpoolStats(Part, frozen=True, kw_only=True):
     pending_episodes: Count
     pending_bytes: Count
     capacity_bytes: Count
+
+
+class StopInfo(Part, frozen=True, kw_only=True):
+    """A stop. It latches; clearing names its `stop_id`, so that a later stop is not cleared with it."""
+
+    stop_id: RowId
+    by: Text
+    reason: Text = ""
+    at_ns: int  # clock of whoever made it
+
+
+class HelpReason(enum.StrEnum):
+    """Why a robot asks for a person."""
+
+    NO_PROGRESS = "no_progress"
+    UNCERTAIN = "uncertain"  # the policy's samples disagree
+    CONSTRAINT = "constraint"  # a limit was hit again and again
+    PAUSED = "paused"  # it stands still and only a person resumes it
+
+
+class HelpSignal(Part, frozen=True, kw_only=True):
+    """The robot asks for help now. `score`: how much, in [0, 1]."""
+
+    reason: HelpReason
+    score: float
+    detail: Text = ""
+    since_ns: int
 
 
 class RobotStatus(Part, frozen=True, kw_only=True):
@@ -84,6 +117,8 @@ class RobotStatus(Part, frozen=True, kw_only=True):
     episodes_closed: Count = 0  # closed on this robot, all time
     control: ControlStats
     spool: SpoolStats
+    stop: StopInfo | None = None  # latched now
+    help: HelpSignal | None = None
 
 
 class AssignedTask(Part, frozen=True, kw_only=True):
@@ -115,6 +150,7 @@ class LeaseInfo(Part, frozen=True, kw_only=True):
     source: Source
     operator: Text
     expires_ns: int
+    connection: str = ""  # of the console that holds it; commands of other peers are refused
 
 
 class DesiredState(Part, frozen=True, kw_only=True):
@@ -127,6 +163,25 @@ class DesiredState(Part, frozen=True, kw_only=True):
     assignments: tuple[AssignedTask, ...]
     policy: PolicyTarget | None
     lease: LeaseInfo | None
+    stop: StopInfo | None = None  # in force; the robot latches it even if StopRobot was lost
+    cleared_stop_id: RowId | None = None  # the newest stop that a person cleared
+
+
+class IceServer(Part, frozen=True, kw_only=True):
+    """One STUN or TURN server, as RTCIceServer; TURN credentials are valid for a limited time."""
+
+    urls: tuple[Text, ...]
+    username: Text = ""
+    credential: Text = ""
+
+
+class OrderKind(enum.StrEnum):
+    """What an operator wants of the running episode. SUCCESS and FAILURE end it with the operator's label."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    RESTART = "restart"  # end as aborted; the same task again, with a new scene
+    END = "end"  # end as aborted; the next task as drawn
 
 
 class UploadTarget(Part, frozen=True, kw_only=True):
@@ -219,6 +274,23 @@ class Resync(Message, frozen=True, tag="resync", kw_only=True):
     last_seq: Count
 
 
+class PeerAnswer(Message, frozen=True, tag="peer_answer", kw_only=True):
+    """Answer to PeerOffer. `sdp`: with all candidates (no trickle); "" with a `code` when refused."""
+
+    peer_id: RowId
+    sdp: Sdp = ""
+    code: str = ""
+    message: Text = ""
+
+
+class OrderDone(Message, frozen=True, tag="order_done", kw_only=True):
+    """Answer to EpisodeOrder. `code` is "" if it was done."""
+
+    order_id: RowId
+    code: str = ""
+    message: Text = ""
+
+
 class Goodbye(Message, frozen=True, tag="goodbye", kw_only=True):
     reason: Text
 
@@ -235,6 +307,8 @@ RobotMessage = (
     | LeaseRenew
     | LeaseRelease
     | Resync
+    | PeerAnswer
+    | OrderDone
     | Goodbye
 )
 
@@ -290,6 +364,44 @@ class LeaseReply(Message, frozen=True, tag="lease_reply", kw_only=True):
     message: Text = ""
 
 
+class PeerOffer(Message, frozen=True, tag="peer_offer", kw_only=True):
+    """A signed-in person's browser wants the video. A second offer with the same `peer_id` replaces that peer.
+
+    `views`: names for the offer's video transceivers, in order. `connection`: compared with the lease's, to drive.
+    """
+
+    peer_id: RowId
+    connection: RowId
+    user: Text
+    views: tuple[Name, ...]
+    sdp: Sdp
+    ice_servers: tuple[IceServer, ...]
+
+
+class PeerClose(Message, frozen=True, tag="peer_close", kw_only=True):
+    """The person left, or may not watch any more."""
+
+    peer_id: RowId
+    reason: Text
+
+
+class StopRobot(Message, frozen=True, tag="stop_robot", kw_only=True):
+    """Stop now. The state that follows says the same."""
+
+    stop: StopInfo
+
+
+class EpisodeOrder(Message, frozen=True, tag="episode_order", kw_only=True):
+    """Of the holder of lease `epoch`, about the episode that they saw. Answered by OrderDone."""
+
+    order_id: RowId
+    epoch: Count
+    kind: OrderKind
+    episode_id: RowId
+    by: Text
+    reason: Text = ""
+
+
 class Fault(Message, frozen=True, tag="fault", kw_only=True):
     """The peer did something wrong. With `is_fatal` the link closes after it."""
 
@@ -299,10 +411,40 @@ class Fault(Message, frozen=True, tag="fault", kw_only=True):
 
 
 ServerMessage = (
-    Welcome | HeartbeatAck | StateChanged | UploadGrant | EpisodeRegistered | EpisodeRefused | LeaseReply | Fault
+    Welcome
+    | HeartbeatAck
+    | StateChanged
+    | UploadGrant
+    | EpisodeRegistered
+    | EpisodeRefused
+    | LeaseReply
+    | PeerOffer
+    | PeerClose
+    | StopRobot
+    | EpisodeOrder
+    | Fault
 )
 
 # --- Server -> console -----------------------------------------------------------------------------------------------
+
+
+class CardLease(Part, frozen=True, kw_only=True):
+    """Who holds the robot's lease, and until when (server clock) unless it is renewed."""
+
+    epoch: Count
+    source: Source
+    operator: Text
+    expires_ms: int
+
+
+class CardStop(Part, frozen=True, kw_only=True):
+    """A latched stop, as the robot reports it or, until it does, as the server asked for it."""
+
+    stop_id: str
+    by: Text
+    reason: Text
+    at_ms: int
+    is_confirmed: bool  # by the robot
 
 
 class RobotCard(Part, frozen=True, kw_only=True):
@@ -331,6 +473,8 @@ class RobotCard(Part, frozen=True, kw_only=True):
     episodes_closed: Count
     control_rate_hz: float
     overruns: Count
+    lease: CardLease | None = None
+    stop: CardStop | None = None
 
 
 class RunCard(Part, frozen=True, kw_only=True):
@@ -401,7 +545,71 @@ class RunRows(Message, frozen=True, tag="run_rows", kw_only=True):
     rows: tuple[RunRow, ...]
 
 
-ConsoleServerMessage = ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | Fault
+class ConsoleLease(Part, frozen=True, kw_only=True):
+    """A lease as its holder's console sees it. `expires_ms`: server clock; renew every `renew_s`."""
+
+    robot_id: str
+    epoch: Count
+    expires_ms: int
+    renew_s: float
+
+
+class ConsoleReply(Message, frozen=True, tag="reply", kw_only=True):
+    """The one answer to a message with a `request_id`. `code` is "" if it was done; `lease`: the one held after it."""
+
+    request_id: str
+    lease: ConsoleLease | None = None
+    code: str = ""
+    message: Text = ""
+
+
+class LeaseLost(Message, frozen=True, tag="lease_lost", kw_only=True):
+    """Another console took this one's lease: `taken_by` drives now. A hint; the next renewal is refused in any case."""
+
+    robot_id: str
+    epoch: Count
+    taken_by: Text
+
+
+class LeaseAsked(Message, frozen=True, tag="lease_asked", kw_only=True):
+    """To the holder: `by` would like to drive. A transfer answers it; nothing happens by itself."""
+
+    robot_id: str
+    epoch: Count
+    by: Text
+
+
+class LeaseOffered(Message, frozen=True, tag="lease_offered", kw_only=True):
+    """To every console of the user whom the holder `by` hands over to: ConsoleTake with this epoch is allowed."""
+
+    robot_id: str
+    epoch: Count
+    by: Text
+
+
+class ConsolePeerAnswer(Message, frozen=True, tag="peer_answer", kw_only=True):
+    """The robot's answer to a ConsolePeerOffer that was passed on; "" and a `code` when the robot refused."""
+
+    peer_id: str
+    sdp: Sdp = ""
+    code: str = ""
+    message: Text = ""
+
+
+ConsoleServerMessage = (
+    ConsoleSnapshot
+    | RobotsChanged
+    | RobotRemoved
+    | RunChanged
+    | MetricsChanged
+    | RunRows
+    | ConsoleReply
+    | LeaseLost
+    | LeaseAsked
+    | LeaseOffered
+    | ConsolePeerAnswer
+    | Fault
+)
 
 
 class WatchRun(Message, frozen=True, tag="watch_run", kw_only=True):
@@ -414,7 +622,115 @@ class ConsolePing(Message, frozen=True, tag="ping", kw_only=True):
     clock_ms: int
 
 
-ConsoleClientMessage = ConsolePing | Resync | WatchRun
+class ConsoleAcquire(Message, frozen=True, tag="acquire", kw_only=True):
+    """Drive a robot that no person drives; the scripted supervisor gives way."""
+
+    request_id: RequestId
+    robot_id: RowId
+    reason: Text = ""
+
+
+class ConsoleTake(Message, frozen=True, tag="take", kw_only=True):
+    """Take from the person who drives under `from_epoch`, as confirmed; refused if that is no longer the holder."""
+
+    request_id: RequestId
+    robot_id: RowId
+    from_epoch: Count
+    reason: Text = ""
+
+
+class ConsoleRenew(Message, frozen=True, tag="renew", kw_only=True):
+    """Keep the lease that this connection holds."""
+
+    request_id: RequestId
+    robot_id: RowId
+    epoch: Count
+
+
+class ConsoleRelease(Message, frozen=True, tag="release", kw_only=True):
+    """Hand the robot back to its policy."""
+
+    request_id: RequestId
+    robot_id: RowId
+    epoch: Count
+    reason: Text = ""
+
+
+class ConsoleAsk(Message, frozen=True, tag="ask", kw_only=True):
+    """Ask the holder of lease `epoch` for it."""
+
+    request_id: RequestId
+    robot_id: RowId
+    epoch: Count
+
+
+class ConsoleTransfer(Message, frozen=True, tag="transfer", kw_only=True):
+    """Let `to_user` take the lease that this connection holds. It stays here until they do."""
+
+    request_id: RequestId
+    robot_id: RowId
+    epoch: Count
+    to_user: Text
+
+
+class ConsoleStop(Message, frozen=True, tag="stop", kw_only=True):
+    """Stop the robot. Anyone signed in may. The same `stop_id` goes over the data channel, if there is one."""
+
+    request_id: RequestId
+    robot_id: RowId
+    stop_id: RowId
+    reason: Text = ""
+
+
+class ConsoleClear(Message, frozen=True, tag="clear", kw_only=True):
+    """Clear this stop. The holder of the lease or an admin may; the robot stays still and disarmed."""
+
+    request_id: RequestId
+    robot_id: RowId
+    stop_id: RowId
+
+
+class ConsolePeerOffer(Message, frozen=True, tag="peer_offer", kw_only=True):
+    """Pass this offer on to the robot. The reply says whether it was; a ConsolePeerAnswer follows within seconds."""
+
+    request_id: RequestId
+    robot_id: RowId
+    peer_id: RowId
+    views: tuple[Name, ...]
+    sdp: Sdp
+
+
+class ConsolePeerClose(Message, frozen=True, tag="peer_close", kw_only=True):
+    request_id: RequestId
+    robot_id: RowId
+    peer_id: RowId
+
+
+class ConsoleOrder(Message, frozen=True, tag="order", kw_only=True):
+    """What the holder of lease `epoch` wants of the running episode. Replied when the robot has answered."""
+
+    request_id: RequestId
+    robot_id: RowId
+    epoch: Count
+    kind: OrderKind
+    episode_id: RowId
+    reason: Text = ""
+
+
+ConsoleRequest = (
+    ConsoleAcquire
+    | ConsoleTake
+    | ConsoleRenew
+    | ConsoleRelease
+    | ConsoleAsk
+    | ConsoleTransfer
+    | ConsoleStop
+    | ConsoleClear
+    | ConsolePeerOffer
+    | ConsolePeerClose
+    | ConsoleOrder
+)
+ConsoleClientMessage = ConsolePing | Resync | WatchRun | ConsoleRequest
 
 
 class RobotFrame(msgspec.Struct, frozen=True, array_like=True):

@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from fleet.protocol.messages import PROTOCOL_VERSION, ConsoleClientFrame, ConsoleServerFrame
+from fleet.protocol.teleop import PeerClientMessage, PeerRobotMessage
 
 
 def console_schema() -> dict[str, Any]:
-    """Return one schema whose `$defs` hold every console message and part; the roots are the two frames."""
+    """Return one schema whose `$defs` hold every message of browsers; the roots are the socket's two frames and what
+    travels in the two directions of a data channel."""
     roots, components = msgspec.json.schema_components(
-        (ConsoleServerFrame, ConsoleClientFrame), ref_template="#/$defs/{name}"
+        (ConsoleServerFrame, ConsoleClientFrame, PeerClientMessage, PeerRobotMessage), ref_template="#/$defs/{name}"
     )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,7 +11,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from fleet.errors import LeaseHeld
+from fleet.access import may_take_lease
+from fleet.errors import LeaseHeld, TakeForbidden
+from fleet.events import hint_lease_lost
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
@@ -22,21 +24,36 @@ logger = logging.getLogger(__name__)
 
 @transaction.atomic
 def lease_grant(
-    *, robot_id: uuid.UUID | str, source: Source, operator: str, reason: str = "", user: AbstractBaseUser | None = None
+    *,
+    robot_id: uuid.UUID | str,
+    source: Source,
+    operator: str,
+    reason: str = "",
+    user: AbstractBaseUser | None = None,
+    connection: str = "",
+    from_epoch: int | None = None,
 ) -> Lease:
     """Grant the robot's lease with a new epoch; whatever lease was open ends.
 
-    A person ends a scripted lease, never the reverse; between two people the first keeps it. The same holder asking
-    again gets a new epoch, so a daemon or browser that restarted is not locked out by its former self.
-    Raises: LeaseHeld, NotFound.
+    A person ends a scripted lease, never the reverse. Between people, and between two tabs of one, the first keeps it
+    unless the other confirms by `from_epoch` whose lease it takes; from another person only a manager may. The
+    supervisor asking again gets a new epoch, so a daemon that restarted is not locked out by its former self.
+    `connection`: of the console that will hold it.
+    Raises: LeaseHeld; LeaseFenced if `from_epoch` is not in force any more; TakeForbidden; NotFound.
     """
     robot = robot_lock(robot_id=robot_id)
     now = timezone.now()
     current = Lease.objects.filter(robot=robot, released_at__isnull=True).first()
-    if current is not None:
-        if current.expires_at > now and not _may_replace(current, source, user):
-            raise LeaseHeld(f"'{current.operator}' drives this robot", operator=current.operator)
-        _close(current, now, "expired" if current.expires_at <= now else f"replaced by {source}")
+    in_force = current if current is not None and current.expires_at > now else None
+    if from_epoch is not None and (in_force is None or in_force.epoch != from_epoch):
+        raise LeaseFenced("who drives has changed: look again", epoch=from_epoch, newest_epoch=robot.lease_epoch)
+    if in_force is not None:
+        _check_replace(in_force, source, user, is_confirmed=from_epoch is not None)
+        _close(in_force, now, f"replaced by {source}: {operator}"[:2000])
+        if in_force.connection:
+            hint_lease_lost(in_force.connection, robot_id=robot.id, epoch=in_force.epoch, taken_by=operator[:200])
+    elif current is not None:
+        _close(current, now, "expired")
     robot.lease_epoch += 1
     robot.save(update_fields=["lease_epoch"])
     lease = Lease.objects.create(
@@ -46,6 +63,7 @@ def lease_grant(
         user=user,  # type: ignore[misc]
         operator=operator[:200],
         reason=reason,
+        connection=connection,
         granted_at=now,
         expires_at=now + timedelta(seconds=settings.SOP_LEASE_S),
     )
@@ -54,26 +72,37 @@ def lease_grant(
 
 
 @transaction.atomic
-def lease_renew(*, robot_id: uuid.UUID | str, epoch: int, source: Source | None = None) -> Lease:
-    """Extend the open lease with this epoch. `source`: whose leases the caller may touch, None for all.
+def lease_renew(
+    *, robot_id: uuid.UUID | str, epoch: int, source: Source | None = None, connection: str | None = None
+) -> Lease:
+    """Extend the open lease with this epoch. `source`, `connection`: whose leases the caller may touch, None for all.
 
     Raises: LeaseFenced if it ended, expired, was replaced or is another's; NotFound.
     """
     robot = robot_lock(robot_id=robot_id)
     now = timezone.now()
-    lease = _open_lease(robot, epoch, source)
+    lease = _open_lease(robot, epoch, source, connection)
     if lease is None or lease.expires_at <= now:
         raise LeaseFenced("this lease is over", epoch=epoch, newest_epoch=robot.lease_epoch)
     lease.expires_at = now + timedelta(seconds=settings.SOP_LEASE_S)
     lease.save(update_fields=["expires_at"])
+    if lease.source == Source.PERSON.value:  # the supervisor is told by the robot's own connection
+        robots_bump(robot_ids=[robot.id])
     return lease
 
 
 @transaction.atomic
-def lease_release(*, robot_id: uuid.UUID | str, epoch: int, reason: str, source: Source | None = None) -> None:
+def lease_release(
+    *,
+    robot_id: uuid.UUID | str,
+    epoch: int,
+    reason: str,
+    source: Source | None = None,
+    connection: str | None = None,
+) -> None:
     """End the lease with this epoch; one that is over already, or another's, is left as it is. Raises: NotFound."""
     robot = robot_lock(robot_id=robot_id)
-    lease = _open_lease(robot, epoch, source)
+    lease = _open_lease(robot, epoch, source, connection)
     if lease is not None:
         _close(lease, timezone.now(), reason)
         robots_bump(robot_ids=[robot.id])
@@ -94,15 +123,20 @@ def leases_expire(*, now: datetime | None = None) -> int:
     return closed
 
 
-def _may_replace(current: Lease, source: Source, user: AbstractBaseUser | None) -> bool:
+def _check_replace(current: Lease, source: Source, user: AbstractBaseUser | None, *, is_confirmed: bool) -> None:
     if current.source == Source.SCRIPTED.value:
-        return True
-    return source is Source.PERSON and user is not None and current.user_id == user.pk
+        return
+    if source is not Source.PERSON or user is None or not is_confirmed:
+        raise LeaseHeld(f"'{current.operator}' drives this robot", operator=current.operator)
+    if current.user_id != user.pk and not may_take_lease(user):
+        raise TakeForbidden(f"only a manager may take from '{current.operator}'")
 
 
-def _open_lease(robot: Robot, epoch: int, source: Source | None = None) -> Lease | None:
+def _open_lease(robot: Robot, epoch: int, source: Source | None = None, connection: str | None = None) -> Lease | None:
     found = Lease.objects.filter(robot=robot, epoch=epoch, released_at__isnull=True)
-    return (found if source is None else found.filter(source=source.value)).first()
+    if source is not None:
+        found = found.filter(source=source.value)
+    return (found if connection is None else found.filter(connection=connection)).first()
 
 
 def _close(lease: Lease, now: datetime, reason: str) -> None:

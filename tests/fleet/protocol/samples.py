@@ -2,13 +2,31 @@
 
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import (
+    PROTOCOL_VERSION,
     AssignedTask,
     CameraInfo,
+    CardLease,
+    CardStop,
+    ConsoleAcquire,
+    ConsoleAsk,
+    ConsoleClear,
+    ConsoleLease,
+    ConsoleOrder,
+    ConsolePeerAnswer,
+    ConsolePeerClose,
+    ConsolePeerOffer,
     ConsolePing,
+    ConsoleRelease,
+    ConsoleRenew,
+    ConsoleReply,
     ConsoleSnapshot,
+    ConsoleStop,
+    ConsoleTake,
+    ConsoleTransfer,
     ControlStats,
     DesiredState,
     DriverInfo,
+    EpisodeOrder,
     EpisodeReady,
     EpisodeRefused,
     EpisodeRegistered,
@@ -17,12 +35,23 @@ from fleet.protocol.messages import (
     Heartbeat,
     HeartbeatAck,
     Hello,
+    HelpReason,
+    HelpSignal,
+    IceServer,
+    LeaseAsked,
     LeaseInfo,
+    LeaseLost,
+    LeaseOffered,
     LeaseRelease,
     LeaseRenew,
     LeaseReply,
     LeaseRequest,
     MetricsChanged,
+    OrderDone,
+    OrderKind,
+    PeerAnswer,
+    PeerClose,
+    PeerOffer,
     PolicyApplied,
     PolicyRefused,
     PolicyTarget,
@@ -37,6 +66,8 @@ from fleet.protocol.messages import (
     RunRows,
     SpoolStats,
     StateChanged,
+    StopInfo,
+    StopRobot,
     Thumbnail,
     UploadGrant,
     UploadRequest,
@@ -57,6 +88,9 @@ EPISODE_ID = "0b8f2f6e-6a53-4d0e-9f43-2f6d0c1c7a11"
 ROBOT_ID = "7c1f3c1e-44f0-4a39-8e8c-6f0b9a3f0d01"
 TASK_ID = "9e3b6a2c-1f9b-4b11-a7a5-6c2f0e7d2b02"
 RUN_ID = "c4d1e8f2-0b7a-4e65-9a3d-5f1b2c3d4e05"
+PEER_ID = "2a9d7c40-8f1b-4c7e-b6aa-1d2e3f405106"
+CONNECTION = "f1e2d3c4-b5a6-4978-8a9b-0c1d2e3f4a07"
+STOP_ID = "6c5b4a39-2817-4f06-95e4-d3c2b1a09f08"
 VERSION_ID = "51b0e2de-7f0c-4a6b-8a5e-2c4d6e8f0a03"
 NOW_NS = 1_795_000_000_000_000_000
 
@@ -102,6 +136,8 @@ MANIFEST = EpisodeManifest(
     software={"daemon": "0.1.0"},
 )
 
+STOP = StopInfo(stop_id=STOP_ID, by="ann", reason="a hand in the scene", at_ns=NOW_NS)
+
 STATUS = RobotStatus(
     mode=Mode.AUTONOMOUS,
     activity="running",
@@ -114,6 +150,8 @@ STATUS = RobotStatus(
     episodes_closed=9,
     control=ControlStats(rate_hz=10.0, overruns=1, worst_period_ms=131.5),
     spool=SpoolStats(pending_episodes=2, pending_bytes=4096, capacity_bytes=1_000_000),
+    stop=STOP,
+    help=HelpSignal(reason=HelpReason.UNCERTAIN, score=0.75, detail="samples differ", since_ns=NOW_NS),
 )
 
 LEASE = LeaseInfo(epoch=3, source=Source.SCRIPTED, operator="scripted", expires_ns=NOW_NS)
@@ -142,6 +180,8 @@ STATE = DesiredState(
         published_ns=NOW_NS,
     ),
     lease=LEASE,
+    stop=STOP,
+    cleared_stop_id=None,
 )
 
 CARD = RobotCard(
@@ -168,6 +208,8 @@ CARD = RobotCard(
     episodes_closed=9,
     control_rate_hz=10.0,
     overruns=1,
+    lease=CardLease(epoch=3, source=Source.PERSON, operator="ann", expires_ms=1_795_000_000_000),
+    stop=CardStop(stop_id=STOP_ID, by="ann", reason="", at_ms=1_795_000_000_000, is_confirmed=True),
 )
 
 RUN = RunCard(
@@ -186,7 +228,7 @@ RUN = RunCard(
 
 ROBOT_MESSAGES = (
     Hello(
-        protocol=1,
+        protocol=PROTOCOL_VERSION,
         daemon_version="0.1.0",
         boot_id="boot",
         clock_ns=NOW_NS,
@@ -198,6 +240,8 @@ ROBOT_MESSAGES = (
             proprio_names=("x", "y", "z"),
             cameras=(CameraInfo(name="front", width=128, height=128),),
             tasks=("shelf-place",),
+            views=(CameraInfo(name="overview", width=640, height=480),),
+            kept_axes=("gripper",),
         ),
         architectures=("small_vla",),
         capabilities=("supervisor",),
@@ -213,11 +257,13 @@ ROBOT_MESSAGES = (
     LeaseRenew(epoch=3),
     LeaseRelease(epoch=3, reason="finished"),
     Resync(last_seq=5),
+    PeerAnswer(peer_id=PEER_ID, sdp="v=0"),
+    OrderDone(order_id="o1", code="lease_fenced", message="this lease is over"),
     Goodbye(reason="shutting down"),
 )
 
 SERVER_MESSAGES = (
-    Welcome(protocol=1, session_id="s", heartbeat_s=2.0, clock_ns=NOW_NS, state=STATE),
+    Welcome(protocol=PROTOCOL_VERSION, session_id="s", heartbeat_s=2.0, clock_ns=NOW_NS, state=STATE),
     HeartbeatAck(clock_ns=NOW_NS, server_clock_ns=NOW_NS + 1),
     StateChanged(state=STATE),
     UploadGrant(
@@ -227,16 +273,52 @@ SERVER_MESSAGES = (
     EpisodeRegistered(episode_id=EPISODE_ID, indexed_ns=NOW_NS),
     EpisodeRefused(episode_id=EPISODE_ID, code="invalid_episode", message="NaN", is_final=True),
     LeaseReply(request_id="r1", lease=LEASE),
+    PeerOffer(
+        peer_id=PEER_ID,
+        connection=CONNECTION,
+        user="ann",
+        views=("overview",),
+        sdp="v=0",
+        ice_servers=(IceServer(urls=("turn:turn.example:3478",), username="1795000000:ann", credential="x"),),
+    ),
+    PeerClose(peer_id=PEER_ID, reason="the page closed"),
+    StopRobot(stop=STOP),
+    EpisodeOrder(order_id="o1", epoch=3, kind=OrderKind.FAILURE, episode_id=EPISODE_ID, by="ann", reason="dropped"),
     Fault(code="malformed_frame", message="does not parse", is_fatal=True),
 )
 
 CONSOLE_SERVER_MESSAGES = (
-    ConsoleSnapshot(protocol=1, server_ms=1, robots=(CARD,), run=RUN),
+    ConsoleSnapshot(protocol=PROTOCOL_VERSION, server_ms=1, robots=(CARD,), run=RUN),
     RobotsChanged(server_ms=2, robots=(CARD,)),
     RobotRemoved(robot_id=ROBOT_ID),
     RunChanged(server_ms=3, run=None),
     MetricsChanged(server_ms=4),
     RunRows(server_ms=5, run_id=RUN_ID, after_step=100, rows=(RunRow(step=200, at_ms=4, values={"loss": 0.25}),)),
+    ConsoleReply(
+        request_id="r1",
+        lease=ConsoleLease(robot_id=ROBOT_ID, epoch=3, expires_ms=1_795_000_000_000, renew_s=1.5),
+    ),
+    LeaseLost(robot_id=ROBOT_ID, epoch=3, taken_by="ben"),
+    LeaseAsked(robot_id=ROBOT_ID, epoch=3, by="ben"),
+    LeaseOffered(robot_id=ROBOT_ID, epoch=3, by="ann"),
+    ConsolePeerAnswer(peer_id=PEER_ID, sdp="v=0"),
 )
 
-CONSOLE_CLIENT_MESSAGES = (ConsolePing(clock_ms=1), Resync(last_seq=2), WatchRun(run_id=RUN_ID))
+CONSOLE_CLIENT_MESSAGES = (
+    ConsolePing(clock_ms=1),
+    Resync(last_seq=2),
+    WatchRun(run_id=RUN_ID),
+    ConsoleAcquire(request_id="r1", robot_id=ROBOT_ID, reason="asked for help"),
+    ConsoleTake(request_id="r2", robot_id=ROBOT_ID, from_epoch=3, reason="shift ends"),
+    ConsoleRenew(request_id="r3", robot_id=ROBOT_ID, epoch=4),
+    ConsoleRelease(request_id="r4", robot_id=ROBOT_ID, epoch=4, reason="done"),
+    ConsoleAsk(request_id="r5", robot_id=ROBOT_ID, epoch=4),
+    ConsoleTransfer(request_id="r6", robot_id=ROBOT_ID, epoch=4, to_user="ben"),
+    ConsoleStop(request_id="r7", robot_id=ROBOT_ID, stop_id=STOP_ID, reason="a hand in the scene"),
+    ConsoleClear(request_id="r8", robot_id=ROBOT_ID, stop_id=STOP_ID),
+    ConsolePeerOffer(request_id="r9", robot_id=ROBOT_ID, peer_id=PEER_ID, views=("overview",), sdp="v=0"),
+    ConsolePeerClose(request_id="r10", robot_id=ROBOT_ID, peer_id=PEER_ID),
+    ConsoleOrder(
+        request_id="r11", robot_id=ROBOT_ID, epoch=4, kind=OrderKind.SUCCESS, episode_id=EPISODE_ID, reason="it lies"
+    ),
+)

@@ -74,7 +74,7 @@ def test_newer_peer_is_told_its_version_even_when_its_hello_does_not_parse(extra
     server = ServerSession(now=0.0, heartbeat_s=2.0)
     with pytest.raises(UnsupportedProtocol) as caught:
         server.receive(msgspec.msgpack.encode([1, body]), now=0.0)
-    assert caught.value.data == {"spoken": 1, "offered": 99}
+    assert caught.value.data == {"spoken": messages.PROTOCOL_VERSION, "offered": 99}
 
 
 def test_unknown_field_of_this_version_is_malformed() -> None:

@@ -202,6 +202,11 @@ const KNOWN_TYPES: Readonly<Record<ServerMessage["type"], true>> = {
   run_changed: true,
   metrics_changed: true,
   run_rows: true,
+  reply: true,
+  lease_lost: true,
+  lease_asked: true,
+  lease_offered: true,
+  peer_answer: true,
   fault: true,
 };
 

@@ -1,6 +1,7 @@
 """SOP and batch DAgger with time to learn: `python -m benchmarks.experiments.longer`. Writes longer.csv.
 
-As `methods.py`, but 16 virtual minutes of four robots and 2,000 learner steps a virtual minute, for both: 32,000 steps.
+As `methods.py`, but 16 virtual minutes of four robots and 2,000 learner steps a virtual minute, for all: 32,000 steps.
+Batch DAgger once with as much robot time as SOP and once with as many human frames as that seed's SOP run.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ def _batch(seed: int) -> RunSpec:
     return msgspec.structs.replace(_sop(seed), name=f"longer-batch-seed{seed}", mode="batch")
 
 
+def _batch_equal_human(seed: int) -> RunSpec:
+    twin = _sop(seed)
+    name = f"longer-batch-equal-human-seed{seed}"
+    return msgspec.structs.replace(twin, name=name, mode="batch", human_frames_of=twin.name)
+
+
 def runs() -> tuple[RunSpec, ...]:
-    return tuple(run(seed) for seed in SEEDS for run in (_sop, _batch))
+    return tuple(run(seed) for run in (_sop, _batch, _batch_equal_human) for seed in SEEDS)
 
 
 def tables(results: Mapping[str, Result], bases: Mapping[str, Result]) -> dict[str, Rows]:

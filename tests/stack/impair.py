@@ -1,8 +1,8 @@
 """A UDP relay that loses, delays, reorders and limits datagrams: a bad network on a machine without netem.
 
-The kernel here has no `sch_netem`, so the path between browser and robot leads through this relay instead: the robot's
-ICE candidate in the answer is replaced by the relay's address and the browser's candidates are withheld, so that both
-ends know no other way. Each direction has its own queue, bounded in packets as a router's is.
+The kernel here has no `sch_netem`, so the path between browser and robot leads through this relay instead: the ICE
+candidates in offer and answer are replaced by the relay's two addresses, so that neither end knows another way. Each
+direction has its own queue, bounded in packets as a router's is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import TracebackType
 
 QUEUE_PACKETS = 2000
 TICK_S = 0.001
-_CANDIDATE = re.compile(r"^a=candidate:(\S+) 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host.*$", re.IGNORECASE)
+_CANDIDATE = re.compile(r"^(a=candidate:\S+ 1 udp \d+ )\S+ \d+ typ host.*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,18 @@ class _Way:
 
 
 class Impairment:
-    """Relays between whoever sends to `address` and `target`. Use as a context manager."""
+    """Relays between whoever sends to `browser_side` and whoever sends to `robot_side`. Use as a context manager.
 
-    def __init__(self, target: tuple[str, int], *, profile: Profile = PRISTINE, seed: int = 0) -> None:
-        self._target = target
+    Each end is told the other's side as the peer's only candidate, so neither address must be known beforehand.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", *, profile: Profile = PRISTINE, seed: int = 0) -> None:
         self._profile = profile
         self._is_cut = False
         self._held_until_s = 0.0
-        self._client: tuple[str, int] | None = None
-        self._ways = (_Way(random.Random(seed)), _Way(random.Random(seed + 1)))
-        self._front = _socket(target[0])
-        self._back = _socket(target[0])
-        self.address: tuple[str, int] = self._front.getsockname()
+        self._ends = (_End(host, seed), _End(host, seed + 1))
+        self.browser_side = self._ends[0].address
+        self.robot_side = self._ends[1].address
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="impairment", daemon=True)
@@ -114,77 +114,85 @@ class Impairment:
     ) -> None:
         self._is_closed.set()
         self._thread.join(5)
-        self._front.close()
-        self._back.close()
+        for end in self._ends:
+            end.socket.close()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
-            for each in (self._front, self._back):
-                selector.register(each, selectors.EVENT_READ)
+            for end in self._ends:
+                selector.register(end.socket, selectors.EVENT_READ, end)
             while not self._is_closed.is_set():
                 for key, _ in selector.select(TICK_S):
-                    self._receive(key.fileobj)
+                    self._receive(key.data)
                 self._deliver(time.monotonic())
 
-    def _receive(self, source: object) -> None:
-        assert isinstance(source, socket.socket)
-        try:
-            data, sender = source.recvfrom(65536)
-        except OSError:  # an ICMP answer to an earlier datagram: that end is gone
-            return
+    def _receive(self, end: _End) -> None:
+        data = end.receive()
         with self._lock:
             profile, is_cut, held_s = self._profile, self._is_cut, self._held_until_s
-        if source is self._front:
-            self._client = sender
-        if not is_cut:
-            way = self._ways[0 if source is self._front else 1]
-            way.put(data, profile, now_s=time.monotonic(), not_before_s=held_s)
+        if data is not None and not is_cut:
+            end.incoming.put(data, profile, now_s=time.monotonic(), not_before_s=held_s)
 
     def _deliver(self, now_s: float) -> None:
         with self._lock:
             if self._is_cut:
                 return
-        for data in self._ways[0].take(now_s):
-            self._send(self._back, data, self._target)
-        if self._client is not None:
-            for data in self._ways[1].take(now_s):
-                self._send(self._front, data, self._client)
+        first, second = self._ends
+        for source, sink in ((first, second), (second, first)):
+            for data in source.incoming.take(now_s):
+                sink.send(data)
 
-    def _send(self, through: socket.socket, data: bytes, address: tuple[str, int]) -> None:
+
+class _End:
+    """One socket, the end that speaks to it, and what is on its way from there."""
+
+    def __init__(self, host: str, seed: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((host, 0))
+        self.socket.setblocking(False)
+        self.address: tuple[str, int] = self.socket.getsockname()
+        self.incoming = _Way(random.Random(seed))
+        self._peer: tuple[str, int] | None = None
+
+    def receive(self) -> bytes | None:
         try:
-            through.sendto(data, address)
+            data, self._peer = self.socket.recvfrom(65536)
+        except OSError:  # an ICMP answer to an earlier datagram: that end is gone
+            return None
+        return data
+
+    def send(self, data: bytes) -> None:
+        if self._peer is None:
+            return
+        try:
+            self.socket.sendto(data, self._peer)
         except OSError:  # a full buffer or a dead end: a lost datagram, as on any network
             return
 
 
-def _socket(host: str) -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.bind((host, 0))
-    made.setblocking(False)
-    return made
-
-
-def host_candidate(sdp: str) -> tuple[str, int]:
-    """Return the first IPv4 host candidate of an SDP. Raises: ValueError if it has none."""
-    for line in sdp.splitlines():
-        found = _CANDIDATE.match(line)
-        if found is not None:
-            return found[2], int(found[3])
-    raise ValueError("this SDP has no IPv4 host candidate")
+def own_address() -> str:
+    """Return this machine's IPv4 address on its default route, which WebRTC uses; loopback if it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return "127.0.0.1"
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def through(sdp: str, address: tuple[str, int]) -> str:
-    """Return the SDP with `address` as its only candidate."""
-    lines = []
+    """Return the SDP with `address` as the only candidate of each section. Raises: ValueError if it had none."""
+    lines, is_first, has_any = [], True, False
     for line in sdp.split("\r\n"):
         found = _CANDIDATE.match(line)
-        if found is not None and (found[2], int(found[3])) == host_candidate(sdp):
-            lines.append(line.replace(f" {found[2]} {found[3]} ", f" {address[0]} {address[1]} ", 1))
-        elif not line.startswith("a=candidate:"):
+        if line.startswith("m="):
+            is_first = True
+        if not line.startswith("a=candidate:"):
             lines.append(line)
+        elif found is not None and is_first:
+            lines.append(f"{found[1]}{address[0]} {address[1]} typ host")
+            is_first, has_any = False, True
+    if not has_any:
+        raise ValueError("this SDP has no UDP host candidate")
     return "\r\n".join(lines)
-
-
-def without_candidates(sdp: str) -> str:
-    """Return the SDP of an end that nobody can reach first."""
-    return "\r\n".join(line for line in sdp.split("\r\n") if not line.startswith("a=candidate:"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.impair import Impairment, Profile, host_candidate, through, without_candidates
+from tests.stack.impair import Impairment, Profile, own_address, through
 
 ANSWER = "\r\n".join(
     (
@@ -32,7 +32,7 @@ def robot() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def browser() -> Iterator[socket.socket]:
+def operator() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
         end.bind(("127.0.0.1", 0))
         end.settimeout(2)
@@ -50,52 +50,61 @@ def _received(end: socket.socket, *, within_s: float) -> list[int]:
         return found
 
 
-def test_datagrams_pass_both_ways(robot: socket.socket, browser: socket.socket) -> None:
-    with Impairment(robot.getsockname()) as path:
-        browser.sendto(b"1", path.address)
+def test_datagrams_pass_both_ways(robot: socket.socket, operator: socket.socket) -> None:
+    with Impairment() as path:
+        robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is
+        operator.sendto(b"1", path.browser_side)
         data, sender = robot.recvfrom(100)
         robot.sendto(b"2", sender)
-        assert (data, browser.recv(100)) == (b"1", b"2")
+        assert (data, _received(operator, within_s=0.2)[-1]) == (b"1", 2)
 
 
-def test_delay_and_loss_are_what_was_asked_for(robot: socket.socket, browser: socket.socket) -> None:
-    with Impairment(robot.getsockname(), profile=Profile("x", delay_ms=80, loss=0.5), seed=1) as path:
+def test_delay_and_loss_are_what_was_asked_for(robot: socket.socket, operator: socket.socket) -> None:
+    with Impairment(profile=Profile("x", delay_ms=80, loss=0.5), seed=1) as path:
+        robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is
         began = time.monotonic()
         for number in range(200):
-            browser.sendto(b"%d" % number, path.address)
+            operator.sendto(b"%d" % number, path.browser_side)
         robot.settimeout(2)
         robot.recv(100)
         assert time.monotonic() - began >= 0.08
         assert 60 <= len(_received(robot, within_s=0.5)) <= 140
 
 
-def test_a_cut_path_drops_and_a_mended_one_passes(robot: socket.socket, browser: socket.socket) -> None:
-    with Impairment(robot.getsockname()) as path:
+def test_a_cut_path_drops_and_a_mended_one_passes(robot: socket.socket, operator: socket.socket) -> None:
+    with Impairment() as path:
+        robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is
         path.cut()
-        browser.sendto(b"1", path.address)
+        operator.sendto(b"1", path.browser_side)
         assert _received(robot, within_s=0.2) == []
         path.mend()
-        browser.sendto(b"2", path.address)
+        operator.sendto(b"2", path.browser_side)
         assert _received(robot, within_s=0.2) == [2]
 
 
-def test_a_spike_keeps_everything_and_flushes_it_in_order(robot: socket.socket, browser: socket.socket) -> None:
-    with Impairment(robot.getsockname()) as path:
+def test_a_spike_keeps_everything_and_flushes_it_in_order(robot: socket.socket, operator: socket.socket) -> None:
+    with Impairment() as path:
+        robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is
         path.spike(0.4)
         began = time.monotonic()
         for number in range(20):
-            browser.sendto(b"%d" % number, path.address)
+            operator.sendto(b"%d" % number, path.browser_side)
         robot.settimeout(2)
         first = int(robot.recv(100))
         assert time.monotonic() - began >= 0.39
         assert [first, *_received(robot, within_s=0.2)] == list(range(20))
 
 
-def test_an_answer_leads_through_the_relay_alone() -> None:
+def test_a_description_leads_through_the_relay_alone() -> None:
     changed = through(ANSWER, ("10.0.0.9", 7))
-    assert host_candidate(ANSWER) == ("10.0.0.2", 50002)
-    assert host_candidate(changed) == ("10.0.0.9", 7)
-    assert changed.count("a=candidate:") == 1
-    assert "candidate:" not in without_candidates(ANSWER)
-    with pytest.raises(ValueError, match="no IPv4"):
-        host_candidate(without_candidates(ANSWER))
+    assert [line for line in changed.split("\r\n") if "candidate:" in line] == [
+        "a=candidate:abc 1 udp 2130706431 10.0.0.9 7 typ host"
+    ]
+    assert changed.endswith("a=end-of-candidates\r\n")
+    with pytest.raises(ValueError, match="no UDP host"):
+        through("v=0\r\na=candidate:1 1 tcp 1 10.0.0.2 9 typ host tcptype active\r\n", ("10.0.0.9", 7))
+
+
+def test_the_own_address_can_be_bound() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.bind((own_address(), 0))

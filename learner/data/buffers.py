@@ -17,17 +17,16 @@ from learner.data.masks import FrameRule, carrying_frames
 
 Array = np.ndarray[Any, Any]
 
-_RUN = np.dtype(
+PICK = np.dtype(
     [
         ("episode", np.int32),  # number in the replay
-        ("start", np.int32),  # first step
-        ("frames", np.int32),
-        ("gate_end", np.int32),  # first step after the segment that the run lies in
+        ("step", np.int32),
+        ("gate_end", np.int32),  # first step after the segment that it lies in
         ("kind", np.int8),  # FrameClass
+        ("frames", np.int32),
     ]
 )
-PICK = np.dtype([("episode", np.int32), ("step", np.int32), ("gate_end", np.int32), ("kind", np.int8)])
-"""A drawn frame; `gate_end`, `kind` as in its run."""
+"""A run of `frames` frames from `step` on; as a drawn frame, one of such a run."""
 
 
 def carrying_runs(number: int, episode: IndexedEpisode, rule: FrameRule) -> Array:
@@ -37,9 +36,9 @@ def carrying_runs(number: int, episode: IndexedEpisode, rule: FrameRule) -> Arra
     is_new_N = np.ones(len(frames_N), dtype=bool)
     is_new_N[1:] = (np.diff(frames_N) != 1) | (np.diff(kinds_N) != 0) | (np.diff(gate_ends_N) != 0)
     first_R = np.flatnonzero(is_new_N)
-    runs_R = np.empty(len(first_R), dtype=_RUN)
+    runs_R = np.empty(len(first_R), dtype=PICK)
     runs_R["episode"] = number
-    runs_R["start"], runs_R["gate_end"], runs_R["kind"] = frames_N[first_R], gate_ends_N[first_R], kinds_N[first_R]
+    runs_R["step"], runs_R["gate_end"], runs_R["kind"] = frames_N[first_R], gate_ends_N[first_R], kinds_N[first_R]
     runs_R["frames"] = np.diff(np.append(first_R, len(frames_N)))
     return runs_R
 
@@ -48,7 +47,7 @@ class FrameBuffer:
     """The frames of one (task, source), in the order in which their episodes were added."""
 
     def __init__(self) -> None:
-        self._runs = np.empty(16, dtype=_RUN)
+        self._runs = np.empty(16, dtype=PICK)  # "step" less the frames before the run: plus a frame's row, its step
         self._ends = np.empty(16, dtype=np.int64)  # frames up to the end of each run
         self._count = 0
 
@@ -63,24 +62,23 @@ class FrameBuffer:
             capacity = max(wanted, 2 * len(self._runs))
             self._runs, self._ends = np.resize(self._runs, capacity), np.resize(self._ends, capacity)
         frames = len(self)
+        ends_R = frames + np.cumsum(runs_R["frames"])
         self._runs[self._count : wanted] = runs_R
-        self._ends[self._count : wanted] = frames + np.cumsum(runs_R["frames"])
+        self._runs[self._count : wanted]["step"] -= ends_R - runs_R["frames"]
+        self._ends[self._count : wanted] = ends_R
         self._count = wanted
 
     def remove(self, episodes: Collection[int]) -> None:
         """Take out the frames of some episodes; the others keep their order."""
-        present_R = self._runs[: self._count]
+        present_R = self._runs[: self._count].copy()
+        present_R["step"] += self._ends[: self._count] - present_R["frames"]
         kept_R = present_R[~np.isin(present_R["episode"], list(episodes))]
         self._count = 0
         self.extend(kept_R)
 
     def pick(self, uniform_B: Array) -> Array:
         """Return the frames at `uniform_B` in [0, 1) of the buffer, PICK [B]. Raises: IndexError if it is empty."""
-        row_B = np.minimum((uniform_B * len(self)).astype(np.int64), len(self) - 1)
-        run_B = np.searchsorted(self._ends[: self._count], row_B, side="right")
-        runs_B = self._runs[: self._count][run_B]
-        picks_B = np.empty(len(row_B), dtype=PICK)
-        for name in ("episode", "gate_end", "kind"):
-            picks_B[name] = runs_B[name]
-        picks_B["step"] = runs_B["start"] + row_B - (self._ends[run_B] - runs_B["frames"])
+        row_B = (uniform_B * len(self)).astype(np.int64)  # below the length: the product never rounds up to it
+        picks_B = self._runs[: self._count][self._ends[: self._count].searchsorted(row_B, side="right")]
+        picks_B["step"] += row_B
         return picks_B

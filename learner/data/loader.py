@@ -1,6 +1,6 @@
 """Features of episodes: from the local store, or decoded and encoded from the source, ahead of need where possible.
 
-Used by `replay.py`. `prefetch` lets a background thread load an episode while the trainer goes on; `row` and `payload`
+Used by `replay.py`. `prefetch` lets a background thread load an episode while the trainer goes on; `rows` and `payload`
 wait for what is under way and load in the caller's thread what is not. Whatever goes wrong in the background is met
 again, and raised, where the episode is needed: so which error comes when depends on the draws alone, never on timing.
 """
@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from fleet.protocol.errors import RecordingError
 from fleet.protocol.recording import EpisodeManifest, encode_manifest
-from learner.data.feature_store import FeatureStore, Payload, Row
+from learner.data.feature_store import FeatureStore, FrameBatch, Payload, widths_of
 from learner.data.index import EpisodeSource
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ Array = np.ndarray[Any, Any]
 
 Encode = Callable[[Mapping[str, Array], str], Array]
 """Images [T, H, W, 3] of every camera by name, instruction -> features float32 [T, F]."""
+
+Failed = dict[int, RecordingError | FileNotFoundError]
+"""Row of a batch -> why its episode cannot be read."""
 
 FORMAT = 1  # raise when decoding of videos or the choice of columns changes what is stored
 MAX_QUEUED = 1024  # episodes waiting for the background; beyond it the longest waiting one loads when it is needed
@@ -85,14 +89,23 @@ class FeatureLoader:
         """Return when nothing waits for the background any more: each episode is in the store or has failed."""
         self._background.drain()
 
-    def row(self, key: EpisodeKey, step: int, horizon: int) -> Row:
-        """Return one frame. Raises: RecordingError, OSError, StorageError from the source."""
-        row = self._store.row(key.name, step, horizon)
-        if row is None:
-            payload = self._wait_or_load(key)
-            actions_HA = payload.action_TA[step : step + horizon]
-            row = Row(payload.features_TF[step], payload.state_TP[step], actions_HA)
-        return row
+    def rows(self, keys: Sequence[EpisodeKey], steps: Sequence[int], horizon: int) -> tuple[FrameBatch | None, Failed]:
+        """Return the frames at `steps` of the episodes `keys`, row by row, and the rows of unreadable episodes with
+        what went wrong. No batch if that is so of all. Raises: OSError, StorageError from the source.
+        """
+        batch, missing = self._store.rows([key.name for key in keys], steps, horizon)
+        failed: Failed = {}
+        for rows in _rows_by_episode(keys, missing):
+            try:
+                payload = self._wait_or_load(keys[rows[0]])
+            except (RecordingError, FileNotFoundError) as error:
+                failed |= dict.fromkeys(rows, error)
+                continue
+            if batch is None:
+                batch = FrameBatch(len(keys), horizon, widths_of(payload))
+            for row in rows:
+                batch.copy(row, payload, step=steps[row])
+        return batch, failed
 
     def payload(self, key: EpisodeKey) -> Payload:
         """Return the whole episode. Raises: RecordingError, OSError, StorageError from the source."""
@@ -113,6 +126,14 @@ class FeatureLoader:
         self._background.claim(key)
         payload = self._store.payload(key.name)
         return payload if payload is not None else self._load(key)
+
+
+def _rows_by_episode(keys: Sequence[EpisodeKey], rows: Sequence[int]) -> list[list[int]]:
+    """Group some rows of a batch, in the order of the first of each group."""
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        groups.setdefault(keys[row].name, []).append(row)
+    return list(groups.values())
 
 
 class _Load:

@@ -27,7 +27,7 @@ from fleet.protocol.errors import RecordingError, SopError
 from fleet.protocol.recording import EpisodeManifest
 from learner.config import DataConfig
 from learner.data.buffers import PICK, FrameBuffer, carrying_runs
-from learner.data.feature_store import Payload, Row
+from learner.data.feature_store import FrameBatch, Payload
 from learner.data.index import FrameClass, IndexedEpisode, index_episode
 from learner.data.limits import Arrival, Leaving, Provenance, Retention, SampleToInsert
 from learner.data.loader import EpisodeKey, FeatureLoader
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 
 UNKNOWN_PROVENANCE = Provenance()
+_KINDS = tuple(FrameClass)  # by value, and many times faster than the enumeration's own look-up
 LEAVING_REASONS = ("capacity", "age", "policy_age", "unreadable")
 
 
@@ -112,7 +113,7 @@ class Replay:
         self._counts: collections.Counter[FrameClass] = collections.Counter()
         self._weights = class_weights(rule, self._counts)
         self._unseen: set[int] = set()
-        self._first_sampled: list[str] = []
+        self._first_sampled: list[int] = []
 
     def add(self, manifest: EpisodeManifest, provenance: Provenance = UNKNOWN_PROVENANCE) -> bool:
         """Index an episode and have it loaded in the background; False if it is there already (ingest is idempotent).
@@ -206,20 +207,24 @@ class Replay:
         Raises: BufferEmpty, with its unreadable episodes gone; OSError, StorageError if the source does not answer.
         """
         picks_B = self._pick(draws, np.arange(len(draws)), rng)
-        rows: dict[int, Row] = {}
-        own_rows = range(len(draws))[own]
-        while lost := self._lost(picks_B, own_rows, rows, agree):
-            self._forget_unreadable(lost)
+        while True:
+            batch, codes = self._read(picks_B[own])
+            lost = agree(set(codes))
+            if not lost:
+                break
+            # Rare enough to read the other rows once more.
+            self._forget_unreadable({number: codes.get(number, "unreadable") for number in lost})
             again = np.flatnonzero(np.isin(picks_B["episode"], list(lost)))
             picks_B[again] = self._pick(draws, again, rng)
+        assert batch is not None  # or all of it would be lost
         self._limit.drawn_rows += sum(draw.is_online for draw in draws)
         self._note_first_sampled(picks_B["episode"].tolist())
-        return self._rows(picks_B[own], [rows[k] for k in own_rows])
+        return self._rows(picks_B[own], batch)
 
     def take_first_sampled(self) -> list[str]:
         """Return ids of episodes sampled for the first time since the last call."""
         found, self._first_sampled = self._first_sampled, []
-        return found
+        return [self._entries[number].key.manifest.episode_id for number in found]
 
     def metrics(self) -> dict[str, float]:
         """Return present figures by name: episodes that left by reason, the measured sample-to-insert ratio, cache."""
@@ -297,32 +302,20 @@ class Replay:
             picks_B[positions] = buffer.pick(uniform_B[positions])
         return picks_B
 
-    def _lost(self, picks_B: Array, own: range, rows: dict[int, Row], agree: Agree) -> dict[int, str]:
-        """Read the own rows of a batch that are not read yet; return unreadable episodes with their error codes."""
-        codes: dict[int, str] = {}
-        for k in own:
-            number, step = int(picks_B["episode"][k]), int(picks_B["step"][k])
-            if k in rows or number in codes:
-                continue
-            try:
-                rows[k] = self._loader.row(self._entries[number].key, step, self._horizon)
-            except (RecordingError, FileNotFoundError) as error:
-                codes[number] = _code_of(error)
-        lost = {number: codes.get(number, "unreadable") for number in agree(set(codes))}
-        for k in [k for k in rows if int(picks_B["episode"][k]) in lost]:
-            del rows[k]
-        return lost
-
-    def _rows(self, picks_B: Array, rows: Sequence[Row]) -> Rows:
+    def _read(self, picks_B: Array) -> tuple[FrameBatch | None, dict[int, str]]:
+        """Read drawn frames; also return the unreadable episodes with their error codes. No batch if all are that."""
         numbers_B = picks_B["episode"].tolist()
-        kinds = [FrameClass(kind) for kind in picks_B["kind"].tolist()]
-        actions_BHA = np.zeros((len(rows), self._horizon, rows[0].actions_HA.shape[1]), dtype=np.float32)
-        for actions_HA, row in zip(actions_BHA, rows, strict=True):
-            actions_HA[: len(row.actions_HA)] = row.actions_HA
+        keys = [self._entries[number].key for number in numbers_B]
+        batch, failed = self._loader.rows(keys, picks_B["step"].tolist(), self._horizon)
+        return batch, {numbers_B[row]: _code_of(error) for row, error in failed.items()}
+
+    def _rows(self, picks_B: Array, batch: FrameBatch) -> Rows:
+        numbers_B = picks_B["episode"].tolist()
+        kinds = [_KINDS[kind] for kind in picks_B["kind"].tolist()]
         return Rows(
-            features_BF=np.stack([row.features_F for row in rows]),
-            state_BP=np.stack([row.state_P for row in rows]),
-            actions_BHA=actions_BHA,
+            features_BF=batch.features_BF,
+            state_BP=batch.state_BP,
+            actions_BHA=batch.actions_BHA,
             valid_BH=chunk_mask(picks_B["step"], picks_B["gate_end"], self._horizon),
             weights_B=np.array([self._weights[kind] for kind in kinds], dtype=np.float32),
             instructions=tuple(self._entries[number].instruction for number in numbers_B),
@@ -330,9 +323,9 @@ class Replay:
         )
 
     def _note_first_sampled(self, numbers: Sequence[int]) -> None:
-        for number in self._unseen.intersection(numbers):
-            self._unseen.discard(number)
-            self._first_sampled.append(self._entries[number].key.manifest.episode_id)
+        found = self._unseen.intersection(numbers)
+        self._unseen -= found
+        self._first_sampled += found
 
 
 def _code_of(error: RecordingError | FileNotFoundError) -> str:

@@ -15,7 +15,7 @@ For comparison there are a fixed share, and uniform sampling over all frames (ta
 
 from __future__ import annotations
 
-import collections
+import array
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +45,8 @@ class AdaptiveSampler:
 
     def __init__(self, config: SamplerConfig) -> None:
         self._config = config
-        self._windows: dict[Draw, collections.deque[float]] = {}
+        # Arrays, oldest loss first: the step before has emptied the processor's cache, and floats lie far apart in it.
+        self._windows: dict[Draw, array.array[float]] = {}
 
     def ratio(self, task: str, size: BufferSize) -> Ratio:
         """Return the online share of `task` and what it was made of."""
@@ -80,15 +81,17 @@ class AdaptiveSampler:
         else:
             picked = rng.integers(0, len(tasks), size=rows)
         uniform = rng.random(rows)
-        return [Draw(tasks[k], bool(u < shares[k])) for k, u in zip(picked, uniform, strict=True)]
+        choices = [(Draw(task, False), Draw(task, True)) for task in tasks]
+        is_online = uniform < np.array(shares)[picked]
+        return [choices[k][online] for k, online in zip(picked.tolist(), is_online.tolist(), strict=True)]
 
     def record(self, losses: Mapping[Draw, float]) -> None:
         """Append one step's mean loss of every (task, source) that was drawn; others stay as they are."""
         for draw, loss in losses.items():
-            window = self._windows.get(draw)
-            if window is None:
-                window = self._windows[draw] = collections.deque(maxlen=self._config.window)
+            window = self._windows.setdefault(draw, array.array("d"))
             window.append(loss)
+            if len(window) > self._config.window:
+                del window[0]
 
     def state(self) -> list[list[Any]]:
         """Return the windows as JSON values; floats survive JSON exactly."""
@@ -96,10 +99,8 @@ class AdaptiveSampler:
 
     def load_state(self, state: list[list[Any]]) -> None:
         """Replace the windows by what `state()` returned."""
-        window = self._config.window
-        self._windows = {
-            Draw(task, is_online): collections.deque(losses, maxlen=window) for task, is_online, losses in state
-        }
+        kept = slice(-self._config.window, None)
+        self._windows = {Draw(task, is_online): array.array("d", losses[kept]) for task, is_online, losses in state}
 
     def _share(self, raw: float, cap: float, size: BufferSize) -> float:
         config = self._config

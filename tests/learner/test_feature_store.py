@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learner.data.feature_store import FeatureStore, Payload
+from learner.data.feature_store import FeatureStore, FrameBatch, Payload
 
 ROOMY = 1 << 20
 
@@ -26,6 +26,12 @@ def same(found: Payload | None, wanted: Payload) -> bool:
     )
 
 
+def row_of(store: FeatureStore, key: str, step: int, horizon: int) -> FrameBatch | None:
+    """A batch of one row, None if its episode is not there."""
+    batch, missing = store.rows([key], [step], horizon)
+    return batch if not missing else None
+
+
 def file_of(folder: Path, key: str) -> Path:
     (path,) = folder.glob(f"{key}.*")
     return path
@@ -40,12 +46,14 @@ def test_rows_and_episodes_are_what_was_put(tmp_path: Path):
     assert ("aa" in store, "bb" in store, len(store)) == (True, False, 1)
     assert same(store.payload("aa"), written)
     for step in (0, 7, 15, 19):
-        row = store.row("aa", step, 5)
+        row = row_of(store, "aa", step, 5)
         assert row is not None
-        assert np.array_equal(row.features_F, written.features_TF[step])
-        assert np.array_equal(row.state_P, written.state_TP[step])
-        assert np.array_equal(row.actions_HA, written.action_TA[step : step + 5])
-    assert (store.row("bb", 0, 5), store.payload("bb")) == (None, None)
+        actions_HA = written.action_TA[step : step + 5]
+        assert np.array_equal(row.features_BF, written.features_TF[step : step + 1])
+        assert np.array_equal(row.state_BP, written.state_TP[step : step + 1])
+        assert np.array_equal(row.actions_BHA[0, : len(actions_HA)], actions_HA)
+        assert not row.actions_BHA[0, len(actions_HA) :].any()
+    assert (row_of(store, "bb", 0, 5), store.payload("bb")) == (None, None)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "one bit", "other format", "longer", "a bit of the header"])
@@ -62,7 +70,7 @@ def test_a_damaged_file_is_not_there_and_is_made_again(tmp_path: Path, damage: s
     path.write_bytes(changed.get(damage, data))
     store = FeatureStore(tmp_path, max_bytes=ROOMY)
 
-    assert store.row("aa", 3, 5) is None
+    assert row_of(store, "aa", 3, 5) is None
     assert ("aa" in store, store.size_bytes, list(tmp_path.iterdir())) == (False, 0, [])
     store.put("aa", payload(1))
     assert same(store.payload("aa"), payload(1))
@@ -71,9 +79,9 @@ def test_a_damaged_file_is_not_there_and_is_made_again(tmp_path: Path, damage: s
 def test_a_file_cut_off_while_it_is_open_gives_no_row(tmp_path: Path):
     store = FeatureStore(tmp_path, max_bytes=ROOMY)
     store.put("aa", payload(1))
-    assert store.row("aa", 0, 5) is not None
+    assert row_of(store, "aa", 0, 5) is not None
     os.truncate(file_of(tmp_path, "aa"), 200)
-    assert store.row("aa", 19, 5) is None
+    assert row_of(store, "aa", 19, 5) is None
     assert "aa" not in store
 
 
@@ -83,14 +91,60 @@ def test_over_the_bound_the_longest_unused_goes(tmp_path: Path):
     store = FeatureStore(tmp_path / "store", max_bytes=room)
     for key in ("aa", "bb", "cc"):
         store.put(key, payload(1))
-    store.row("aa", 0, 5)
+    row_of(store, "aa", 0, 5)
     store.put("dd", payload(2))
 
     assert [key in store for key in ("aa", "bb", "cc", "dd")] == [True, False, True, True]
     assert store.size_bytes == sum(path.stat().st_size for path in (tmp_path / "store").iterdir()) == room
     smaller = FeatureStore(tmp_path / "store", max_bytes=room // 3)
     assert (len(smaller), "dd" in smaller) == (1, True)
-    assert (store.row("aa", 0, 5) is None, store.row("cc", 0, 5)) == (False, None)  # "aa" is open still
+    assert (row_of(store, "aa", 0, 5) is None, row_of(store, "cc", 0, 5)) == (False, None)  # "aa" is open still
+
+
+def test_a_batch_tells_which_rows_it_lacks_and_fills_the_others(tmp_path: Path):
+    """Rows of two episodes, one twice, beside one that is not there and one cut off at its last step."""
+    store, written = FeatureStore(tmp_path, max_bytes=ROOMY), [payload(1), payload(2, steps=9), payload(3)]
+    for key, one in zip(("aa", "bb", "cut"), written, strict=True):
+        store.put(key, one)
+    os.truncate(file_of(tmp_path, "cut"), file_of(tmp_path, "cut").stat().st_size - 4)
+
+    asked = [("bb", 8), ("gone", 0), ("aa", 3), ("cut", 19), ("bb", 0)]
+    batch, missing = store.rows([key for key, _ in asked], [step for _, step in asked], 4)
+
+    assert (missing, "cut" in store) == ([1, 3], False)
+    assert batch is not None
+    for row, number, step in ((0, 1, 8), (2, 0, 3), (4, 1, 0)):
+        wanted = FrameBatch(1, 4, batch.widths)
+        wanted.copy(0, written[number], step=step)
+        assert np.array_equal(batch.inputs_BI[row], wanted.inputs_BI[0])
+        assert np.array_equal(batch.actions_BHA[row], wanted.actions_BHA[0])
+    assert not batch.inputs_BI[1].any()
+
+
+def test_episodes_of_several_widths_do_not_share_a_batch(tmp_path: Path):
+    store = FeatureStore(tmp_path, max_bytes=ROOMY)
+    store.put("aa", payload(1))
+    store.put("bb", Payload(*(np.zeros((5, width), np.float32) for width in (3, 7, 2))))
+    with pytest.raises(ValueError, match="Widths"):
+        store.rows(["aa", "bb"], [0, 0], 4)
+
+
+def test_few_files_stay_open_and_none_is_read_wrongly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Three may be open; rows of ten come out right, whichever were open, and the longest unused still go first."""
+    store = FeatureStore(tmp_path, max_bytes=ROOMY)
+    monkeypatch.setattr(store, "_max_open", 3)
+    written = {f"{k:02d}": payload(k) for k in range(10)}
+    for key, one in written.items():
+        store.put(key, one)
+    before = open_files()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        keys = [f"{k:02d}" for k in rng.integers(0, 10, 30)]
+        batch, missing = store.rows(keys, [5] * 30, 2)
+        assert (missing, batch is None) == ([], False)
+        assert batch is not None
+        assert np.array_equal(batch.features_BF, np.stack([written[key].features_TF[5] for key in keys]))
+    assert open_files() <= before + 3
 
 
 def len_of_one(folder: Path) -> int:
@@ -118,7 +172,7 @@ def test_a_temporary_store_goes_with_its_object():
     """Its folder and its open files are gone once nothing refers to it."""
     store = FeatureStore(None, max_bytes=ROOMY)
     store.put("aa", payload(1))
-    assert store.row("aa", 0, 5) is not None
+    assert row_of(store, "aa", 0, 5) is not None
     folder, before = store._folder, open_files()
     assert folder.is_dir()
     del store

@@ -168,6 +168,58 @@ class ThumbnailConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MediaConfig:
+    """Live video and the data channels of those who watch. Rates and sizes are upper ends: bad paths lower them."""
+
+    fps: float = 20.0  # pictures a second of each view
+    film_share: float = 0.6  # of a second that filming may spend on pictures; beyond it the pictures come slower
+    film_linger_s: float = 30.0  # the cameras stay ready for this long after the last viewer left
+    prefer_h264: bool = True  # VP8 otherwise, and always for a browser without H.264
+    bitrate_max_bps: int = 2_500_000  # of one view
+    bitrate_min_bps: int = 250_000
+    vbv_s: float = 0.1  # no picture is larger than this many seconds of the bitrate: bounds the burst of a keyframe
+    keyframe_interval_s: float = 10.0  # without anybody asking
+    keyframe_min_s: float = 1.0  # between two keyframes on request
+    loss_high: float = 0.05  # share of lost packets that lowers the rate
+    loss_low: float = 0.01  # and below which it may rise
+    rtt_rise_s: float = 0.15  # round trip above the path's best that lowers the rate
+    adapt_down_s: float = 1.0  # between two steps down
+    adapt_up_s: float = 5.0  # of a good path before a step up; doubles after a step up that failed, up to a minute
+    max_views: int = 4  # of one peer
+    gather_timeout_s: float = 1.5  # for STUN and TURN servers; host addresses are there at once
+    answer_timeout_s: float = 10.0
+    connect_timeout_s: float = 15.0  # from the answer to an open connection
+    silence_s: float = 8.0  # a peer that sends nothing for so long, reports of its video included, has gone
+    message_rate_hz: float = 400.0  # of one peer; more are dropped before the daemon sees them
+    message_burst: int = 100
+    send_buffer_bytes: int = 64 * 1024  # waiting to be sent to one peer; beyond it messages are dropped
+    hang_s: float = 3.0  # a media process that says nothing for so long is killed
+    restart_min_s: float = 0.2
+    restart_max_s: float = 10.0
+    restart_limit: int = 20  # starts in a row that did not last 10 s
+    time_code: bool = False  # draw the time into the picture, for benchmarks/video.py
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.fps <= 60, "fps must lie in [1, 60]")
+        _require(0 < self.film_share <= 1, "film_share must lie in (0, 1]")
+        rates = 50_000 <= self.bitrate_min_bps <= self.bitrate_max_bps <= 20_000_000
+        _require(rates, "bitrates must lie in [50000, 20000000], the lower one first")
+        _require(0 <= self.loss_low < self.loss_high < 1, "0 <= loss_low < loss_high < 1 must hold")
+        _require(self.restart_max_s >= self.restart_min_s, "restart_max_s must not be below restart_min_s")
+        counts = (self.max_views, self.message_burst, self.send_buffer_bytes, self.restart_limit)
+        _require(min(counts) >= 1, "bounds must be at least 1")
+        for name in MEDIA_DURATIONS:
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+
+
+MEDIA_DURATIONS = (
+    *("film_linger_s", "vbv_s", "keyframe_interval_s", "keyframe_min_s", "rtt_rise_s", "adapt_down_s", "adapt_up_s"),
+    *("gather_timeout_s", "answer_timeout_s", "connect_timeout_s", "silence_s", "message_rate_hz", "hang_s"),
+    "restart_min_s",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DaemonConfig:
     """One robot. `server` None runs offline with what the state directory holds."""
 
@@ -186,6 +238,7 @@ class DaemonConfig:
     upload: UploadConfig = field(default_factory=UploadConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     thumbnail: ThumbnailConfig = field(default_factory=ThumbnailConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")

@@ -7,7 +7,7 @@ hash it does not hold, so a frozen backbone is fetched once.
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -54,6 +54,19 @@ class Policy(Protocol):
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the next chunk. Raises: ProbeFailed if the observation has other shapes than the manifest says."""
+
+
+@runtime_checkable
+class DoubtingPolicy(Protocol):
+    """What a policy may offer beside `Policy`: how far its own samples differ, as a sign that it needs help."""
+
+    def disagreement(self, observation: Observation, *, samples: int) -> float:
+        """Draw `samples` >= 2 chunks and return how much they differ, in [0, 1], in units of normalised action.
+
+        The standard deviation over the samples, averaged over the axes and the actions that would be executed. Noise
+        is drawn apart from `infer`'s, so that asking changes no action. Raises: as `infer`; ValueError below 2 samples.
+        Source: Fleet-DAgger, arXiv:2206.14349, uncertainty. Departure: samples of one flow in place of an ensemble.
+        """
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -161,6 +161,7 @@ class NetworkPolicy:
         self._device = torch.device(device)
         self._language_BL = torch.zeros(1, 0)
         self._generator = torch.Generator()
+        self._doubt = torch.Generator()
         self.reset(instruction="", seed=0)
 
     @property
@@ -171,18 +172,28 @@ class NetworkPolicy:
         self._language_BL = torch.tensor(self._network.embed(instruction), device=self._device)[None]
         # Noise is drawn on the CPU on every device, so that a seed gives the same noise everywhere.
         self._generator.manual_seed(seed)
+        self._doubt.manual_seed(seed)
 
     def infer(self, observation: Observation) -> ActionChunk:
+        return ActionChunk(actions=self._chunks(observation, 1, self._generator)[0].cpu().numpy())
+
+    def disagreement(self, observation: Observation, *, samples: int) -> float:
+        """See `fleet.protocol.policy.DoubtingPolicy`. The picture is encoded once for all samples."""
+        if samples < 2:
+            raise ValueError("disagreement needs at least 2 samples")
+        executed_BHA = self._chunks(observation, samples, self._doubt)[:, : self.execute_steps]
+        return float(executed_BHA.std(dim=0, correction=0).mean())
+
+    def _chunks(self, observation: Observation, samples: int, generator: torch.Generator) -> Tensor:
+        """Return that many chunks for one observation, [B, H, A]. Raises: ProbeFailed."""
         if observation.state.shape != (self._network.shapes.proprio_dim,):
             raise ProbeFailed(f"proprioception must have {self._network.shapes.proprio_dim} values")
         images = {camera.name: self._image(camera, observation) for camera in self._network.shapes.cameras}
         state_BP = torch.from_numpy(observation.state.astype(np.float32))[None].to(self._device)
         with torch.inference_mode():
             features_BF = self._network.encode(images, self._language_BL)
-            actions_BHA = self._network.sample_chunk(
-                features_BF, state_BP, self._language_BL, generator=self._generator
-            )
-        return ActionChunk(actions=actions_BHA[0].cpu().numpy())
+            rows = (part.expand(samples, -1) for part in (features_BF, state_BP, self._language_BL))
+            return self._network.sample_chunk(*rows, generator=generator)
 
     def _image(self, camera: CameraSpec, observation: Observation) -> Tensor:
         """Return a camera's image as [1, H, W, 3]. Raises: ProbeFailed if it is missing or of another size or type."""

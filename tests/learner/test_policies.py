@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fleet.protocol.errors import ProbeFailed
-from fleet.protocol.policy import CameraSpec, Observation
+from fleet.protocol.policy import CameraSpec, DoubtingPolicy, Observation
 from learner.policies.architectures.flow_vla import FlowVla
 from learner.policies.architectures.flow_vla_tokens import FlowVlaTokens, TokensConfig
 from learner.policies.base import NetworkPolicy, PolicyShapes
@@ -89,6 +89,45 @@ def test_a_robot_gives_every_camera_or_is_refused():
     for pictures in ({"front": seen.images["front"]}, {**seen.images, "wrist": seen.images["front"]}):
         with pytest.raises(ProbeFailed, match="wrist"):
             infer(pictures)
+
+
+def test_disagreement_measures_the_samples_and_changes_no_action():
+    """A policy without noise agrees with itself; one with noise differs more with more noise, the same for a seed; what
+    it then does is what it would have done unasked."""
+    found = {}
+    for noise in (0.0, 0.1, 0.5):
+        network = make_network(config=msgspec.structs.replace(SMALL, initial_noise=noise))
+        policy = NetworkPolicy(network, device="cpu")
+        assert isinstance(policy, DoubtingPolicy)
+        seen = observation(network)
+        policy.reset(instruction="close the box", seed=3)
+        unasked = [policy.infer(seen).actions for _ in range(2)]
+        policy.reset(instruction="close the box", seed=3)
+        first = policy.infer(seen).actions
+        found[noise] = policy.disagreement(seen, samples=16)
+        assert np.array_equal(unasked, [first, policy.infer(seen).actions])
+        policy.reset(instruction="close the box", seed=3)
+        assert policy.disagreement(seen, samples=16) == found[noise]
+    assert found[0.0] < 1e-6
+    assert 0.001 < found[0.1] < found[0.5] < 1.0
+
+
+def test_disagreement_is_the_deviation_over_the_executed_actions():
+    """Samples that differ by 2 on one of four axes have a mean deviation of a quarter of 1."""
+
+    class Coin(FlowVla):
+        def sample_chunk(self, features_BF: Any, *rest: Any, generator: torch.Generator) -> torch.Tensor:
+            chunk_BHA = torch.zeros(len(features_BF), 12, 4)
+            chunk_BHA[1::2, : self.execute_steps, 0] = 1.0
+            chunk_BHA[::2, : self.execute_steps, 0] = -1.0
+            chunk_BHA[:, self.execute_steps :] = generator.initial_seed()  # not executed, so it does not count
+            return chunk_BHA
+
+    policy = NetworkPolicy(Coin(SMALL, SHAPES), device="cpu")
+    seen = observation(make_network())
+    assert policy.disagreement(seen, samples=8) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="2 samples"):
+        policy.disagreement(seen, samples=1)
 
 
 def test_cameras_that_the_encoder_cannot_take_are_refused():

@@ -7,10 +7,11 @@
  * answer is a snapshot.
  */
 
-import { PROTOCOL_VERSION, type ConsoleClientFrame, type ConsoleServerFrame } from "@/protocol/generated";
+import { PROTOCOL_VERSION, type ConsoleClientFrame, type ConsoleReply, type ConsoleServerFrame } from "@/protocol/generated";
 import { backoff } from "@/lib/socket/backoff";
 import { type Connection, closeReason, initialConnection, type Phase } from "@/lib/socket/connection";
 import type { ServerMessage } from "@/lib/socket/fleet-state";
+import { type Question, RefusedError, Requests } from "@/lib/socket/requests";
 
 export const PING_EVERY_MS = 15_000;
 export const PROBE_AFTER_MS = 10_000;
@@ -18,6 +19,9 @@ export const SILENT_AFTER_MS = 20_000;
 const WATCH_EVERY_MS = 1000;
 const OPEN_LIMIT_MS = 10_000;
 const OFFLINE_AFTER_ATTEMPTS = 4;
+/** Longest wait between tries while somebody watches or drives a robot: a lease is kept by coming back in time. */
+export const HURRIED_WAIT_MS = 1500;
+const REPLY_LIMIT_MS = 5000;
 
 /** The part of WebSocket that is used. */
 export type Socket = Pick<WebSocket, "send" | "close" | "readyState" | "onopen" | "onmessage" | "onclose">;
@@ -43,6 +47,8 @@ export class ConsoleLink {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #watchedRun: string | null = null;
+  #isHurried = false;
+  readonly #requests = new Requests();
 
   constructor(options: ConsoleLinkOptions) {
     this.#options = { now: Date.now, random: Math.random, ...options };
@@ -64,6 +70,17 @@ export class ConsoleLink {
   watchRun(runId: string | null): void {
     this.#watchedRun = runId;
     if (this.#lastSeq !== null) this.#send({ type: "watch_run", run_id: runId });
+  }
+
+  /** Send a question and wait for its reply. Rejects with RefusedError, at once while the link is down. */
+  request(question: Question, limitMs = REPLY_LIMIT_MS): Promise<ConsoleReply> {
+    if (this.#lastSeq === null) return Promise.reject(new RefusedError("not_connected", "There is no link to the server."));
+    return this.#requests.ask(question, (request) => this.#send(request), limitMs);
+  }
+
+  /** Whether to come back quickly after a loss. Not for every console: all of them together would be a storm. */
+  hurry(isHurried: boolean): void {
+    this.#isHurried = isHurried;
   }
 
   /** Try again at once: the browser is back online, or someone pressed the button. */
@@ -132,6 +149,7 @@ export class ConsoleLink {
       this.#resync();
     }
     this.#lastSeq = seq;
+    if (message.type === "reply") this.#requests.settle(message);
     this.#options.onMessage(message, now);
   }
 
@@ -157,7 +175,8 @@ export class ConsoleLink {
   }
 
   #reopenLater(phase: Phase, reason: string): void {
-    const wait = backoff(this.#attempt, this.#options.random());
+    const longest = this.#isHurried ? HURRIED_WAIT_MS : Number.POSITIVE_INFINITY;
+    const wait = Math.min(longest, backoff(this.#attempt, this.#options.random()));
     this.#attempt += 1;
     this.#show(this.#attempt > OFFLINE_AFTER_ATTEMPTS ? "offline" : phase, reason);
     this.#retry = setTimeout(() => this.#connect(), wait);
@@ -170,6 +189,7 @@ export class ConsoleLink {
     socket.onmessage = null;
     socket.onclose = null;
     socket.close();
+    this.#requests.abandon();
   }
 
   #show(phase: Phase, reason: string, heardMs = this.#connection.lastHeardMs): void {

@@ -2,23 +2,45 @@
 
 import { useEffect } from "react";
 
+import type { ConsoleReply } from "@/protocol/generated";
+import { passOn } from "@/lib/socket/console-events";
 import { ConsoleLink } from "@/lib/socket/console-link";
 import type { ServerMessage } from "@/lib/socket/fleet-state";
 import { useFleetStore } from "@/lib/socket/fleet-store";
+import { type Question, RefusedError } from "@/lib/socket/requests";
 import { useTailStore } from "@/lib/socket/run-tail";
+import { tabId } from "@/lib/socket/tab-id";
 
 function openSocket(): WebSocket {
   const scheme = window.location.protocol === "https:" ? "wss" : "ws";
-  return new WebSocket(`${scheme}://${window.location.host}/ws/console`);
+  return new WebSocket(`${scheme}://${window.location.host}/ws/console?tab=${tabId()}`);
 }
 
 let current: ConsoleLink | null = null;
 /** Kept beside the link: a page may ask before the link is there, since children mount first. */
 let watched: string | null = null;
+let hurrying = 0;
 
 /** Try again at once instead of waiting for the next try. */
 export function retryLink(): void {
   current?.retryNow();
+}
+
+/** Ask the server and wait for its reply. Rejects with RefusedError. */
+export function askServer(question: Question, limitMs?: number): Promise<ConsoleReply> {
+  return current?.request(question, limitMs) ?? Promise.reject(new RefusedError("not_connected", "There is no link to the server."));
+}
+
+/** Come back quickly after a loss while mounted: somebody watches a robot here. */
+export function useHurriedLink(): void {
+  useEffect(() => {
+    hurrying += 1;
+    current?.hurry(true);
+    return () => {
+      hurrying -= 1;
+      current?.hurry(hurrying > 0);
+    };
+  }, []);
 }
 
 /** Keep the newest rows of a run in the tail store while mounted. One page watches one run. */
@@ -35,6 +57,7 @@ export function useWatchedRun(runId: string): void {
 }
 
 function receive(message: ServerMessage, nowMs: number): void {
+  if (passOn(message)) return;
   if (message.type === "run_rows") useTailStore.getState().receive(message);
   else useFleetStore.getState().receive(message, nowMs);
 }
@@ -50,6 +73,7 @@ export function useFleetLink(): void {
     };
     current = link;
     link.watchRun(watched);
+    link.hurry(hurrying > 0);
     window.addEventListener("online", online);
     window.addEventListener("offline", offline);
     document.addEventListener("visibilitychange", shown);

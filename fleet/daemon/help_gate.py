@@ -96,6 +96,19 @@ class _Level:
     detail: str = ""
 
 
+@dataclass
+class _Driving:
+    """What the rules about driving remember of one stretch of one episode under the policy."""
+
+    seen_s: float | None = None  # the step before
+    anchor: Array | None = None  # where the robot was when it last moved
+    anchored_s: float = 0.0
+    gate_since_s: float | None = None
+    limited_share: float = 0.0
+    doubt: float = 0.0
+    doubted_s: float | None = None
+
+
 class HelpGate:
     """One robot's rules. Owned by the control thread."""
 
@@ -106,7 +119,7 @@ class HelpGate:
         self._episode_id: str | None = None
         self._paused_since_s: float | None = None
         self._found: dict[HelpReason, _Level] = {}
-        self._forget()
+        self._driving = _Driving()
 
     @property
     def levels(self) -> dict[str, float]:
@@ -138,8 +151,9 @@ class HelpGate:
         levels = {HelpReason.PAUSED: self._paused(now, now_s=now_s)}
         if now.mode is not Mode.AUTONOMOUS or now.episode_id is None:
             return levels
-        elapsed_s = max(0.0, now_s - self._seen_s) if self._seen_s is not None else 0.0
-        self._seen_s = now_s
+        driving = self._driving
+        elapsed_s = max(0.0, now_s - driving.seen_s) if driving.seen_s is not None else 0.0
+        driving.seen_s = now_s
         candidates = (self._stalled(now, now_s=now_s), self._gate(now, now_s=now_s), self._late(now))
         levels[HelpReason.NO_PROGRESS] = max(candidates, key=lambda level: level.value)
         levels[HelpReason.CONSTRAINT] = self._limited(now, elapsed_s=elapsed_s)
@@ -150,13 +164,7 @@ class HelpGate:
         """Begin the rules about driving anew: another episode, or somebody else drove. What they asked is void."""
         if self._asking is not None and self._asking.reason is not HelpReason.PAUSED:
             self._asking = None
-        self._seen_s: float | None = None
-        self._anchor: Array | None = None
-        self._anchored_s = 0.0
-        self._gate_since_s: float | None = None
-        self._limited_share = 0.0
-        self._doubt: float | None = None
-        self._doubted_s = 0.0
+        self._driving = _Driving()
 
     def _paused(self, now: Situation, *, now_s: float) -> _Level:
         if not (now.needs_person and now.mode in (Mode.PAUSED, Mode.STOPPED)):
@@ -172,18 +180,19 @@ class HelpGate:
         if now.state is None:
             return _Level()
         state = now.state[: self._config.moved_values or None]
-        if self._anchor is None or bool((np.abs(state - self._anchor) >= self._config.moved).any()):
-            self._anchor, self._anchored_s = state.copy(), now_s
-        still_s = now_s - self._anchored_s
+        driving = self._driving
+        if driving.anchor is None or bool((np.abs(state - driving.anchor) >= self._config.moved).any()):
+            driving.anchor, driving.anchored_s = state.copy(), now_s
+        still_s = now_s - driving.anchored_s
         return _Level(still_s / self._config.stalled_s, f"hardly moved for {still_s:.0f} s")
 
     def _gate(self, now: Situation, *, now_s: float) -> _Level:
         if not now.gate:
-            self._gate_since_s = None
+            self._driving.gate_since_s = None
             return _Level()
-        if self._gate_since_s is None:
-            self._gate_since_s = now_s
-        waited_s = now_s - self._gate_since_s
+        if self._driving.gate_since_s is None:
+            self._driving.gate_since_s = now_s
+        waited_s = now_s - self._driving.gate_since_s
         return _Level(waited_s / self._config.gate_wait_s, f"the supervisor could not take over: {now.gate}")
 
     def _late(self, now: Situation) -> _Level:
@@ -197,19 +206,21 @@ class HelpGate:
         """Exponential mean, over `limits_s`, of whether a limit changed the step."""
         found = [name for name in now.limits if name in self._config.limits]
         weight = 1 - math.exp(-elapsed_s / self._config.limits_s)
-        self._limited_share += weight * (bool(found) - self._limited_share)
-        share = self._limited_share
+        share = self._driving.limited_share
+        share += weight * (bool(found) - share)
+        self._driving.limited_share = share
         detail = f"limits changed {share:.0%} of its actions" + (f" ({', '.join(found)})" if found else "")
         return _Level(share / self._config.limits_share, detail)
 
     def _doubtful(self, now: Situation, *, now_s: float) -> _Level:
-        """Exponential mean, over `doubt_s`, of the measurements; it begins at `0`, so that one alone raises nothing."""
+        """Exponential mean, over `doubt_s`, of the measurements; it begins at 0, so that one alone raises nothing."""
+        driving = self._driving
         if now.doubt is not None and math.isfinite(now.doubt):
-            since_s = now_s - self._doubted_s if self._doubt is not None else self._config.doubt_period_s
+            since_s = self._config.doubt_period_s if driving.doubted_s is None else now_s - driving.doubted_s
             weight = 1 - math.exp(-max(0.0, since_s) / self._config.doubt_s)
-            before = self._doubt or 0.0
-            self._doubt, self._doubted_s = before + weight * (now.doubt - before), now_s
-        doubt = self._doubt or 0.0
+            driving.doubt += weight * (now.doubt - driving.doubt)
+            driving.doubted_s = now_s
+        doubt = driving.doubt
         return _Level(doubt / self._config.doubt, f"the policy's samples differ by {doubt:.2f}")
 
     # --- The signal --------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ stops the robot where it stands until SIGUSR2 clears it.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import logging
 import platform
 import random
@@ -33,12 +32,17 @@ from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_cr
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.leases import ServerLeases, ServerTime
 from fleet.daemon.link import Link
+from fleet.daemon.media.absent import AbsentMedia
 from fleet.daemon.policy_host import PolicyHost, architectures
 from fleet.daemon.policy_store import PolicyStore
+from fleet.daemon.report import LoopEvents, StepReport
+from fleet.daemon.software import DAEMON_VERSION, software
 from fleet.daemon.spool import Spool
 from fleet.daemon.state_dir import StateDir
 from fleet.daemon.status import StatusBoard
+from fleet.daemon.stops import Stops
 from fleet.daemon.supervisor import create_supervisor
+from fleet.daemon.teleop import Teleop
 from fleet.daemon.uploader import Uploader
 from fleet.daemon.video import encode_jpeg
 from fleet.daemon.work import Worker, Writer
@@ -46,16 +50,21 @@ from fleet.protocol.messages import (
     PROTOCOL_VERSION,
     AssignedTask,
     DesiredState,
+    EpisodeOrder,
     EpisodeRefused,
     EpisodeRegistered,
     HeartbeatAck,
     Hello,
     LeaseReply,
+    OrderDone,
+    PeerClose,
+    PeerOffer,
     Resync,
     RobotMessage,
     RobotStatus,
     ServerMessage,
     StateChanged,
+    StopRobot,
     Thumbnail,
     UploadGrant,
     Welcome,
@@ -63,24 +72,8 @@ from fleet.protocol.messages import (
 
 logger = logging.getLogger(__name__)
 
-DAEMON_VERSION = "0.1.0"
 OFFLINE_SERVER = "http://offline.invalid"
 MAX_THUMBNAIL_BYTES = 64 * 1024
-
-
-def software() -> dict[str, str]:
-    """Return what an episode was recorded with."""
-    packages = ("numpy", "av", "pyarrow", "torch")
-    versions = {name: importlib.metadata.version(name) for name in packages if _is_installed(name)}
-    return {"sop-daemon": DAEMON_VERSION, "python": platform.python_version(), **versions}
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 async def run(config: DaemonConfig) -> None:
@@ -163,6 +156,7 @@ class Daemon:
         rng = random.Random()  # jitter only: nothing recorded depends on it
         self._inbox = ControlInbox()
         self._board = StatusBoard()
+        self._stops = Stops(self._inbox, state_dir)
         spool_dir = state_dir.path / "spool"
         self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
@@ -179,10 +173,19 @@ class Daemon:
             ask_again=self._ask_again,
             rng=rng,
         )
+        self._teleop = Teleop(
+            media=AbsentMedia("this daemon has no video"),
+            info=driver.info,
+            config=config.teleop,
+            safety=config.safety,
+            inbox=self._inbox,
+            stops=self._stops,
+            send=self._send,
+        )
         self._writer = Writer(spool=self._spool, board=self._board, software=software())
         self._worker = self._make_worker(identity)
-        loop = asyncio.get_running_loop()
-        self._spool.on_closed = lambda: loop.call_soon_threadsafe(self._uploader.wake)
+        self._loop = asyncio.get_running_loop()
+        self._spool.on_closed = lambda: self._loop.call_soon_threadsafe(self._uploader.wake)
 
     def _make_link(self, identity: Credentials, rng: random.Random) -> Link:
         assert self._config.server is not None
@@ -230,6 +233,9 @@ class Daemon:
             inbox=self._inbox,
             board=self._board,
             thumbnail=config.thumbnail,
+            teleop=config.teleop,
+            events=LoopEvents(self, self._loop),
+            needs_person=self._state_dir.read_need(),
         )
 
     # --- Running -----------------------------------------------------------------------------------------------------
@@ -237,8 +243,8 @@ class Daemon:
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set; then end the open episode, close it, say goodbye."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self._inbox.stop, "stopped by SIGUSR1")
-        loop.add_signal_handler(signal.SIGUSR2, self._inbox.clear)
+        loop.add_signal_handler(signal.SIGUSR1, self._stops.stop_by_signal)
+        loop.add_signal_handler(signal.SIGUSR2, self._stops.clear_by_signal)
         if self._desired is not None:
             self._inbox.put_state(is_paused=self._desired.is_paused, lease=None)
         self._architectures = await asyncio.to_thread(architectures)
@@ -247,9 +253,10 @@ class Daemon:
         self._writer.start()
         try:
             async with asyncio.TaskGroup() as group:
-                services = [group.create_task(self._uploader.run()), group.create_task(self._host.run())]
+                parts = [self._uploader.run(), self._host.run()]
                 if self._link is not None:
-                    services += [group.create_task(self._link.run()), group.create_task(self._publish_thumbnails())]
+                    parts += [self._link.run(), self._publish_thumbnails(), self._teleop.run()]
+                services = [group.create_task(part) for part in parts]
                 working = loop.run_in_executor(control, self._worker.run)
                 waiting = group.create_task(stopping.wait())
                 await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -304,8 +311,8 @@ class Daemon:
         self._send(Resync(last_seq=0))
 
     def _status(self) -> RobotStatus:
-        counts = {"episodes_closed": self._spool.closed_count, "spool": self._spool.stats()}
-        return msgspec.structs.replace(self._board.status, **counts)
+        counts: dict[str, Any] = {"episodes_closed": self._spool.closed_count, "spool": self._spool.stats()}
+        return msgspec.structs.replace(self._board.status, stop=self._stops.newest, **counts)
 
     def _hello(self) -> Hello:
         return Hello(
@@ -334,6 +341,15 @@ class Daemon:
             case LeaseReply():
                 grant = self._server_time.grant_of(message.lease) if message.lease is not None else None
                 self._leases.put_reply(message, grant)
+            case StopRobot():
+                self._stops.stop(message.stop)
+            case PeerOffer():
+                self._teleop.offered(message)
+            case PeerClose():
+                self._teleop.closed(message.peer_id, message.reason)
+            case EpisodeOrder():
+                if not self._inbox.put_order(message):
+                    self.ordered(message.order_id, "order_pending", "an earlier order is being carried out")
             case _:
                 pass  # a Fault was logged by the link
 
@@ -341,7 +357,9 @@ class Daemon:
         """Take in what the server wants: the newest state received replaces everything before it."""
         self._desired = state
         lease = self._server_time.grant_of(state.lease) if state.lease is not None else None
+        self._stops.follow(state)
         self._inbox.put_state(is_paused=state.is_paused, lease=lease)
+        self._teleop.follow(state.lease)
         self._host.set_target(state.policy)
         self._board.update(state_revision=state.revision)
         if self._remembered is None or _kept(self._remembered) != _kept(state):
@@ -350,6 +368,20 @@ class Daemon:
             except OSError:
                 logger.exception("a restart without a server will not know of this change")
             self._remembered = state
+
+    # --- From the control loop, on the event loop --------------------------------------------------------------------
+
+    def stepped(self, report: StepReport) -> None:
+        self._teleop.stepped(report)
+
+    def ordered(self, order_id: str, code: str, message: str) -> None:
+        self._send(OrderDone(order_id=order_id, code=code, message=message))
+
+    def attended(self, needs_person: bool) -> None:
+        try:
+            self._state_dir.write_need(needs_person)
+        except OSError:
+            logger.exception("a restart will not know whether a person is needed")
 
     def _assignments(self) -> tuple[AssignedTask, ...]:
         return self._desired.assignments if self._desired is not None else ()

@@ -64,16 +64,57 @@ class SafetyConfig:
     high: tuple[float, ...] = (1.0,)
     max_change_per_step: tuple[float, ...] = (2.0,)
     kept_axes: tuple[str, ...] = ("gripper",)  # axes that keep their last command while holding still
-    command_timeout_s: float = 0.5  # a person's commands may be absent for this long
-    engage_timeout_s: float = 10.0  # from TAKE to a person's first command
+    handover_change_per_step: tuple[float, ...] = (0.4,)  # while a person takes over or hands back
+    handover_ramp_steps: int = 5  # for so many steps after a person took over or handed back
+    workspace_low: tuple[float, ...] = ()  # of the first values of the proprioception; () for no box
+    workspace_high: tuple[float, ...] = ()
+    command_timeout_s: float = 0.25  # a person's commands may be absent for this long; then the robot stands
+    engage_timeout_s: float = 10.0  # it stands for this long before the lease counts as lapsed
     lease_max_s: float = 30.0  # however long a lease the server grants, no longer than this without renewal
     is_scripted_resume: bool = True  # after a lapsed lease of the scripted supervisor the policy goes on
 
     def __post_init__(self) -> None:
         _require(min(self.max_change_per_step, default=0) > 0, "max_change_per_step must be positive")
+        _require(min(self.handover_change_per_step, default=0) > 0, "handover_change_per_step must be positive")
+        _require(self.handover_ramp_steps >= 0, "handover_ramp_steps must not be negative")
+        box = zip(self.workspace_low, self.workspace_high, strict=False)
+        is_box = len(self.workspace_low) == len(self.workspace_high) and all(low < high for low, high in box)
+        _require(is_box, "workspace_low and workspace_high must be of one length, each low below its high")
         _require(self.command_timeout_s > 0, "command_timeout_s must be positive")
         _require(self.engage_timeout_s > 0, "engage_timeout_s must be positive")
         _require(self.lease_max_s > 0, "lease_max_s must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeleopConfig:
+    """A person's commands and pictures. Delays are one way, from the operator to the robot."""
+
+    is_enabled: bool = True
+    late_s: float = 0.2  # an older command is refused
+    future_s: float = 0.05  # and one that is further ahead: the clocks do not fit
+    full_speed_delay_s: float = 0.1  # full speed up to this delay
+    late_share: float = 0.3  # share of full speed at late_s
+    video_slow_s: float = 0.3  # without a fresh picture at the operator for this long: slow
+    video_stop_s: float = 0.7  # and for this long: stand
+    video_slow_share: float = 0.3
+    neutral: float = 0.05  # an axis counts as at rest below this
+    rate_hz: float = 60.0  # commands of one peer, on average
+    rate_burst: int = 30
+    message_rate_hz: float = 200.0  # of all messages of one peer; more are dropped unread
+    probe_hz: float = 5.0  # questions for the operator's clock
+    clock_window: int = 50  # answers remembered, 10 s
+    feedback_hz: float = 20.0  # to one peer, at most
+    max_peers: int = 3
+    silent_s: float = 10.0  # a browser that says nothing for this long is hung up on
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.full_speed_delay_s < self.late_s, "full_speed_delay_s must lie below late_s")
+        _require(0 < self.video_slow_s < self.video_stop_s, "video_slow_s must lie below video_stop_s")
+        _require(0 <= self.late_share <= 1 and 0 <= self.video_slow_share <= 1, "shares must lie in [0, 1]")
+        _require(0 <= self.neutral < 1, "neutral must lie in [0, 1)")
+        rates = (self.rate_hz, self.message_rate_hz, self.probe_hz, self.feedback_hz, self.silent_s)
+        _require(min(rates) > 0, "rates must be positive")
+        _require(min(self.rate_burst, self.clock_window, self.max_peers) >= 1, "bounds must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +273,7 @@ class DaemonConfig:
     driver_options: dict[str, Any] = field(default_factory=dict)
     control: ControlConfig = field(default_factory=ControlConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
+    teleop: TeleopConfig = field(default_factory=TeleopConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     spool: SpoolConfig = field(default_factory=SpoolConfig)
     link: LinkConfig = field(default_factory=LinkConfig)

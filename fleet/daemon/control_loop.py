@@ -7,24 +7,27 @@ driver, policy, supervisor, leases, inbox, board. Nothing here waits for the net
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from fleet.daemon.clock import Clock, Pacer, SystemClock
-from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, ThumbnailConfig
+from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, TeleopConfig, ThumbnailConfig
 from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback
 from fleet.daemon.episode import EpisodeBuffer, EpisodeRecording, EpisodeSpec, Step
 from fleet.daemon.inbox import ControlInbox, LeaseDesk, Wishes
 from fleet.daemon.pilot import Pilot
-from fleet.daemon.safety import ActionGuard, is_usable
+from fleet.daemon.proposer import Proposal, Proposer
+from fleet.daemon.report import ControlEvents, StepReport
+from fleet.daemon.safety import ActionGuard
+from fleet.daemon.shaping import Shaped, Shaper
 from fleet.daemon.status import Picture, StatusBoard
 from fleet.daemon.supervisor import SupervisorWish
 from fleet.protocol.authority import Authority, Mode, Source
+from fleet.protocol.messages import EpisodeOrder, OrderKind
 from fleet.protocol.policy import Observation, Policy
-from fleet.protocol.recording import Outcome
+from fleet.protocol.recording import Outcome, OutcomeSource
 
 logger = logging.getLogger(__name__)
 
@@ -50,42 +53,14 @@ class SupervisorLike(Protocol):
 
 
 @dataclass(frozen=True)
-class _Proposal:
-    """What the policy would do now; None without a policy or when its answer was not finite."""
+class Ending:
+    """How an episode ended. `environment`: what the driver said of it, where a person said something else too."""
 
-    action: Array | None
-    inference_ms: float
-    is_broken: bool = False
-
-
-class _Proposer:
-    """Executes chunks with a receding horizon: asks the policy again after `execute_steps` actions."""
-
-    def __init__(self, policy: Policy | None, *, axes: int) -> None:
-        self._policy = policy
-        self._axes = axes
-        self._actions: Array = np.empty((0, axes), np.float32)
-        self._position = 0
-
-    def forget(self) -> None:
-        """Drop the rest of the chunk: somebody else drove since it was planned."""
-        self._position = len(self._actions)
-
-    def propose(self, observation: Observation) -> _Proposal:
-        if self._policy is None:
-            return _Proposal(None, 0.0)
-        inference_ms = 0.0
-        if self._position >= len(self._actions):
-            began_s = time.perf_counter()
-            self._actions = self._policy.infer(observation).actions[: self._policy.execute_steps]
-            inference_ms = (time.perf_counter() - began_s) * 1e3
-            self._position = 0
-        action = self._actions[self._position] if len(self._actions) else None
-        self._position += 1
-        if not is_usable(action, self._axes):
-            self.forget()
-            return _Proposal(None, inference_ms, is_broken=True)
-        return _Proposal(action, inference_ms)
+    outcome: Outcome
+    reason: str = ""
+    source: OutcomeSource = OutcomeSource.ENVIRONMENT
+    environment: Outcome | None = None
+    is_restart_wanted: bool = False
 
 
 def _check_observation(observation: Observation) -> None:
@@ -109,7 +84,11 @@ class EpisodeRunner:
         inbox: ControlInbox | None = None,
         board: StatusBoard | None = None,
         thumbnail: ThumbnailConfig | None = None,
+        teleop: TeleopConfig | None = None,
+        events: ControlEvents | None = None,
+        needs_person: bool = False,
     ) -> None:
+        """`needs_person`: begin paused, as the daemon that ended left the robot (pilot.py)."""
         self._driver = driver
         self._control = control
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -117,24 +96,36 @@ class EpisodeRunner:
         self._inbox = inbox if inbox is not None else ControlInbox()
         self._board = board
         self._thumbnail = thumbnail if thumbnail is not None else ThumbnailConfig(is_enabled=False)
+        self._safety = safety
+        self._teleop = teleop if teleop is not None else TeleopConfig()
+        self._events = events
+        self._was_person_needed = needs_person
         self._guard = ActionGuard(safety, driver.info.action_names)
         self.pilot = Pilot(
             safety=safety,
             supervisor=supervision if supervision is not None else SupervisorConfig(),
             handover_steps=control.handover_steps,
             leases=leases,
+            needs_person=needs_person,
         )
         self.pacer = Pacer(self._clock, period_s=control.period_s)
         self.driver_error: DriverError | None = None  # what ended the last episode, if the driver did
+        self.is_restart_wanted = False  # the operator who ended the last episode wants its task once more
         self._next_picture_s = 0.0
         self._picture_cost_s = 0.0
 
     def idle_step(self) -> Wishes:
         """Follow stop, pause and leases between episodes and stand still; returns what was wanted."""
         wishes = self._inbox.take()
-        self.pilot.step(wishes, SupervisorWish.NONE, "", now_s=self._clock.monotonic())
+        now_s = self._clock.monotonic()
+        self.pilot.step(wishes, SupervisorWish.NONE, "", now_s=now_s)
         self._driver.hold()
         self._show(mode=self.pilot.authority.mode, source=self.pilot.authority.source, operator=self.pilot.operator)
+        self._note_need()
+        if wishes.order is not None:
+            self._answer(wishes.order, "no_episode", "no episode is running")
+        none = np.empty(0, np.float32)
+        self._report(at_s=now_s, asked=none, applied=none, state=none)
         return wishes
 
     def run(self, spec: EpisodeSpec, policy: Policy | None) -> EpisodeRecording:
@@ -155,16 +146,56 @@ class EpisodeRunner:
         self._take_picture()
         self.pacer.start()
         try:
-            outcome, reason = episode.run()
+            ending = episode.run()
         except DriverError as error:
             if not len(episode.buffer):
                 raise
             logger.exception("the driver failed; the episode is aborted")
             self.driver_error = error
-            outcome, reason = Outcome.ABORTED, f"{error.code}: {error.message}"
+            ending = Ending(Outcome.ABORTED, f"{error.code}: {error.message}")
         finally:
             self.pilot.end_episode("episode ended")
-        return episode.buffer.close(outcome, reason, ended_ns=self._clock.wall_ns())
+        self.is_restart_wanted = ending.is_restart_wanted
+        return episode.buffer.close(
+            ending.outcome,
+            ending.reason,
+            source=ending.source,
+            environment_outcome=ending.environment,
+            ended_ns=self._clock.wall_ns(),
+        )
+
+    # --- What the event loop hears of it -----------------------------------------------------------------------------
+
+    def _note_need(self) -> None:
+        if self._events is not None and self.pilot.needs_person is not self._was_person_needed:
+            self._was_person_needed = self.pilot.needs_person
+            self._events.attended(self._was_person_needed)
+
+    def _answer(self, order: EpisodeOrder, code: str = "", message: str = "") -> None:
+        if self._events is not None:
+            self._events.ordered(order.order_id, code, message)
+
+    def _report(self, *, at_s: float, asked: Array, applied: Array, state: Array, **values: Any) -> None:
+        """Tell what was done. `values`: what an episode adds."""
+        if self._events is None:
+            return
+        pilot = self.pilot
+        defaults: dict[str, Any] = {
+            "proposed": None, "share": 1.0, "limits": (), "episode_id": None, "step": 0, "max_steps": 0
+        }  # fmt: skip
+        report = StepReport(
+            at_s=at_s,
+            mode=pilot.authority.mode,
+            source=pilot.authority.source,
+            operator=pilot.operator,
+            epoch=pilot.lease_epoch,
+            asked=asked,
+            applied=applied,
+            state=state,
+            detail=pilot.pause_text,
+            **(defaults | values),
+        )
+        self._events.stepped(report)
 
     def _show(self, **changes: Any) -> None:
         if self._board is not None:
@@ -196,16 +227,16 @@ class _Episode:
         info = runner._driver.info
         self._runner = runner
         self._spec = spec
-        self._proposer = _Proposer(policy, axes=len(info.action_names))
+        self._proposer = Proposer(policy, axes=len(info.action_names))
         self._observation = first
-        self._command = runner._guard.rest
+        self._shaper = Shaper(runner._guard, runner._safety, runner._teleop)
         self._driven = 0
         self._held = 0
         self._broken = 0
         rate_hz = runner._control.control_rate_hz
         self.buffer = EpisodeBuffer(spec, info=info, control_rate_hz=rate_hz, started_ns=runner._clock.wall_ns())
 
-    def run(self) -> tuple[Outcome, str]:
+    def run(self) -> Ending:
         while True:
             ended = self._step()
             if ended is not None:
@@ -214,7 +245,7 @@ class _Episode:
             self._runner.pacer.wait()
             self._observation = self._runner._driver.observe()
 
-    def _step(self) -> tuple[Outcome, str] | None:
+    def _step(self) -> Ending | None:
         runner = self._runner
         began_s, captured_ns = runner._clock.monotonic(), runner._clock.wall_ns()
         _check_observation(self._observation)
@@ -225,25 +256,19 @@ class _Episode:
             self._proposer.forget()  # planned before somebody else drove
             proposal = self._propose()
         asked = self._asked(authority, proposal)
-        guarded = runner._guard.guard(asked, self._command)
-        is_moving = authority.mode in (Mode.AUTONOMOUS, Mode.TELEOP)
-        if is_moving:
-            feedback = runner._driver.apply(guarded.action)
-            self._driven += 1
-        else:
-            runner._driver.hold()
-            feedback = StepFeedback(0.0, False)
-            self._held += 1
-        self._command = guarded.action
-        if not np.isfinite(feedback.reward):
-            raise DriverError("the driver's reward is NaN or infinite")
+        self._shaper.follow(before, authority)
+        shaped = self._shaper.shape(
+            asked, self._observation.state, authority=authority, command=runner.pilot.command, now_s=began_s
+        )
+        feedback = self._execute(shaped)
+        recorded = shaped.action if shaped.is_held or asked is None else asked
         self.buffer.append(
             Step(
                 monotonic_s=began_s,
                 captured_ns=captured_ns,
                 observation=self._observation,
-                action=guarded.action,
-                asked=guarded.action if guarded.is_held or asked is None else asked,
+                action=shaped.action,
+                asked=recorded,
                 proposed=proposal.action,
                 feedback=feedback,
                 mode=authority.mode,
@@ -255,18 +280,42 @@ class _Episode:
             )
         )
         self._show(authority)
+        runner._report(
+            at_s=began_s,
+            asked=recorded,
+            applied=shaped.action,
+            state=self._observation.state,
+            proposed=proposal.action,
+            share=shaped.share,
+            limits=shaped.limits,
+            episode_id=self._spec.episode_id,
+            step=len(self.buffer),
+            max_steps=self._spec.max_steps,
+        )
         return self._ending(feedback, wishes)
 
-    def _propose(self) -> _Proposal:
+    def _execute(self, shaped: Shaped) -> StepFeedback:
+        driver = self._runner._driver
+        if not shaped.is_moving:
+            driver.hold()
+            self._held += 1
+            return StepFeedback(0.0, False)
+        feedback = driver.apply(shaped.action)
+        self._driven += 1
+        if not np.isfinite(feedback.reward):
+            raise DriverError("the driver's reward is NaN or infinite")
+        return feedback
+
+    def _propose(self) -> Proposal:
         try:
             proposal = self._proposer.propose(self._observation)
         except Exception:  # a network is foreign code: whatever it raises, the loop goes on and holds
             logger.exception("the policy failed to answer")
-            proposal = _Proposal(None, 0.0, is_broken=True)
+            proposal = Proposal(None, 0.0, is_broken=True)
         self._broken = self._broken + 1 if proposal.is_broken else 0
         return proposal
 
-    def _decide(self, proposal: _Proposal, wishes: Wishes, *, now_s: float) -> Authority:
+    def _decide(self, proposal: Proposal, wishes: Wishes, *, now_s: float) -> Authority:
         pilot, supervisor = self._runner.pilot, self._runner._supervisor
         wish, reason = SupervisorWish.NONE, ""
         if supervisor is not None:
@@ -274,7 +323,7 @@ class _Episode:
             reason = supervisor.reason
         return pilot.step(wishes, wish, reason, now_s=now_s)
 
-    def _asked(self, authority: Authority, proposal: _Proposal) -> Array | None:
+    def _asked(self, authority: Authority, proposal: Proposal) -> Array | None:
         """Return what the driver of record asks for, None to hold still."""
         if authority.mode is Mode.AUTONOMOUS:
             return proposal.action
@@ -286,21 +335,46 @@ class _Episode:
         supervisor = self._runner._supervisor
         return supervisor.action() if supervisor is not None else None
 
-    def _ending(self, feedback: StepFeedback, wishes: Wishes) -> tuple[Outcome, str] | None:
+    def _ending(self, feedback: StepFeedback, wishes: Wishes) -> Ending | None:
+        """A person's word on the outcome wins over the environment's; both are kept."""
         control = self._runner._control
+        ordered = self._obey(wishes.order, feedback) if wishes.order is not None else None
+        if ordered is not None:
+            return ordered
         if feedback.success:
-            return Outcome.SUCCESS, ""
+            return Ending(Outcome.SUCCESS)
         if wishes.abort_reason is not None:
-            return Outcome.ABORTED, wishes.abort_reason
+            return Ending(Outcome.ABORTED, wishes.abort_reason)
         if self._runner.pilot.authority.mode is Mode.STOPPED:
-            return Outcome.ABORTED, self._runner.pilot.pause_text
+            return Ending(Outcome.ABORTED, self._runner.pilot.pause_text)
         if self._broken >= control.nonfinite_limit:
-            return Outcome.ABORTED, "the policy's answers are unusable"
+            return Ending(Outcome.ABORTED, "the policy's answers are unusable")
         if self._held >= control.max_hold_steps:
-            return Outcome.ABORTED, f"held still for {self._held} steps: {self._runner.pilot.pause_text}"
-        return (Outcome.TIMEOUT, "") if self._driven >= self._spec.max_steps else None
+            return Ending(Outcome.ABORTED, f"held still for {self._held} steps: {self._runner.pilot.pause_text}")
+        return Ending(Outcome.TIMEOUT) if self._driven >= self._spec.max_steps else None
+
+    def _obey(self, order: EpisodeOrder, feedback: StepFeedback) -> Ending | None:
+        """End the episode as its operator says, unless they speak of another one or hold no lease any more."""
+        runner, pilot = self._runner, self._runner.pilot
+        if pilot.authority.source is not Source.PERSON or order.epoch != pilot.lease_epoch:
+            runner._answer(order, "lease_fenced", "this lease is over")
+            return None
+        if order.episode_id != self._spec.episode_id:
+            runner._answer(order, "episode_over", "that episode is over")
+            return None
+        runner._answer(order)
+        environment = Outcome.SUCCESS if feedback.success else None
+        labels = {OrderKind.SUCCESS: Outcome.SUCCESS, OrderKind.FAILURE: Outcome.FAILURE}
+        return Ending(
+            labels.get(order.kind, Outcome.ABORTED),
+            order.reason or f"{order.kind.value} by {order.by}",
+            source=OutcomeSource.PERSON,
+            environment=environment,
+            is_restart_wanted=order.kind is OrderKind.RESTART,
+        )
 
     def _show(self, authority: Authority) -> None:
+        self._runner._note_need()
         self._runner._show(
             mode=authority.mode,
             source=authority.source,

@@ -16,7 +16,7 @@ from fleet.daemon.drivers.base import StepFeedback
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.messages import DriverInfo
 from fleet.protocol.policy import Observation
-from fleet.protocol.recording import Origin, Outcome, Segment, human_steps_of, segments_of
+from fleet.protocol.recording import Origin, Outcome, OutcomeSource, Segment, human_steps_of, segments_of
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +68,8 @@ class EpisodeRecording:
     ended_ns: int
     outcome: Outcome
     outcome_reason: str
+    outcome_source: OutcomeSource
+    environment_outcome: Outcome | None
     arrays: dict[str, Array]
     frames: dict[str, list[Array]]
     segments: tuple[Segment, ...]
@@ -105,8 +107,16 @@ class EpisodeBuffer:
         for name, frames in self._frames.items():
             frames.append(step.observation.images[name].copy())
 
-    def close(self, outcome: Outcome, reason: str, *, ended_ns: int) -> EpisodeRecording:
-        """Return the recording; the buffer must hold at least one step."""
+    def close(
+        self,
+        outcome: Outcome,
+        reason: str,
+        *,
+        ended_ns: int,
+        source: OutcomeSource = OutcomeSource.ENVIRONMENT,
+        environment_outcome: Outcome | None = None,
+    ) -> EpisodeRecording:
+        """Return the recording; the buffer must hold at least one step. The last two: see EpisodeManifest."""
         arrays = self._arrays()
         return EpisodeRecording(
             spec=self._spec,
@@ -116,6 +126,8 @@ class EpisodeBuffer:
             ended_ns=max(ended_ns, self._started_ns),
             outcome=outcome,
             outcome_reason=reason,
+            outcome_source=source,
+            environment_outcome=environment_outcome,
             arrays=arrays,
             frames=self._frames,
             segments=self._segments(arrays),

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fleet.protocol.authority import Holder, Source
+from fleet.protocol.messages import EpisodeOrder, StopInfo
 
 Array = np.ndarray[Any, Any]
 
@@ -37,22 +38,32 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Command:
-    """A person's newest command: action float [A], under which lease, when received (monotonic seconds)."""
+    """A person's newest command: action float32 [A] under which lease; times are the robot's monotonic seconds.
+
+    `delay_s`: its way from the operator. `video_seen_s`: when the picture that the operator acted on was decoded there,
+    or filmed if it is an old one that was sent again.
+    """
 
     epoch: int
     action: Array
     received_s: float
+    delay_s: float = 0.0
+    video_seen_s: float = math.inf
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the control loop reads at a step. `lease`: as the server last stated it, None if nobody holds one."""
+    """What the control loop reads at a step. `lease`: as the server last stated it, None if nobody holds one.
+
+    `stop`: in force now. `stop_count` grows with every stop: one that was cleared between two steps still stopped.
+    """
 
     is_paused: bool = False
     lease: Grant | None = None
     command: Command | None = None
-    stop_reason: str | None = None
-    is_clear_wanted: bool = False
+    stop: StopInfo | None = None
+    stop_count: int = 0
+    order: EpisodeOrder | None = None
     abort_reason: str | None = None
 
 
@@ -64,10 +75,10 @@ class ControlInbox:
         self._wishes = Wishes()
 
     def take(self) -> Wishes:
-        """Return what is wanted now. Stop and clear are handed out once, the rest stays until replaced."""
+        """Return what is wanted now. An order is handed out once, the rest stays until replaced."""
         with self._lock:
             wishes = self._wishes
-            self._wishes = replace(wishes, stop_reason=None, is_clear_wanted=False)
+            self._wishes = replace(wishes, order=None)
             return wishes
 
     def put_state(self, *, is_paused: bool, lease: Grant | None) -> None:
@@ -78,13 +89,17 @@ class ControlInbox:
         """Note a person's newest command."""
         self._put(command=command)
 
-    def stop(self, reason: str) -> None:
-        """Stop at the next step and stay stopped until `clear`."""
-        self._put(stop_reason=reason, is_clear_wanted=False)
+    def put_stop(self, stop: StopInfo | None, *, count: int) -> None:
+        """Note the latch: the stop in force, None if there is none, and how many there were (stop_latch.py)."""
+        self._put(stop=stop, stop_count=count)
 
-    def clear(self) -> None:
-        """Release the stop latch; the robot is then paused."""
-        self._put(is_clear_wanted=True)
+    def put_order(self, order: EpisodeOrder) -> bool:
+        """Note what an operator wants of the episode; False while an earlier order waits for its step."""
+        with self._lock:
+            if self._wishes.order is not None:
+                return False
+            self._wishes = replace(self._wishes, order=order)
+            return True
 
     def abort(self, reason: str) -> None:
         """End the open episode and take no other: the daemon is going down."""

@@ -12,10 +12,10 @@ import logging
 
 from fleet.daemon.config import SafetyConfig, SupervisorConfig
 from fleet.daemon.inbox import Command, Grant, LeaseDesk, Refusal, Wishes
-from fleet.daemon.safety import StopLatch, has_lapsed
 from fleet.daemon.supervisor import SupervisorWish
 from fleet.protocol.authority import Authority, AuthorityEvent, Holder, Mode, Source, transition
 from fleet.protocol.errors import AuthorityError
+from fleet.protocol.messages import StopInfo
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ CLOCK_JITTER_S = 0.1  # how much the same expiry may differ between two readings
 # The server's clock is read late by one way of the network. A lease that vanishes this close to its end counts as run
 # out, not as handed back: holding still is the safe mistake of the two.
 EXPIRY_MARGIN_S = 0.5
+GO_ON = "take over, or pause and resume, to go on"
 
 
 class PauseCause(enum.StrEnum):
@@ -31,6 +32,7 @@ class PauseCause(enum.StrEnum):
     OPERATOR = "operator"  # DesiredState.is_paused; resumes when it is withdrawn
     SCRIPTED_LAPSE = "scripted lapse"  # the supervisor's lease ran out; resumes by itself if so configured
     PERSON_LAPSE = "person lapse"  # a person was driving: only a person resumes (pause and resume, or a new lease)
+    REBOOT = "reboot"  # the daemon ended while a person was needed: as after a lapse
     CLEARED = "cleared"  # after a stop: only a person resumes
 
 
@@ -44,16 +46,19 @@ class Pilot:
         supervisor: SupervisorConfig,
         handover_steps: int,
         leases: LeaseDesk | None,
+        needs_person: bool = False,
     ) -> None:
-        self.authority = Authority()
+        """`needs_person`: the daemon ended while only a person could let the robot drive on; that still holds."""
+        self.authority = Authority(mode=Mode.PAUSED) if needs_person else Authority()
         self.reason = ""  # why the present mode began
         self._safety = safety
         self._handover_steps = handover_steps
-        self._latch = StopLatch()
+        self._stop: StopInfo | None = None
+        self._stop_count = 0
         self._grant: Grant | None = None  # of the present holder
         self._taken_s = 0.0
         self._command: Command | None = None
-        self._cause: PauseCause | None = None
+        self._cause: PauseCause | None = PauseCause.REBOOT if needs_person else None
         self._was_pause_wanted = False
         self._steps_in_mode = 0
         self._desk = _Desk(supervisor, leases)
@@ -71,6 +76,13 @@ class Pilot:
         return self.authority.holder.epoch if self.authority.holder is not None else 0
 
     @property
+    def needs_person(self) -> bool:
+        """Whether nothing but a person may let the policy drive again; kept over a restart of the daemon."""
+        is_scripted_pause = self._cause in (PauseCause.OPERATOR, PauseCause.SCRIPTED_LAPSE)
+        is_waiting = self.authority.mode is Mode.PAUSED and not is_scripted_pause
+        return is_waiting or self.authority.mode is Mode.STOPPED or self.authority.source is Source.PERSON
+
+    @property
     def is_scripted_driving(self) -> bool:
         return self.authority.mode is Mode.TELEOP and self.authority.source is Source.SCRIPTED
 
@@ -84,14 +96,15 @@ class Pilot:
     def pause_text(self) -> str:
         """Why the robot does not drive, for people; "" if it may."""
         if self.authority.mode is Mode.STOPPED:
-            return f"stopped: {self._latch.reason}"
+            return self.reason
         if self.authority.mode is not Mode.PAUSED:
             return ""
         texts = {
             PauseCause.OPERATOR: "paused by an operator",
             PauseCause.SCRIPTED_LAPSE: "the scripted supervisor's lease lapsed",
-            PauseCause.PERSON_LAPSE: "the operator's commands or lease lapsed: pause and resume to go on",
-            PauseCause.CLEARED: "stop was cleared: pause and resume to go on",
+            PauseCause.PERSON_LAPSE: f"the operator's commands or lease lapsed: {GO_ON}",
+            PauseCause.REBOOT: f"restarted while a person was needed: {GO_ON}",
+            PauseCause.CLEARED: f"stop was cleared: {GO_ON}",
         }
         return texts[self._cause] if self._cause is not None else "paused"
 
@@ -128,17 +141,23 @@ class Pilot:
         return self.authority
 
     def _stop_or_clear(self, wishes: Wishes) -> None:
-        if wishes.stop_reason is not None:
-            self._latch.stop(wishes.stop_reason)
-        if self._latch.reason is not None and self.authority.mode is not Mode.STOPPED:
-            self._desk.cancel("stopped")
-            if self._grant is not None and self.authority.source is Source.SCRIPTED:
-                self._desk.release(self._grant.holder.epoch, "stopped")
-            self._apply(AuthorityEvent.STOP, reason=self._latch.reason)
-        if wishes.is_clear_wanted and self.authority.mode is Mode.STOPPED:
-            self._latch.clear()
+        is_new, self._stop_count = wishes.stop_count > self._stop_count, wishes.stop_count
+        if is_new or wishes.stop is not None:
+            self._halt(wishes.stop)
+        elif self.authority.mode is Mode.STOPPED:
             self._apply(AuthorityEvent.CLEAR, reason="stop cleared")
             self._cause = PauseCause.CLEARED
+
+    def _halt(self, stop: StopInfo | None) -> None:
+        """Stop; with a newer stop only its reason changes. None: it was cleared before this step."""
+        reason = f"stopped by {stop.by}" + (f": {stop.reason}" if stop.reason else "") if stop else "stopped"
+        if self.authority.mode is Mode.STOPPED:
+            self.reason = reason
+            return
+        self._desk.cancel("stopped")
+        if self._grant is not None and self.authority.source is Source.SCRIPTED:
+            self._desk.release(self._grant.holder.epoch, "stopped")
+        self._apply(AuthorityEvent.STOP, reason=reason)
 
     def _pause_or_resume(self, wishes: Wishes) -> None:
         is_withdrawn = self._was_pause_wanted and not wishes.is_paused
@@ -191,17 +210,12 @@ class Pilot:
         grant, mode = self._grant, self.authority.mode
         if grant is None or mode not in (Mode.HANDOVER, Mode.TELEOP):
             return
-        is_person = grant.holder.source is Source.PERSON
-        timeout_s = self._safety.command_timeout_s if mode is Mode.TELEOP else self._safety.engage_timeout_s
-        commanded_at_s = self._command.received_s if self._command is not None else self._taken_s
-        is_over = has_lapsed(
-            now_s=now_s,
-            expires_at_s=grant.expires_at_s,
-            commanded_at_s=commanded_at_s,
-            command_timeout_s=timeout_s if is_person else None,
-        )
-        if is_over:
+        silent_s = now_s - (self._command.received_s if self._command is not None else self._taken_s)
+        is_person = grant.holder.source is Source.PERSON  # the supervisor sits in this process and sends no commands
+        if now_s >= grant.expires_at_s or (is_person and silent_s > self._safety.engage_timeout_s):
             self._end_lapsed()
+        elif is_person and mode is Mode.TELEOP and silent_s > self._safety.command_timeout_s:
+            self._apply(AuthorityEvent.FALTER, reason="commands stopped", holder=grant.holder)
 
     def _end_lapsed(self) -> None:
         holder = self.authority.holder

@@ -108,6 +108,8 @@ def describe(
         policy_version_id=spec.policy_version_id,
         outcome=recording.outcome,
         outcome_reason=recording.outcome_reason,
+        outcome_source=recording.outcome_source,
+        environment_outcome=recording.environment_outcome,
         seed=spec.seed,
         steps=recording.steps,
         human_steps=recording.human_steps,

@@ -24,7 +24,6 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from fleet.daemon.app import software
 from fleet.daemon.clock import VirtualClock
 from fleet.daemon.config import ControlConfig, SafetyConfig
 from fleet.daemon.control_loop import EpisodeRunner, SupervisorLike
@@ -34,6 +33,7 @@ from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.files import sync
 from fleet.daemon.inbox import LocalLeases
 from fleet.daemon.recorder import write_episode
+from fleet.daemon.software import software
 from fleet.daemon.supervisor import SupervisorWish
 from fleet.protocol.errors import ArtifactMismatch, RecordingError, SopError
 from fleet.protocol.policy import Policy, PolicyManifest, decode_policy_manifest

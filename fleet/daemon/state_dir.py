@@ -1,22 +1,30 @@
-"""The robot's state directory: one daemon at a time, and what it remembers of the server's wishes across a restart."""
+"""The robot's state directory: one daemon at a time, and what it remembers across a restart.
+
+The server's wishes, the stop latch, and whether a person is needed before the policy may drive.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
+import time
+import uuid
 from pathlib import Path
 
 import msgspec
 
 from fleet.daemon.files import write_durably
+from fleet.daemon.stop_latch import Latched
 from fleet.protocol.errors import SopError
-from fleet.protocol.messages import DesiredState
+from fleet.protocol.messages import DesiredState, StopInfo
 
 logger = logging.getLogger(__name__)
 
 LOCK_FILE = "lock"
 WISHES_FILE = "desired_state.json"
+STOPS_FILE = "stops.json"
+NEED_FILE = "needs_person"  # it is there or not
 
 
 class StateDirBusy(SopError):
@@ -60,3 +68,31 @@ class StateDir:
         """Remember assignments and pause. Leases and signed URLs end by themselves and are left out."""
         kept = msgspec.structs.replace(state, lease=None, policy=None)
         write_durably(self.path / WISHES_FILE, msgspec.json.encode(kept))
+
+    def read_stops(self) -> Latched | None:
+        """Return the stop latch, None if nothing ever stopped.
+
+        A file that does not parse stops the robot: it says that there were stops, and not that all are cleared.
+        """
+        file = self.path / STOPS_FILE
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Latched)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            logger.error("the remembered stops are unusable: %s", error)
+            reason = "the file of remembered stops is damaged"
+            return Latched((StopInfo(stop_id=str(uuid.uuid4()), by="restart", reason=reason, at_ns=time.time_ns()),))
+
+    def write_stops(self, latched: Latched) -> None:
+        write_durably(self.path / STOPS_FILE, msgspec.json.encode(latched))
+
+    def read_need(self) -> bool:
+        """Return whether the daemon ended while only a person could let the policy drive."""
+        return (self.path / NEED_FILE).exists()
+
+    def write_need(self, needs_person: bool) -> None:
+        if needs_person:
+            write_durably(self.path / NEED_FILE, b"")
+        else:
+            (self.path / NEED_FILE).unlink(missing_ok=True)

@@ -173,6 +173,7 @@ class Worker:
         self._seed = seed
         self._counter = spool.closed_count
         self._runner: EpisodeRunner | None = None
+        self._again: str | None = None  # task id that an operator wants once more
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -247,7 +248,7 @@ class Worker:
         if self._writer.is_behind:  # else the robot would stand in `put`, deaf to stop and pause
             problem = self._writer.problem
             return _Obstacle("error" if problem else "idle", problem or "earlier episodes are still being written")
-        drawn = draw(self._assignments(), seed=self._seed, robot_name=self._robot_name, counter=self._counter)
+        drawn = self._draw()
         loaded = self._policy()
         if drawn is None:
             return _Obstacle("idle", "no task is assigned")
@@ -256,6 +257,12 @@ class Worker:
         if not self._spool.reserve():
             return _Obstacle("spool_full", "the spool is full of unsent episodes; no new ones until some are delivered")
         return _Plan(*drawn, loaded)
+
+    def _draw(self) -> tuple[AssignedTask, int] | None:
+        """Return the next task and seed; the task of the last episode if its operator wants it once more."""
+        tasks = self._assignments()
+        again = tuple(task for task in tasks if task.task_id == self._again and task.weight > 0)
+        return draw(again or tasks, seed=self._seed, robot_name=self._robot_name, counter=self._counter)
 
     def _episode(self, runner: EpisodeRunner, plan: _Plan) -> EpisodeRecording:
         self._counter += 1
@@ -273,4 +280,6 @@ class Worker:
             robot_id=self._robot_id,
             robot_name=self._robot_name,
         )
-        return runner.run(spec, plan.loaded.policy)
+        recording = runner.run(spec, plan.loaded.policy)
+        self._again = task.task_id if runner.is_restart_wanted else None
+        return recording

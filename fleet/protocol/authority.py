@@ -42,7 +42,8 @@ class AuthorityEvent(enum.StrEnum):
     TAKE = "take"  # a lease was granted to a person or to the scripted supervisor
     ENGAGE = "engage"  # the new driver's first valid command arrived
     HAND_BACK = "hand_back"  # the lease holder returned control
-    LAPSE = "lapse"  # the lease expired or its commands stopped: hold still
+    FALTER = "falter"  # a person's commands stopped: hold still, the lease goes on
+    LAPSE = "lapse"  # the lease expired, or nobody engaged for too long: hold still
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"  # latches until CLEAR
@@ -78,6 +79,7 @@ TRANSITIONS: dict[tuple[Mode, AuthorityEvent], Mode] = {
     (Mode.HANDOVER, AuthorityEvent.ENGAGE): Mode.TELEOP,
     (Mode.HANDOVER, AuthorityEvent.HAND_BACK): Mode.AUTONOMOUS,
     (Mode.TELEOP, AuthorityEvent.HAND_BACK): Mode.AUTONOMOUS,
+    (Mode.TELEOP, AuthorityEvent.FALTER): Mode.HANDOVER,
     (Mode.HANDOVER, AuthorityEvent.LAPSE): Mode.PAUSED,
     (Mode.TELEOP, AuthorityEvent.LAPSE): Mode.PAUSED,
     (Mode.AUTONOMOUS, AuthorityEvent.PAUSE): Mode.PAUSED,
@@ -90,7 +92,7 @@ TRANSITIONS: dict[tuple[Mode, AuthorityEvent], Mode] = {
 def transition(authority: Authority, event: AuthorityEvent, holder: Holder | None = None) -> Authority:
     """Return the authority after `event`.
 
-    `holder` names who acts and is required for TAKE; for ENGAGE, HAND_BACK and LAPSE it fences: when given, its
+    `holder` names who acts and is required for TAKE; for ENGAGE, HAND_BACK, FALTER and LAPSE it fences: when given, its
     epoch must be that of the current holder.
     Raises: IllegalTransition if the table has no row for it; LeaseFenced if the epoch is not newer (TAKE) or not
     the current one (the others), or if the scripted supervisor would take from a person.

@@ -134,6 +134,7 @@ class EpisodeManifest(_Record, frozen=True, kw_only=True):
     outcome: Outcome
     outcome_source: OutcomeSource = OutcomeSource.ENVIRONMENT
     outcome_reason: str = ""
+    environment_outcome: Outcome | None = None  # of a labelled episode: what the environment said, None if nothing yet
     seed: int
     steps: int
     human_steps: int  # steps whose source is not the policy (person or scripted), in mode TELEOP

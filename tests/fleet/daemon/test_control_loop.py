@@ -13,10 +13,12 @@ from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.base import DriverError
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.inbox import Command, ControlInbox, Grant, LocalLeases, Refusal
+from fleet.daemon.report import StepReport
 from fleet.daemon.status import StatusBoard
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Holder, Mode, Source
+from fleet.protocol.messages import EpisodeOrder, OrderKind, StopInfo
 from fleet.protocol.policy import ActionChunk, Observation
-from fleet.protocol.recording import Origin, Outcome
+from fleet.protocol.recording import Origin, Outcome, OutcomeSource
 from tests.fleet.daemon.point import ConstantPolicy, PointDriver, ScriptedSupervisor
 
 
@@ -289,23 +291,192 @@ def test_a_person_takes_over_from_the_supervisor_and_is_never_taken_from() -> No
     assert found[4] == (Mode.TELEOP, Source.PERSON, 8)
     assert recording.segments[4].operator == "ana"
     driven = recording.arrays["action"][recording.segments[4].start : recording.segments[4].end]
-    assert np.allclose(driven, [0.4, 0.1])
+    assert np.allclose(driven[3:], [0.4, 0.1])  # the gripper comes from -1
 
 
 def test_a_person_whose_commands_stop_is_held_until_somebody_resumes() -> None:
-    """Deadman: 0.5 s without a command pauses the robot; it does not start again by itself."""
+    """Deadman: 0.25 s without a command and the robot stands, 10 s and nobody drives; it never starts by itself."""
     events: dict[int, Any] = {
         3: lambda inbox: inbox.put_state(is_paused=False, lease=person(1)),
         5: lambda inbox: inbox.put_command(Command(1, np.array([0.1, 0.0], np.float32), received_s=0.5)),
-        30: lambda inbox: inbox.put_state(is_paused=True, lease=None),
-        33: lambda inbox: inbox.put_state(is_paused=False, lease=None),
+        130: lambda inbox: inbox.put_state(is_paused=True, lease=None),
+        133: lambda inbox: inbox.put_state(is_paused=False, lease=None),
     }
     recording = runner(inbox=Scripted(events)).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
-    found = modes(recording)
-    assert found[1] == (Mode.HANDOVER, Source.PERSON, 2)
-    assert found[2] == (Mode.TELEOP, Source.PERSON, 6)  # 0.5 s to 1.0 s, both included
-    assert found[3] == (Mode.PAUSED, Source.POLICY, 22)
-    assert found[4][0] is Mode.AUTONOMOUS
+    assert modes(recording)[:5] == [
+        (Mode.AUTONOMOUS, Source.POLICY, 3),
+        (Mode.HANDOVER, Source.PERSON, 2),
+        (Mode.TELEOP, Source.PERSON, 3),  # 0.5 s to 0.7 s, both included
+        (Mode.HANDOVER, Source.PERSON, 98),  # until 10 s after the last command
+        (Mode.PAUSED, Source.POLICY, 27),
+    ]
+    assert modes(recording)[5][0] is Mode.AUTONOMOUS
+    assert recording.segments[3].reason == "commands stopped"
+    still = recording.arrays["action"][8:133]
+    assert not still[:, 0].any()
+
+
+def test_a_person_who_commands_again_drives_again() -> None:
+    """Commands that stop for 0.4 s cost the handover anew, and no new lease."""
+
+    def command(inbox: Scripted) -> None:
+        inbox.put_command(Command(1, np.array([0.1, 0.0], np.float32), received_s=inbox.step / 10))
+
+    events: dict[int, Any] = dict.fromkeys((*range(4, 8), *range(12, 30)), command)
+    events[3] = lambda inbox: inbox.put_state(is_paused=False, lease=person(1))
+    recording = runner(inbox=Scripted(events)).run(spec(max_steps=16), ConstantPolicy(dx=0.0))
+    assert modes(recording)[1:5] == [
+        (Mode.HANDOVER, Source.PERSON, 2),
+        (Mode.TELEOP, Source.PERSON, 5),
+        (Mode.HANDOVER, Source.PERSON, 2),
+        (Mode.TELEOP, Source.PERSON, recording.steps - 12),
+    ]
+    assert {segment.lease_epoch for segment in recording.segments[1:]} == {1}
+
+
+# --- Handover --------------------------------------------------------------------------------------------------------
+
+
+def driven_by_ana(steps: range, *, dx: float, until: int, **command: Any) -> Scripted:
+    """Ana takes over at steps[0], asks for dx at each of them, and hands back at `until`."""
+
+    def drive(inbox: Scripted) -> None:
+        action = np.array([dx, 0.5], np.float32)
+        inbox.put_command(Command(1, action, received_s=inbox.step / 10, **command))
+
+    def take(inbox: Scripted) -> None:
+        inbox.put_state(is_paused=False, lease=person(1))
+        drive(inbox)
+
+    events: dict[int, Any] = dict.fromkeys(steps, drive)
+    events[steps[0]] = take
+    events[until] = lambda inbox: inbox.put_state(is_paused=False, lease=None)
+    return Scripted(events)
+
+
+def test_a_takeover_is_smooth_in_both_directions() -> None:
+    """From the policy's full speed to a person's full reverse and back: no step changes the command by over 0.4."""
+    safety = SafetyConfig(handover_change_per_step=(0.4,), handover_ramp_steps=6)
+    inbox = driven_by_ana(range(3, 20), dx=-1.0, until=20)
+    recording = runner(inbox=inbox, safety=safety).run(spec(max_steps=40), ConstantPolicy(dx=1.0))
+    action = recording.arrays["action"][1:, 0]
+    assert action.min() == -1.0 and action.max() == 1.0
+    assert np.abs(np.diff(action)).max() <= 0.4 + 1e-6
+    assert np.allclose(recording.arrays["action.asked"][8:20, 0], -1.0)
+
+
+def test_a_pause_and_a_faltering_driver_brake_at_once() -> None:
+    inbox = driven_by_ana(range(3, 12), dx=1.0, until=10**6)
+    recording = runner(inbox=inbox).run(spec(max_steps=14), ConstantPolicy(dx=0.0))
+    faltered = recording.segments[3]
+    assert faltered.mode is Mode.HANDOVER
+    assert recording.arrays["action"][faltered.start - 1, 0] == 1.0
+    assert recording.arrays["action"][faltered.start, 0] == 0.0
+
+
+def test_delay_slows_a_person_and_an_old_picture_stops_them() -> None:
+    """Asked is recorded as asked; what was applied is what the delay allowed. The gripper is no speed."""
+    late = driven_by_ana(range(3, 30), dx=1.0, until=10**6, delay_s=0.15)
+    recording = runner(inbox=late).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    assert np.allclose(recording.arrays["action.asked"][10:20, 0], 1.0)
+    assert np.allclose(recording.arrays["action"][10:20], [0.65, 0.5])
+    blind = driven_by_ana(range(3, 30), dx=1.0, until=10**6, video_seen_s=0.0)
+    recording = runner(inbox=blind).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    assert not recording.arrays["action"][8:20, 0].any()
+    assert np.allclose(recording.arrays["action.asked"][8:20, 0], 1.0)
+
+
+# --- Orders ----------------------------------------------------------------------------------------------------------
+
+
+class Heard:
+    """ControlEvents that remembers."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, str]] = []
+        self.needs: list[bool] = []
+        self.reports: list[StepReport] = []
+
+    def stepped(self, report: StepReport) -> None:
+        self.reports.append(report)
+
+    def ordered(self, order_id: str, code: str, message: str) -> None:
+        self.answers.append((order_id, code))
+
+    def attended(self, needs_person: bool) -> None:
+        self.needs.append(needs_person)
+
+
+def order(kind: OrderKind, *, order_id: str = "1", epoch: int = 1, episode_id: str | None = None) -> EpisodeOrder:
+    return EpisodeOrder(
+        order_id=order_id, epoch=epoch, kind=kind, episode_id=episode_id or spec().episode_id, by="ana", reason=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (OrderKind.SUCCESS, Outcome.SUCCESS),
+        (OrderKind.FAILURE, Outcome.FAILURE),
+        (OrderKind.RESTART, Outcome.ABORTED),
+        (OrderKind.END, Outcome.ABORTED),
+    ],
+)
+def test_the_operators_word_ends_the_episode(kind: OrderKind, outcome: Outcome) -> None:
+    inbox, heard = driven_by_ana(range(3, 30), dx=0.1, until=10**6), Heard()
+    inbox.events[12] = lambda inbox: inbox.put_order(order(kind))
+    loop = runner(inbox=inbox, events=heard)
+    recording = loop.run(spec(), ConstantPolicy(dx=0.0))
+    assert (recording.outcome, recording.outcome_source, recording.steps) == (outcome, OutcomeSource.PERSON, 13)
+    assert recording.environment_outcome is None
+    assert recording.outcome_reason == f"{kind.value} by ana"
+    assert heard.answers == [("1", "")]
+    assert loop.is_restart_wanted is (kind is OrderKind.RESTART)
+
+
+def test_the_operators_word_wins_over_the_environments_and_both_are_kept() -> None:
+    """The point arrives in the very step in which ana calls it a failure."""
+    free = runner(inbox=driven_by_ana(range(3, 60), dx=1.0, until=10**6)).run(spec(), ConstantPolicy(dx=0.0))
+    assert free.outcome is Outcome.SUCCESS
+    inbox = driven_by_ana(range(3, 60), dx=1.0, until=10**6)
+    drive = inbox.events[free.steps - 1]
+    inbox.events[free.steps - 1] = lambda box: (drive(box), box.put_order(order(OrderKind.FAILURE)))
+    labelled = runner(inbox=inbox).run(spec(), ConstantPolicy(dx=0.0))
+    assert (labelled.outcome, labelled.environment_outcome) == (Outcome.FAILURE, Outcome.SUCCESS)
+
+
+def test_orders_of_a_former_driver_or_about_another_episode_are_refused() -> None:
+    inbox, heard = driven_by_ana(range(3, 30), dx=0.1, until=12), Heard()
+    other = "00000000-0000-4000-8000-00000000000f"
+    inbox.events[6] = lambda inbox: inbox.put_order(order(OrderKind.END, order_id="other", episode_id=other))
+    inbox.events[7] = lambda inbox: inbox.put_order(order(OrderKind.END, order_id="old", epoch=0))
+    inbox.events[15] = lambda inbox: inbox.put_order(order(OrderKind.END, order_id="gone"))
+    loop = runner(inbox=inbox, events=heard)
+    assert loop.run(spec(max_steps=20), ConstantPolicy(dx=0.0)).outcome is Outcome.TIMEOUT
+    inbox.put_order(order(OrderKind.END, order_id="idle"))
+    loop.idle_step()
+    assert heard.answers == [
+        ("other", "episode_over"),
+        ("old", "lease_fenced"),
+        ("gone", "lease_fenced"),
+        ("idle", "no_episode"),
+    ]
+
+
+def test_only_a_person_lets_a_robot_drive_that_was_left_to_one() -> None:
+    """A daemon that ended during a takeover begins paused, whatever the server says, until it is paused and resumed."""
+    inbox, heard = driven_by_ana(range(3, 30), dx=0.1, until=12), Heard()
+    runner(inbox=inbox, events=heard).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    assert heard.needs == [True, False]
+    loop = runner(needs_person=True)
+    for _ in range(5):
+        loop.idle_step()
+    assert loop.pilot.authority.mode is Mode.PAUSED
+    assert "restarted" in loop.pilot.pause_text
+    for is_paused in (True, False):
+        loop._inbox.put_state(is_paused=is_paused, lease=None)
+        loop.idle_step()
+    assert loop.pilot.authority.mode is Mode.AUTONOMOUS
 
 
 @pytest.mark.parametrize(("gone_at", "then"), [(8, Mode.AUTONOMOUS), (14, Mode.PAUSED)])
@@ -353,11 +524,21 @@ def test_a_lapsed_scripted_lease_holds_and_goes_on_by_itself() -> None:
     ]
 
 
+def stop_info(reason: str) -> StopInfo:
+    return StopInfo(stop_id="7", by="ben", reason=reason, at_ns=1)
+
+
+def test_a_stop_that_was_cleared_before_its_step_still_stops() -> None:
+    inbox = Scripted({5: lambda inbox: inbox.put_stop(None, count=1)})
+    recording = runner(inbox=inbox).run(spec(), ConstantPolicy(dx=0.1))
+    assert (recording.outcome, recording.outcome_reason, recording.steps) == (Outcome.ABORTED, "stopped", 6)
+
+
 def test_a_stop_latches_and_ends_the_episode() -> None:
     """STOP beats the person who drives; only CLEAR releases it, into PAUSED, and only a person resumes."""
     events: dict[int, Any] = {
         2: lambda inbox: inbox.put_state(is_paused=False, lease=person(1)),
-        4: lambda inbox: inbox.stop("button"),
+        4: lambda inbox: inbox.put_stop(stop_info("button"), count=1),
     }
     inbox = Scripted(events)
     loop = runner(inbox=inbox)
@@ -367,7 +548,7 @@ def test_a_stop_latches_and_ends_the_episode() -> None:
     inbox.put_state(is_paused=False, lease=None)
     loop.idle_step()
     assert loop.pilot.authority.mode is Mode.STOPPED
-    inbox.clear()
+    inbox.put_stop(None, count=1)
     loop.idle_step()
     loop.idle_step()
     assert loop.pilot.authority.mode is Mode.PAUSED

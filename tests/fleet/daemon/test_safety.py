@@ -1,4 +1,4 @@
-"""The last word before the driver: limits, slew, non-finite, deadman, stop."""
+"""The last word before the driver: limits, slew, workspace, non-finite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.daemon.config import ConfigError, SafetyConfig
-from fleet.daemon.safety import ActionGuard, StopLatch, has_lapsed
+from fleet.daemon.safety import ActionGuard
 
 NAMES = ("dx", "dy", "gripper")
 any_float = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -30,7 +30,7 @@ def row(*values: float) -> np.ndarray[Any, Any]:
 )
 def test_actions_are_limited_per_axis(asked: Any, expected: Any) -> None:
     guard = ActionGuard(SafetyConfig(low=(-0.8, -0.8, -1), high=(0.8, 0.8, 1), max_change_per_step=(1.5,)), NAMES)
-    guarded = guard.guard(asked, row(0.0, 0.0, 1.0))
+    guarded = guard.guard(asked, row(0.0, 0.0, 1.0), row(0.0))
     assert np.allclose(guarded.action, expected)
     assert not guarded.is_held
 
@@ -40,7 +40,7 @@ def test_actions_are_limited_per_axis(asked: Any, expected: Any) -> None:
     [None, row(np.nan, 0, 0), row(0, np.inf, 0), row(0, 0, -np.inf), row(0.0, 0.0), np.zeros((1, 3), np.float32)],
 )
 def test_unusable_requests_hold_still_and_keep_the_grip(asked: Any) -> None:
-    guarded = ActionGuard(SafetyConfig(), NAMES).guard(asked, row(0.7, -0.7, 0.9))
+    guarded = ActionGuard(SafetyConfig(), NAMES).guard(asked, row(0.7, -0.7, 0.9), row(0.0))
     assert guarded.is_held
     assert guarded.action.tolist() == pytest.approx([0.0, 0.0, 0.9])
 
@@ -51,7 +51,7 @@ def test_whatever_is_asked_the_executed_action_is_finite_limited_and_slow(asked:
     guard = ActionGuard(SafetyConfig(low=(-0.9,), high=(0.5,), max_change_per_step=(0.25,)), NAMES)
     previous = guard.rest
     for request in asked:
-        guarded = guard.guard(row(*request), previous)
+        guarded = guard.guard(row(*request), previous, row(0.0))
         assert guarded.action.dtype == np.float32
         assert np.isfinite(guarded.action).all()
         assert (guarded.action >= np.float32(-0.9)).all() and (guarded.action <= np.float32(0.5)).all()
@@ -62,35 +62,46 @@ def test_whatever_is_asked_the_executed_action_is_finite_limited_and_slow(asked:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"low": (-1.0, -1.0)}, {"low": (1.0,), "high": (1.0,)}, {"max_change_per_step": (1.0,) * 4}],
+    [
+        {"low": (-1.0, -1.0)},
+        {"low": (1.0,), "high": (1.0,)},
+        {"max_change_per_step": (1.0,) * 4},
+        {"workspace_low": (0.0,) * 4, "workspace_high": (1.0,) * 4},
+    ],
 )
 def test_limits_that_do_not_fit_the_axes_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ActionGuard(SafetyConfig(**changes), NAMES)
 
 
+def test_the_handover_has_a_slew_of_its_own_and_says_what_it_changed() -> None:
+    guard = ActionGuard(SafetyConfig(max_change_per_step=(0.9,), handover_change_per_step=(0.3,)), NAMES)
+    asked, rest, state = row(1.0, 0.0, 0.0), row(0.0, 0.0, 0.0), row(0.0)
+    assert guard.guard(asked, rest, state).action.tolist() == pytest.approx([0.9, 0.0, 0.0])
+    handover = guard.guard(asked, rest, state, is_handover=True)
+    assert handover.action.tolist() == pytest.approx([0.3, 0.0, 0.0])
+    assert handover.limits == ("slew",)
+    assert guard.guard(row(1.5, 0, 0), row(1, 0, 0), state).limits == ("rate",)
+    assert guard.guard(row(0.5, 0, 0), rest, state).limits == ()
+
+
 @pytest.mark.parametrize(
-    ("now_s", "commanded_at_s", "timeout_s", "lapsed"),
+    ("at", "asked", "applied"),
     [
-        (1.0, 0.9, 0.5, False),
-        (1.0, 0.5, 0.5, False),  # exactly at the limit
-        (1.0, 0.49, 0.5, True),
-        (1.0, None, 0.5, True),
-        (1.0, None, None, False),  # the supervisor in this process sends no commands
-        (2.0, 1.99, 0.5, True),  # the lease itself is over
-        (2.0, None, None, True),
+        (row(0.5, 0.5), row(0.2, -0.2, 1.0), row(0.2, -0.2, 1.0)),
+        (row(1.0, 0.5), row(0.2, -0.2, 1.0), row(0.0, -0.2, 1.0)),  # at the wall: no further
+        (row(1.3, 0.5), row(-0.2, -0.2, 1.0), row(-0.2, -0.2, 1.0)),  # beyond it: back is free
+        (row(0.5, -0.1), row(0.2, -0.2, 1.0), row(0.2, 0.0, 1.0)),
     ],
 )
-def test_the_deadman(now_s: float, commanded_at_s: float | None, timeout_s: float | None, lapsed: bool) -> None:
-    found = has_lapsed(now_s=now_s, expires_at_s=2.0, commanded_at_s=commanded_at_s, command_timeout_s=timeout_s)
-    assert found is lapsed
+def test_the_workspace_is_a_box_that_lets_back_in(at: Any, asked: Any, applied: Any) -> None:
+    guard = ActionGuard(SafetyConfig(workspace_low=(0.0, 0.0), workspace_high=(1.0, 1.0)), NAMES)
+    guarded = guard.guard(asked, row(0.0, 0.0, 1.0), at)
+    assert np.allclose(guarded.action, applied)
+    assert guarded.limits == (() if np.array_equal(asked, applied) else ("workspace",))
 
 
-def test_the_stop_latch_keeps_the_first_reason_until_cleared() -> None:
-    latch = StopLatch()
-    assert latch.reason is None
-    latch.stop("button")
-    latch.stop("again")
-    assert latch.reason == "button"
-    latch.clear()
-    assert latch.reason is None
+def test_slowing_leaves_the_grip_alone() -> None:
+    guard = ActionGuard(SafetyConfig(), NAMES)
+    assert guard.slowed(row(1.0, -0.5, 0.9), 0.5).tolist() == pytest.approx([0.5, -0.25, 0.9])
+    assert guard.is_moving(row(0.0, 0.1, 0.0)) and not guard.is_moving(row(0.0, 0.0, 1.0))

@@ -14,6 +14,7 @@ from fleet.daemon.spool import Spool
 from fleet.daemon.status import StatusBoard
 from fleet.daemon.work import Writer, draw
 from fleet.protocol.authority import Mode
+from fleet.protocol.messages import StopInfo
 from fleet.protocol.recording import Outcome
 from tests.fleet.daemon.harness import closed_ids, running, until
 from tests.fleet.daemon.peer import Peer, wait_for
@@ -80,7 +81,7 @@ async def test_a_stop_while_the_scene_is_reset_comes_before_any_motion(
     settings = ("control.speed_factor=1", "control.reset_s=20")
     async with running(peer, tmp_path, monkeypatch, *settings, driver=driver) as daemon:
         await until(lambda: peer.status is not None and peer.status.activity == "resetting")
-        daemon._inbox.stop("button")
+        daemon._stops.stop(StopInfo(stop_id="7", by="ben", reason="button", at_ns=1))
         await until(lambda: peer.status is not None and peer.status.mode is Mode.STOPPED)
         await until(lambda: peer.status is not None and peer.status.activity == "idle")
         assert peer.status is not None and "button" in peer.status.detail
@@ -98,7 +99,7 @@ async def test_a_robot_whose_disk_is_behind_still_hears_its_people(
         monkeypatch.setattr(daemon._spool, "add", _full_disk)
         await until(lambda: peer.status is not None and "No space left" in peer.status.detail)
         await until(lambda: len(driver.seeds) == 2)
-        daemon._inbox.stop("button")
+        daemon._stops.stop(StopInfo(stop_id="7", by="ben", reason="button", at_ns=1))
         await until(lambda: peer.status is not None and peer.status.mode is Mode.STOPPED)
         assert len(driver.seeds) == 2
 

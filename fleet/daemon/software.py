@@ -1,0 +1,23 @@
+"""What this daemon is made of, recorded with every episode."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+DAEMON_VERSION = "0.1.0"
+
+
+def software() -> dict[str, str]:
+    """Return what an episode was recorded with."""
+    packages = ("numpy", "av", "pyarrow", "torch")
+    versions = {name: importlib.metadata.version(name) for name in packages if _is_installed(name)}
+    return {"sop-daemon": DAEMON_VERSION, "python": platform.python_version(), **versions}
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -501,6 +501,42 @@ class RunRow(Part, frozen=True, kw_only=True):
     values: dict[str, float]
 
 
+class HelpRanking(enum.StrEnum):
+    """By which rule requests for help are put in order (services of the help queue, docs/help.md)."""
+
+    FIFO = "fifo"
+    CUR = "cur"  # C.U.R.: constraint, uncertainty, risk
+    THRIFTY = "thrifty"  # weighted risk and novelty
+
+
+class HelpCard(Part, frozen=True, kw_only=True):
+    """One request for help. `operator`: who serves it since `claimed_ms`, "" and None while it waits."""
+
+    request_id: str
+    robot_id: str
+    robot: Name
+    reason: HelpReason
+    score: float
+    detail: Text
+    task: Text
+    policy_number: int | None
+    opened_ms: int
+    operator: Text
+    claimed_ms: int | None
+
+
+class HelpQueue(Message, frozen=True, tag="help_queue", kw_only=True):
+    """The whole queue, after each snapshot and whenever it changed; latest wins.
+
+    `requests`: those that wait, the most urgent first, then those being served; at most 100 of `total`.
+    """
+
+    server_ms: int
+    ranking: HelpRanking
+    total: Count
+    requests: tuple[HelpCard, ...]
+
+
 class ConsoleSnapshot(Message, frozen=True, tag="snapshot", kw_only=True):
     """The whole fleet page, sent on connecting and after Resync."""
 
@@ -603,6 +639,7 @@ ConsoleServerMessage = (
     | RunChanged
     | MetricsChanged
     | RunRows
+    | HelpQueue
     | ConsoleReply
     | LeaseLost
     | LeaseAsked

@@ -133,7 +133,7 @@ export interface ConsoleReply {
   readonly message?: string;
 }
 
-export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | ConsoleReply | LeaseLost | LeaseAsked | LeaseOffered | ConsolePeerAnswer | Fault];
+export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | HelpQueue | ConsoleReply | LeaseLost | LeaseAsked | LeaseOffered | ConsolePeerAnswer | Fault];
 
 /** The whole fleet page, sent on connecting and after Resync. */
 export interface ConsoleSnapshot {
@@ -239,6 +239,40 @@ export interface FrameTimes {
   readonly size_bytes: number;
   readonly is_key: boolean;
 }
+
+/** One request for help. `operator`: who serves it since `claimed_ms`, "" and None while it waits. */
+export interface HelpCard {
+  readonly request_id: string;
+  readonly robot_id: string;
+  readonly robot: string;
+  readonly reason: HelpReason;
+  readonly score: number;
+  readonly detail: string;
+  readonly task: string;
+  readonly policy_number: number | null;
+  readonly opened_ms: number;
+  readonly operator: string;
+  readonly claimed_ms: number | null;
+}
+
+/**
+ * The whole queue, after each snapshot and whenever it changed; latest wins.
+ *
+ * `requests`: those that wait, the most urgent first, then those being served; at most 100 of `total`.
+ */
+export interface HelpQueue {
+  readonly type: "help_queue";
+  readonly server_ms: number;
+  readonly ranking: HelpRanking;
+  readonly total: number;
+  readonly requests: readonly (HelpCard)[];
+}
+
+/** By which rule requests for help are put in order (services of the help queue, docs/help.md). */
+export type HelpRanking = "cur" | "fifo" | "thrifty";
+
+/** Why a robot asks for a person. */
+export type HelpReason = "constraint" | "no_progress" | "paused" | "uncertain";
 
 /** To the holder: `by` would like to drive. A transfer answers it; nothing happens by itself. */
 export interface LeaseAsked {

@@ -4,6 +4,7 @@ import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
 import { useFleetStore } from "@/lib/socket/fleet-store";
+import { useHelpStore } from "@/lib/socket/help-store";
 import { useTailStore } from "@/lib/socket/run-tail";
 
 // A role is looked up in the whole page, which takes jsdom a second when other programs share the cores.
@@ -31,4 +32,5 @@ afterEach(() => {
   cleanup();
   useFleetStore.getState().reset();
   useTailStore.getState().reset();
+  useHelpStore.getState().reset();
 });

@@ -222,6 +222,7 @@ const KNOWN_TYPES: Readonly<Record<ServerMessage["type"], true>> = {
   run_changed: true,
   metrics_changed: true,
   run_rows: true,
+  help_queue: true,
   reply: true,
   lease_lost: true,
   lease_asked: true,

@@ -56,6 +56,7 @@ export function applyMessage(state: FleetState, message: ServerMessage, nowMs: n
     case "metrics_changed":
       return { ...state, metricsRevision: state.metricsRevision + 1 };
     case "run_rows": // kept in run-tail.ts
+    case "help_queue": // kept in help-store.ts
     case "reply": // and those that follow are answers to the cockpit
     case "lease_lost":
     case "lease_asked":

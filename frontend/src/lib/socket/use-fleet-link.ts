@@ -8,6 +8,7 @@ import { ConsoleLink } from "@/lib/socket/console-link";
 import type { ServerMessage } from "@/lib/socket/fleet-state";
 import { useFleetStore } from "@/lib/socket/fleet-store";
 import { type Question, RefusedError } from "@/lib/socket/requests";
+import { useHelpStore } from "@/lib/socket/help-store";
 import { useTailStore } from "@/lib/socket/run-tail";
 import { tabId } from "@/lib/socket/tab-id";
 
@@ -59,6 +60,7 @@ export function useWatchedRun(runId: string): void {
 function receive(message: ServerMessage, nowMs: number): void {
   if (passOn(message)) return;
   if (message.type === "run_rows") useTailStore.getState().receive(message);
+  else if (message.type === "help_queue") useHelpStore.getState().receive(message);
   else useFleetStore.getState().receive(message, nowMs);
 }
 
@@ -85,6 +87,7 @@ export function useFleetLink(): void {
       link.stop();
       current = null;
       reset();
+      useHelpStore.getState().reset();
     };
   }, []);
 }

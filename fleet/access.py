@@ -47,9 +47,21 @@ def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:
     return rows if user.is_active and user.is_authenticated else rows.none()
 
 
+def may_drive(user: User) -> bool:
+    """Whether this user may hold the lease of a robot that they see: everyone who may sign in."""
+    return user.is_active and user.is_authenticated
+
+
 def may_take_lease(user: User) -> bool:
     """Whether this user may take a robot from another person who drives it: managers, as the row says now."""
     return user.is_active and bool(getattr(user, "is_staff", False))
+
+
+def may_clear_stop(user: User, *, holder_id: int | None) -> bool:
+    """Whether this user may let a stopped robot go: who holds its lease (`holder_id`), and managers."""
+    return user.is_active and (
+        bool(getattr(user, "is_staff", False)) or (holder_id is not None and holder_id == user.pk)
+    )
 
 
 def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:

@@ -25,6 +25,7 @@ from fleet.models import (
     PolicyVersion,
     Robot,
     RobotKey,
+    RobotStop,
     RunMetric,
     Segment,
     Task,
@@ -199,6 +200,12 @@ class PolicyDeploymentAdmin(ReadOnly):
 class LeaseAdmin(ReadOnly):
     list_display = ("robot", "epoch", "source", "operator", "granted_at", "expires_at", "released_at", "end_reason")
     list_filter = ("source", "robot")
+
+
+@admin.register(RobotStop)
+class RobotStopAdmin(ReadOnly):
+    list_display = ("robot", "stop_id", "by", "reason", "stopped_at", "cleared_at", "cleared_by")
+    list_filter = ("robot",)
 
 
 @admin.register(TrainingRound)

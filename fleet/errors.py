@@ -10,7 +10,16 @@
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
     ├── TakeForbidden       take_forbidden     taking from another person needs a manager
+    ├── DriveForbidden      drive_forbidden    this user may not drive (any more)
+    ├── ClearForbidden      clear_forbidden    only the lease's holder or a manager clears a stop
     ├── RobotOffline        robot_offline      the robot is not connected, so nobody can drive it
+    ├── ConsoleReplaced     replaced           the same tab has a newer connection than this one
+    ├── Busy                busy               too much waits already for this console or robot
+    ├── TooManyPeers        too_many_peers     a console has as many video connections open as it may
+    ├── PeerUnanswered      peer_unanswered    the robot did not answer an offer in time
+    ├── PeerRevoked         peer_revoked       the server closed a video connection: who may watch has changed
+    ├── OrderUnanswered     order_unanswered   the robot did not answer an order in time
+    ├── StopUnrecorded      stop_unrecorded    the stop was sent to the robot, but its row could not be written
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     └── RunNotRunning       run_not_running
 
@@ -60,6 +69,42 @@ class TakeForbidden(AuthorityError):
 
 class RobotOffline(AuthorityError):
     code = "robot_offline"
+
+
+class DriveForbidden(AuthorityError):
+    code = "drive_forbidden"
+
+
+class ClearForbidden(AuthorityError):
+    code = "clear_forbidden"
+
+
+class ConsoleReplaced(ProtocolError):
+    code = "replaced"
+
+
+class Busy(SopError):
+    code = "busy"
+
+
+class TooManyPeers(SopError):
+    code = "too_many_peers"
+
+
+class PeerUnanswered(SopError):
+    code = "peer_unanswered"
+
+
+class PeerRevoked(SopError):
+    code = "peer_revoked"
+
+
+class OrderUnanswered(SopError):
+    code = "order_unanswered"
+
+
+class StopUnrecorded(SopError):
+    code = "stop_unrecorded"
 
 
 class RunFenced(SopError):

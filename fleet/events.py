@@ -32,10 +32,27 @@ def console_group(connection: str) -> str:
     return f"console.{connection}"
 
 
+def user_group(user_id: object) -> str:
+    """All console connections of one user."""
+    return f"user.{user_id}"
+
+
 def hint_lease_lost(connection: str, *, robot_id: object, epoch: int, taken_by: str) -> None:
     """On commit: tell the console connection that held this lease who took it."""
     event = {"type": "lease.lost", "robot_id": str(robot_id), "epoch": str(epoch), "taken_by": taken_by}
     _send_on_commit(console_group(connection), event)
+
+
+def hint_lease_asked(connection: str, *, robot_id: object, epoch: int, by: str) -> None:
+    """On commit: tell the console connection that holds this lease who would like to drive."""
+    event = {"type": "lease.asked", "robot_id": str(robot_id), "epoch": str(epoch), "by": by}
+    _send_on_commit(console_group(connection), event)
+
+
+def hint_lease_offered(user_id: object, *, robot_id: object, epoch: int, by: str) -> None:
+    """On commit: tell every console of this user that they may take this lease."""
+    event = {"type": "lease.offered", "robot_id": str(robot_id), "epoch": str(epoch), "by": by}
+    _send_on_commit(user_group(user_id), event)
 
 
 def hint_all_robots() -> None:

@@ -24,7 +24,8 @@ from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, ProtocolError, SopError, Unauthorised
 from fleet.protocol.session import LinkState, ServerSession
-from fleet.selectors.robot import desired_state, lease_info
+from fleet.selectors.lease import lease_info
+from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
 

@@ -4,6 +4,7 @@ from fleet.models.episode import Episode, Segment
 from fleet.models.lease import Lease
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
+from fleet.models.stop import RobotStop
 from fleet.models.task import Assignment, Task
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 
@@ -16,6 +17,7 @@ __all__ = [
     "PolicyVersion",
     "Robot",
     "RobotKey",
+    "RobotStop",
     "RunMetric",
     "Segment",
     "Task",

@@ -23,6 +23,14 @@ class Lease(models.Model):
     operator = models.CharField(max_length=200)
     reason = models.CharField(max_length=2000, blank=True)
     connection = models.CharField(max_length=36, blank=True, help_text="The console connection that holds it.")
+    offered_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who may take it without being a manager, as its holder said.",
+    )
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)

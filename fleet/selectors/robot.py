@@ -13,11 +13,13 @@ from django.utils import timezone
 from fleet import live
 from fleet.clock import to_ms, to_ns
 from fleet.errors import NotFound
-from fleet.models import Assignment, Lease, PolicyVersion, Robot, Task
+from fleet.models import Assignment, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
-from fleet.protocol.messages import AssignedTask, DesiredState, LeaseInfo, PolicyTarget, RobotCard
+from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredState, PolicyTarget, RobotCard
+from fleet.selectors.lease import card_leases, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest
+from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
 from fleet.storage import keys
 
 POLICY_URL_EXPIRES_S = 6 * 3600  # a robot that fetches later asks again: each Resync brings fresh URLs
@@ -41,6 +43,8 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
     if robot is None:
         raise NotFound("there is no such robot")
     version = policy_version_newest()
+    lease = lease_in_force(robot_id=robot.id, now=now or timezone.now())
+    stop = stops_in_force(robot_ids=[robot.id]).get(str(robot.id))
     return DesiredState(
         revision=robot.state_revision,
         robot_id=str(robot.id),
@@ -48,7 +52,9 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         is_paused=robot.is_paused,
         assignments=_assigned_tasks(robot.id),
         policy=policy_target(version) if version else None,
-        lease=lease_in_force(robot_id=str(robot.id), now=now or timezone.now()),
+        lease=lease_info(lease) if lease else None,
+        stop=stop_info(stop) if stop else None,
+        cleared_stop_id=stop_cleared_newest(robot_id=robot.id),
     )
 
 
@@ -67,24 +73,8 @@ def policy_target(version: PolicyVersion) -> PolicyTarget:
     )
 
 
-def lease_in_force(*, robot_id: str, now: datetime) -> LeaseInfo | None:
-    """Return the robot's lease unless it is released or expired."""
-    lease = Lease.objects.filter(robot_id=robot_id, released_at__isnull=True, expires_at__gt=now).first()
-    return lease_info(lease) if lease else None
-
-
-def lease_info(lease: Lease) -> LeaseInfo:
-    return LeaseInfo(
-        epoch=lease.epoch,
-        source=Source(lease.source),
-        operator=lease.operator,
-        expires_ns=to_ns(lease.expires_at),
-    )
-
-
 def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None = None) -> list[RobotCard]:
     """Return the cards of these robots, or of all, by name."""
-    del now  # ages are computed by the browser
     found = Robot.objects.select_related("policy_version").order_by("name")
     robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
     ids = [robot.id for robot in robots]
@@ -95,8 +85,18 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
     version_ids = _uuids(status.policy_version_id for status in seen)
     versions = {str(version.id): version for version in PolicyVersion.objects.filter(id__in=version_ids)}
     stamps = live.thumbnail_stamps(ids)
+    leases, stops = card_leases(robot_ids=ids, now=now or timezone.now()), stops_in_force(robot_ids=ids)
     return [
-        _card(robot, status, versions, newest, tasks, stamp)
+        _card(
+            robot,
+            status,
+            versions,
+            newest,
+            tasks,
+            stamp,
+            lease=leases.get(str(robot.id)),
+            stop=card_stop(status.status.stop if status else None, stops.get(str(robot.id))),
+        )
         for robot, status, stamp in zip(robots, live_statuses, stamps, strict=True)
     ]
 
@@ -132,6 +132,9 @@ def _card(
     newest: PolicyVersion | None,
     tasks: Mapping[str, Task],
     thumbnail_ns: int | None,
+    *,
+    lease: CardLease | None,
+    stop: CardStop | None,
 ) -> RobotCard:
     """Build one card; an offline robot keeps its last known version and shows nothing that only a live one knows."""
     status = live_status.status if live_status else None
@@ -163,6 +166,8 @@ def _card(
         episodes_closed=status.episodes_closed if status else 0,
         control_rate_hz=status.control.rate_hz if status and math.isfinite(status.control.rate_hz) else 0.0,
         overruns=status.control.overruns if status else 0,
+        lease=lease,
+        stop=stop,
     )
 
 

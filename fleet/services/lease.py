@@ -12,8 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from fleet.access import may_take_lease
-from fleet.errors import LeaseHeld, TakeForbidden
-from fleet.events import hint_lease_lost
+from fleet.errors import InvalidRequest, LeaseHeld, TakeForbidden
+from fleet.events import hint_lease_asked, hint_lease_lost, hint_lease_offered
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
@@ -36,8 +36,9 @@ def lease_grant(
     """Grant the robot's lease with a new epoch; whatever lease was open ends.
 
     A person ends a scripted lease, never the reverse. Between people, and between two tabs of one, the first keeps it
-    unless the other confirms by `from_epoch` whose lease it takes; from another person only a manager may. The
-    supervisor asking again gets a new epoch, so a daemon that restarted is not locked out by its former self.
+    unless the other confirms by `from_epoch` whose lease it takes; from another person only a manager may, or the user
+    to whom the holder offered it. The supervisor asking again, and the connection that holds the lease, get a new
+    epoch: so a daemon that restarted is not locked out by its former self, and a person drives on after a stop.
     `connection`: of the console that will hold it.
     Raises: LeaseHeld; LeaseFenced if `from_epoch` is not in force any more; TakeForbidden; NotFound.
     """
@@ -48,9 +49,10 @@ def lease_grant(
     if from_epoch is not None and (in_force is None or in_force.epoch != from_epoch):
         raise LeaseFenced("who drives has changed: look again", epoch=from_epoch, newest_epoch=robot.lease_epoch)
     if in_force is not None:
-        _check_replace(in_force, source, user, is_confirmed=from_epoch is not None)
+        is_own = bool(connection) and in_force.connection == connection
+        _check_replace(in_force, source, user, is_confirmed=from_epoch is not None or is_own)
         _close(in_force, now, f"replaced by {source}: {operator}"[:2000])
-        if in_force.connection:
+        if in_force.connection and not is_own:
             hint_lease_lost(in_force.connection, robot_id=robot.id, epoch=in_force.epoch, taken_by=operator[:200])
     elif current is not None:
         _close(current, now, "expired")
@@ -68,6 +70,7 @@ def lease_grant(
         expires_at=now + timedelta(seconds=settings.SOP_LEASE_S),
     )
     robots_bump(robot_ids=[robot.id])
+    _log("lease granted", lease, source=lease.source, reason=reason)
     return lease
 
 
@@ -80,11 +83,8 @@ def lease_renew(
     Raises: LeaseFenced if it ended, expired, was replaced or is another's; NotFound.
     """
     robot = robot_lock(robot_id=robot_id)
-    now = timezone.now()
-    lease = _open_lease(robot, epoch, source, connection)
-    if lease is None or lease.expires_at <= now:
-        raise LeaseFenced("this lease is over", epoch=epoch, newest_epoch=robot.lease_epoch)
-    lease.expires_at = now + timedelta(seconds=settings.SOP_LEASE_S)
+    lease = _lease_held(robot, epoch, connection, source)
+    lease.expires_at = timezone.now() + timedelta(seconds=settings.SOP_LEASE_S)
     lease.save(update_fields=["expires_at"])
     if lease.source == Source.PERSON.value:  # the supervisor is told by the robot's own connection
         robots_bump(robot_ids=[robot.id])
@@ -108,6 +108,32 @@ def lease_release(
         robots_bump(robot_ids=[robot.id])
 
 
+@transaction.atomic
+def lease_offer(*, robot_id: uuid.UUID | str, epoch: int, connection: str, to_user: AbstractBaseUser) -> Lease:
+    """Let `to_user` take this lease; it stays with its holder until they do. A later offer replaces an earlier one.
+
+    Raises: LeaseFenced if it is over or not this connection's; NotFound.
+    """
+    lease = _lease_held(robot_lock(robot_id=robot_id), epoch, connection)
+    lease.offered_to = to_user  # type: ignore[assignment]
+    lease.save(update_fields=["offered_to"])
+    hint_lease_offered(to_user.pk, robot_id=lease.robot_id, epoch=epoch, by=lease.operator)
+    _log("lease offered", lease, to=to_user.get_username())
+    return lease
+
+
+@transaction.atomic
+def lease_ask(*, robot_id: uuid.UUID | str, epoch: int, by: str) -> None:
+    """Tell the person who holds this lease that `by` would like to drive.
+
+    Raises: LeaseFenced if it is over; InvalidRequest if nobody can be asked; NotFound.
+    """
+    lease = _lease_held(robot_lock(robot_id=robot_id), epoch)
+    if not lease.connection:
+        raise InvalidRequest("the scripted supervisor gives way to a person: acquire", field="epoch")
+    hint_lease_asked(lease.connection, robot_id=lease.robot_id, epoch=epoch, by=by[:200])
+
+
 def leases_expire(*, now: datetime | None = None) -> int:
     """Close every open lease past its time; return how many. Each in its own transaction, locked as all others."""
     now = now or timezone.now()
@@ -128,8 +154,16 @@ def _check_replace(current: Lease, source: Source, user: AbstractBaseUser | None
         return
     if source is not Source.PERSON or user is None or not is_confirmed:
         raise LeaseHeld(f"'{current.operator}' drives this robot", operator=current.operator)
-    if current.user_id != user.pk and not may_take_lease(user):
+    if user.pk not in (current.user_id, current.offered_to_id) and not may_take_lease(user):
         raise TakeForbidden(f"only a manager may take from '{current.operator}'")
+
+
+def _lease_held(robot: Robot, epoch: int, connection: str | None = None, source: Source | None = None) -> Lease:
+    """Return the lease in force with this epoch. Raises: LeaseFenced."""
+    lease = _open_lease(robot, epoch, source, connection)
+    if lease is None or lease.expires_at <= timezone.now():
+        raise LeaseFenced("this lease is over", epoch=epoch, newest_epoch=robot.lease_epoch)
+    return lease
 
 
 def _open_lease(robot: Robot, epoch: int, source: Source | None = None, connection: str | None = None) -> Lease | None:
@@ -142,3 +176,9 @@ def _open_lease(robot: Robot, epoch: int, source: Source | None = None, connecti
 def _close(lease: Lease, now: datetime, reason: str) -> None:
     lease.released_at, lease.end_reason = now, reason
     lease.save(update_fields=["released_at", "end_reason"])
+    _log("lease ended", lease, reason=reason)
+
+
+def _log(text: str, lease: Lease, **more: object) -> None:
+    event = {"robot": str(lease.robot_id), "epoch": lease.epoch, "operator": lease.operator, **more}
+    logger.info(text, extra={"event": event})

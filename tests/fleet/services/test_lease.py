@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from fleet.errors import LeaseHeld, NotFound
+from fleet import events
+from fleet.errors import InvalidRequest, LeaseHeld, NotFound, TakeForbidden
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
 from fleet.selectors.robot import desired_state
-from fleet.services.lease import lease_grant, lease_release, lease_renew, leases_expire
+from fleet.services.lease import lease_ask, lease_grant, lease_offer, lease_release, lease_renew, leases_expire
 from fleet.tasks import reap
 from tests.fleet import builders
 
@@ -31,8 +33,8 @@ def _scripted(robot: Robot) -> Lease:
     return lease_grant(robot_id=robot.id, source=Source.SCRIPTED, operator="scripted supervisor")
 
 
-def _person(robot: Robot, user: Any) -> Lease:
-    return lease_grant(robot_id=robot.id, source=Source.PERSON, operator=user.username, user=user)
+def _person(robot: Robot, user: Any, **more: Any) -> Lease:
+    return lease_grant(robot_id=robot.id, source=Source.PERSON, operator=user.username, user=user, **more)
 
 
 def _in_force(robot: Robot) -> int | None:
@@ -111,6 +113,50 @@ def test_unknown_robot() -> None:
         lease_grant(robot_id="0" * 32, source=Source.SCRIPTED, operator="x")
 
 
+def test_the_holding_connection_may_acquire_again_and_no_other(robot: Robot, django_user_model: Any) -> None:
+    """As after a stop: the robot drives again only under a new epoch."""
+    ann, ben = (django_user_model.objects.create_user(name) for name in ("ann", "ben"))
+    _person(robot, ann, connection="tab 1")
+    assert _person(robot, ann, connection="tab 1").epoch == 2
+    for user, tab in ((ann, "tab 2"), (ann, ""), (ben, "tab 3")):
+        with pytest.raises(LeaseHeld):
+            _person(robot, user, connection=tab)
+    with pytest.raises(LeaseHeld):
+        _scripted(robot)
+    assert _in_force(robot) == 2
+    info = desired_state(robot_id=str(robot.id)).lease
+    assert info is not None and info.connection == "tab 1"
+
+
+def test_offered_lease_is_taken_by_that_user_alone(robot: Robot, django_user_model: Any) -> None:
+    ann, ben, cem = (django_user_model.objects.create_user(name) for name in ("ann", "ben", "cem"))
+    _person(robot, ann, connection="tab 1")
+    with pytest.raises(TakeForbidden):
+        _person(robot, ben, connection="tab 2", from_epoch=1)
+    lease_offer(robot_id=robot.id, epoch=1, connection="tab 1", to_user=ben)
+    assert _in_force(robot) == 1
+    with pytest.raises(TakeForbidden):
+        _person(robot, cem, connection="tab 3", from_epoch=1)
+    assert _person(robot, ben, connection="tab 2", from_epoch=1).epoch == 2
+    with pytest.raises(TakeForbidden):  # the offer was for one lease
+        _person(robot, ann, connection="tab 1", from_epoch=2)
+    assert lease_renew(robot_id=robot.id, epoch=2, connection="tab 2").operator == "ben"
+
+
+def test_only_the_holder_offers_and_only_a_person_is_asked(robot: Robot, django_user_model: Any) -> None:
+    ann, ben = (django_user_model.objects.create_user(name) for name in ("ann", "ben"))
+    _scripted(robot)
+    with pytest.raises(InvalidRequest):
+        lease_ask(robot_id=robot.id, epoch=1, by="ben")
+    _person(robot, ann, connection="tab 1")
+    for epoch, tab in ((1, "tab 1"), (2, "tab 2")):
+        with pytest.raises(LeaseFenced):
+            lease_offer(robot_id=robot.id, epoch=epoch, connection=tab, to_user=ben)
+    with pytest.raises(LeaseFenced):
+        lease_ask(robot_id=robot.id, epoch=1, by="ben")
+    assert Lease.objects.filter(offered_to__isnull=False).count() == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_racing_people_get_one_lease(django_user_model: Any) -> None:
     """Given eight people who take over at the same moment, exactly one of them drives."""
@@ -134,3 +180,39 @@ def test_racing_people_get_one_lease(django_user_model: Any) -> None:
         thread.join(timeout=30)
     assert sorted(map(str, results)) == ["1", *["lease_held"] * 7]
     assert Lease.objects.filter(released_at__isnull=True).count() == 1
+
+
+RACES = 1000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_operators_race_a_thousand_times(django_user_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two operators who take over at the same moment, each time exactly one gets the lease, and epochs only grow.
+
+    Each has a thread and a database connection of their own. Hints are left out: 3,000 of them test Redis.
+    """
+    monkeypatch.setattr(events, "_send", lambda group, message: None)
+    robot = builders.enrol().robot
+    users = [django_user_model.objects.create_user(name) for name in ("ann", "ben")]
+    start = threading.Barrier(2)
+    got: list[list[int]] = [[], []]
+
+    def work(index: int) -> None:
+        try:
+            for _ in range(RACES):
+                start.wait(timeout=20)
+                with contextlib.suppress(LeaseHeld):
+                    got[index].append(_person(robot, users[index], connection=f"tab {index}").epoch)
+                if start.wait(timeout=20) == 0:
+                    lease_release(robot_id=robot.id, epoch=max(map(max, filter(None, got))), reason="next race")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(got[0] + got[1]) == list(range(1, RACES + 1))
+    assert Lease.objects.filter(robot=robot, end_reason="next race").count() == RACES
+    assert all(min(len(won), RACES - len(won)) > 0 for won in got), "one operator never won: nobody raced"

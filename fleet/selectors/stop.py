@@ -1,0 +1,41 @@
+"""Stops in force: what robots and cards are told of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from fleet.clock import to_ns
+from fleet.models import RobotStop
+from fleet.protocol.messages import CardStop, StopInfo
+
+
+def stops_in_force(*, robot_ids: Sequence[uuid.UUID]) -> dict[str, RobotStop]:
+    """Return the newest stop in force of each robot that has one, by robot id."""
+    rows = RobotStop.objects.filter(robot_id__in=robot_ids, cleared_at__isnull=True).order_by("id")
+    return {str(row.robot_id): row for row in rows}
+
+
+def stop_cleared_newest(*, robot_id: uuid.UUID) -> str | None:
+    """Return the stop_id that was cleared last; of those cleared together the newest."""
+    rows = RobotStop.objects.filter(robot_id=robot_id, cleared_at__isnull=False).order_by("-cleared_at", "-id")
+    stop_id = rows.values_list("stop_id", flat=True).first()
+    return str(stop_id) if stop_id else None
+
+
+def stop_info(row: RobotStop) -> StopInfo:
+    return StopInfo(stop_id=str(row.stop_id), by=row.by, reason=row.reason, at_ns=to_ns(row.stopped_at))
+
+
+def card_stop(reported: StopInfo | None, row: RobotStop | None) -> CardStop | None:
+    """Return the stop as the robot reports it or, until it does, as the server asked for it."""
+    stop = reported or (stop_info(row) if row else None)
+    if stop is None:
+        return None
+    return CardStop(
+        stop_id=stop.stop_id,
+        by=stop.by,
+        reason=stop.reason,
+        at_ms=stop.at_ns // 1_000_000,
+        is_confirmed=reported is not None,
+    )

@@ -196,7 +196,7 @@ class Daemon:
             hello=self._hello,
             status=self._status,
             on_message=self._receive,
-            on_closed=lambda: self._uploader.link_closed(),
+            on_closed=self._link_closed,
             rng=rng,
         )
 
@@ -352,6 +352,11 @@ class Daemon:
                     self.ordered(message.order_id, "order_pending", "an earlier order is being carried out")
             case _:
                 pass  # a Fault was logged by the link
+
+    def _link_closed(self) -> None:
+        """Without the server nobody can be told of a stop or of another driver: commands wait for it to come back."""
+        self._uploader.link_closed()
+        self._teleop.follow(None)
 
     def _follow(self, state: DesiredState) -> None:
         """Take in what the server wants: the newest state received replaces everything before it."""

@@ -134,8 +134,8 @@ def _is_terminal(error: Exception) -> bool:
 
 
 def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
+    from learner.data.batches import BuffersEmpty
     from learner.loop import Schedule, run_steps
-    from learner.trainer import BuffersEmpty
 
     plan = training_round_begin(run_id=claim.run_id, epoch=claim.epoch, holder=holder)
     warm = _warm_trainer(claim, plan)

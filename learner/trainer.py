@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,12 @@ from learner.checkpoint import (
     encode_checkpoint,
 )
 from learner.config import RunConfig
+from learner.data.batches import Batches
 from learner.data.feature_store import FeatureStore
 from learner.data.index import EpisodeSource, FittingEpisodes
 from learner.data.limits import Provenance
 from learner.data.loader import FeatureLoader
-from learner.data.replay import UNKNOWN_PROVENANCE, BufferEmpty, Draw, Replay, Rows
+from learner.data.replay import UNKNOWN_PROVENANCE, Draw, Replay, Rows
 from learner.data.sampler import AdaptiveSampler, Ratio
 from learner.device import find_device, send
 from learner.distributed import ALONE, World
@@ -62,12 +63,6 @@ class NonFiniteLoss(SopError):
     """The loss or its gradient is NaN or infinite: the weights were left as they were and nothing is published."""
 
     code = "non_finite_loss"
-
-
-class BuffersEmpty(SopError):
-    """No buffer holds a readable frame that carries loss: there is nothing to learn from until episodes come."""
-
-    code = "buffers_empty"
 
 
 class Trainer:
@@ -94,7 +89,10 @@ class Trainer:
             fused=True,
         )
         self._sampler = AdaptiveSampler(config.sampler)
-        self._rng = np.random.default_rng(config.seed)
+        rows = config.optim.batch_size * world.size
+        self._batches = Batches(
+            replay, self._sampler, rows=rows, own=world.own(rows), agree=world.union, seed=config.seed
+        )
         self._generator = torch.Generator().manual_seed(config.seed)
         self._meter = Meter()
         self._step = 0
@@ -140,20 +138,20 @@ class Trainer:
         if self._algorithm.before_step(self._step, self._replay, generator=self._generator):
             self._restart()
         began = time.perf_counter()
-        draws, rows = self._draw()
-        own = self._world.own(len(draws))
+        draws, rows = self._batches.take(self._step)
         batch, weights_B = self._batch(rows)
+        data_s = time.perf_counter() - began
+        own = self._world.own(len(draws))
         noise = self._algorithm.draw_noise(self._network, len(draws), generator=self._generator)
         noise = {name: send(tensor[own], self._device) for name, tensor in noise.items()}
-        data_s = time.perf_counter() - began
-        mean_loss, row_losses_B = self._compute_gradient(batch, weights_B, noise)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm)
-        loss, gradient_norm = float(mean_loss), float(norm)
-        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
-            raise NonFiniteLoss(f"loss {loss}, gradient norm {gradient_norm} at step {self._step}", step=self._step)
-        self._update()
-        losses = _mean_by_draw(draws, row_losses_B.tolist())
+        part, loss, row_losses = self._forward(batch, weights_B, noise)
+        self._require_finite("loss", loss)
+        losses = _mean_by_draw(draws, row_losses)
         self._sampler.record(losses)
+        self._batches.look_ahead()  # beside what follows, which is most of the step
+        gradient_norm = self._backward(part)
+        self._require_finite("gradient norm", gradient_norm)
+        self._update()
         metrics = StepMetrics(step=self._step, loss=loss, gradient_norm=gradient_norm, losses=losses, data_s=data_s)
         self._meter.add(metrics)
         return metrics
@@ -201,7 +199,7 @@ class Trainer:
             for moment, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{moment}.{name}"] = value
         tensors |= {f"{_ALGORITHM}{name}": tensor for name, tensor in self._algorithm.state().items()}
-        numpy_rng: dict[str, Any] = dict(self._rng.bit_generator.state)
+        numpy_rng: dict[str, Any] = dict(self._batches.rng.bit_generator.state)
         header = CheckpointHeader(
             identity=self._identity,
             step=self._step,
@@ -235,7 +233,7 @@ class Trainer:
             if state:  # none before the first step, and of a parameter that no gradient has reached yet
                 self._optimizer.state[parameter] = state
         self._generator.set_state(tensors["rng.torch"])
-        self._rng.bit_generator.state = header.numpy_rng
+        self._batches.load_state(header.numpy_rng)
         self._sampler.load_state(header.sampler)
         self._replay.load_state(header.replay)
         self._step = header.step
@@ -251,31 +249,25 @@ class Trainer:
             if sum(f"adam.{moment}.{name}" in tensors for moment in _MOMENTS) not in (0, len(_MOMENTS)):
                 raise CheckpointMismatch(f"the optimiser's moments of '{name}' are not complete")
 
-    def _draw(self) -> tuple[list[Draw], Rows]:
-        """Draw a batch. A buffer that turns out unreadable to its last episode is drawn from no more."""
-        self._replay.advance(self._step)
-        while True:
-            sizes = self._replay.sizes()
-            if not sizes:
-                raise BuffersEmpty("there is no frame to learn from")
-            draws = self._sampler.draw(sizes, self._config.optim.batch_size * self._world.size, self._rng)
-            try:
-                own = self._world.own(len(draws))
-                return draws, self._replay.sample(draws, self._rng, own=own, agree=self._world.union)
-            except BufferEmpty:  # at most once a buffer
-                continue
-
-    def _compute_gradient(self, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Fill the gradients of the mean loss over the rows of all processes; return it and the loss of every row."""
-        self._optimizer.zero_grad(set_to_none=True)
+    def _forward(self, batch: ChunkBatch, weights_B: Tensor, noise: Noise) -> tuple[Tensor, float, list[float]]:
+        """Return this process's part of the mean loss over all processes' rows, that mean, and the loss of each row."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
             output = self._loss(self._network, batch, weights_B, noise)
         own_N = torch.cat([output.total.detach()[None], output.weight[None], output.row_losses_B]).float()
         parts_WN = self._world.gather(own_N)
         total, weight = parts_WN[:, 0].sum(), parts_WN[:, 1].sum().clamp(min=_SMALLEST_WEIGHT)
-        (output.total / weight).backward()  # type: ignore[no-untyped-call]
+        return output.total / weight, float(total / weight), parts_WN[:, 2:].flatten().tolist()
+
+    def _backward(self, part: Tensor) -> float:
+        """Fill the clipped gradients over all processes; return their norm before."""
+        self._optimizer.zero_grad(set_to_none=True)
+        part.backward()  # type: ignore[no-untyped-call]
         self._world.add_up([p.grad for p in self._parameters.values() if p.grad is not None])
-        return total / weight, parts_WN[:, 2:].flatten()
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.optim.clip_norm))
+
+    def _require_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise NonFiniteLoss(f"{what} {value} at step {self._step}", step=self._step)
 
     def _batch(self, rows: Rows) -> tuple[ChunkBatch, Tensor]:
         device = self._device
@@ -374,7 +366,7 @@ def _path_or_none(path: str | None) -> Path | None:
     return Path(path) if path is not None else None
 
 
-def _mean_by_draw(draws: list[Draw], losses: list[float]) -> dict[Draw, float]:
+def _mean_by_draw(draws: Sequence[Draw], losses: list[float]) -> dict[Draw, float]:
     sums: dict[Draw, list[float]] = {}
     for draw, loss in zip(draws, losses, strict=True):
         sums.setdefault(draw, []).append(loss)

@@ -6,7 +6,7 @@ into a loss:
     algorithm = build_algorithm("hg_dagger", {"mask": "intervention_only"})
     network = algorithm.prepare(network)                        # once
     algorithm.before_step(step, replay, generator=generator)    # then, for each gradient step
-    rows = replay.sample(...)
+    draws, rows = batches.take(step)
     batch = ChunkBatch(..., indicator_B=algorithm.indicators(rows))
     noise = algorithm.draw_noise(network, len(rows.frames), generator=generator)
     output = algorithm.loss(network, batch, weights_B, noise)

@@ -3,7 +3,8 @@
 The trainer adds manifests at the beginning of a round and samples rows at each step:
 
     replay.add(manifest)
-    rows = replay.sample([Draw(task="box-close", is_online=True)], rng)
+    look = replay.look([Draw(task="box-close", is_online=True)], rng)  # also ahead of need: it changes nothing here
+    rows = replay.take(look, rng)
 
 `add` reads no payload: it indexes the frames and lets a background thread decode and encode the episode (`loader.py`)
 into a bounded store (`feature_store.py`). A row whose episode is not there yet is waited for. Which rows come depends
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -83,6 +85,20 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     frames: tuple[Frame, ...]
 
 
+class Look(msgspec.Struct, frozen=True):
+    """A batch that was drawn and read, until `Replay.take` makes it count.
+
+    `picks_B`: PICK of all draws; `rows`: of those that are the caller's `own`, None if none of them could be read;
+    `codes`: number of an unreadable episode -> error code.
+    """
+
+    draws: Sequence[Draw]
+    own: slice
+    picks_B: Array
+    rows: Rows | None
+    codes: Mapping[int, str]
+
+
 class _Entry(msgspec.Struct, frozen=True):
     """What is kept of an episode: about a kilobyte, whatever its length."""
 
@@ -96,9 +112,11 @@ Agree = Callable[[set[int]], set[int]]
 
 
 class Replay:
-    """See the module. Used from one thread."""
+    """See the module. `look` may run in one thread while another uses the rest: what changes the buffers waits."""
 
     def __init__(self, loader: FeatureLoader, *, horizon: int, rule: FrameRule, config: DataConfig) -> None:
+        self._lock = threading.RLock()  # held by `look` and by all that changes what it reads
+        self._changes = 0
         self._loader = loader
         self._horizon = horizon
         self._rule = rule
@@ -120,28 +138,29 @@ class Replay:
 
         Reads nothing and raises nothing: what cannot be read is noticed when it is drawn.
         """
-        if manifest.episode_id in self._numbers:
-            return False
-        number, episode = len(self._entries), index_episode(manifest)
-        entry = _Entry(
-            key=self._loader.key(manifest),
-            draw=Draw(task=manifest.task_slug, is_online=episode.is_online),
-            instruction=manifest.instruction,
-        )
-        self._entries.append(entry)
-        self._numbers[manifest.episode_id] = number
-        self._count(episode, 1)
-        runs_R = carrying_runs(number, episode, self._rule)
-        if len(runs_R):
-            self._buffers.setdefault(entry.draw, FrameBuffer()).extend(runs_R)
-            self._unseen.add(number)
-            if entry.draw.is_online:
-                self._admit(number, manifest, int(runs_R["frames"].sum()), provenance)
-        if manifest.episode_id in self._unreadable:
-            self._leave([Leaving(number, "unreadable")])
-        elif len(runs_R) and number not in self._gone:
-            self._loader.prefetch(entry.key)
-        return True
+        with self._lock:
+            if manifest.episode_id in self._numbers:
+                return False
+            number, episode = len(self._entries), index_episode(manifest)
+            entry = _Entry(
+                key=self._loader.key(manifest),
+                draw=Draw(task=manifest.task_slug, is_online=episode.is_online),
+                instruction=manifest.instruction,
+            )
+            self._entries.append(entry)
+            self._numbers[manifest.episode_id] = number
+            self._count(episode, 1)
+            runs_R = carrying_runs(number, episode, self._rule)
+            if len(runs_R):
+                self._buffers.setdefault(entry.draw, FrameBuffer()).extend(runs_R)
+                self._unseen.add(number)
+                if entry.draw.is_online:
+                    self._admit(number, manifest, int(runs_R["frames"].sum()), provenance)
+            if manifest.episode_id in self._unreadable:
+                self._leave([Leaving(number, "unreadable")])
+            elif len(runs_R) and number not in self._gone:
+                self._loader.prefetch(entry.key)
+            return True
 
     def prefetch(self, manifest: EpisodeManifest) -> None:
         """Load an episode in the background that will be added later. It changes nothing but the time that takes."""
@@ -192,34 +211,36 @@ class Replay:
             self._forget_unreadable({number: _code_of(error)})
             return None
 
-    def sample(
-        self,
-        draws: Sequence[Draw],
-        rng: np.random.Generator,
-        *,
-        own: slice = slice(None),
-        agree: Agree = lambda unreadable: unreadable,
-    ) -> Rows:
-        """Draw one frame uniformly from each draw's buffer, and load the rows `own` of them.
+    @property
+    def changes(self) -> int:
+        """How often the buffers have changed: while it is the same, equal generators draw equal batches."""
+        return self._changes
 
-        Processes that share a batch draw all of it, with equal generators, and load a part each; `agree` tells each of
-        them what the others could not read.
+    def look(self, draws: Sequence[Draw], rng: np.random.Generator, *, own: slice = slice(None)) -> Look:
+        """Draw one frame uniformly from each draw's buffer, and read the rows `own` of them. Changes `rng` alone.
+
+        Raises: BufferEmpty if one of the buffers is; OSError, StorageError if the source does not answer.
+        """
+        with self._lock:
+            return self._look(draws, self._pick(draws, np.arange(len(draws)), rng), own)
+
+    def take(self, look: Look, rng: np.random.Generator, *, agree: Agree = lambda unreadable: unreadable) -> Rows:
+        """Return the rows of a look; draws on unreadable episodes, which leave their buffers, are drawn again.
+
+        Processes that share a batch look at all of it, with equal generators, and read a part each; `agree` tells each
+        of them what the others could not read.
         Raises: BufferEmpty, with its unreadable episodes gone; OSError, StorageError if the source does not answer.
         """
-        picks_B = self._pick(draws, np.arange(len(draws)), rng)
-        while True:
-            batch, codes = self._read(picks_B[own])
-            lost = agree(set(codes))
-            if not lost:
-                break
+        while lost := agree(set(look.codes)):
             # Rare enough to read the other rows once more.
-            self._forget_unreadable({number: codes.get(number, "unreadable") for number in lost})
-            again = np.flatnonzero(np.isin(picks_B["episode"], list(lost)))
-            picks_B[again] = self._pick(draws, again, rng)
-        assert batch is not None  # or all of it would be lost
-        self._limit.drawn_rows += sum(draw.is_online for draw in draws)
-        self._note_first_sampled(picks_B["episode"].tolist())
-        return self._rows(picks_B[own], batch)
+            self._forget_unreadable({number: look.codes.get(number, "unreadable") for number in lost})
+            again = np.flatnonzero(np.isin(look.picks_B["episode"], list(lost)))
+            look.picks_B[again] = self._pick(look.draws, again, rng)
+            look = self._look(look.draws, look.picks_B, look.own)
+        assert look.rows is not None  # or all of it would be lost
+        self._limit.drawn_rows += sum(draw.is_online for draw in look.draws)
+        self._note_first_sampled(look.picks_B["episode"].tolist())
+        return look.rows
 
     def take_first_sampled(self) -> list[str]:
         """Return ids of episodes sampled for the first time since the last call."""
@@ -258,15 +279,16 @@ class Replay:
 
     def _leave(self, leaving: Sequence[Leaving]) -> None:
         """Take episodes out of their buffers; what has left already is passed over."""
-        new = {one.number: one.reason for one in reversed(leaving) if one.number not in self._gone}
-        self._gone |= set(new)
-        self._left.update(new.values())
-        for draw in {self._entries[number].draw for number in new} & set(self._buffers):
-            self._buffers[draw].remove(new)
-            if not len(self._buffers[draw]):
-                del self._buffers[draw]
-        for number in new:
-            self._count(self.episode(number), -1)
+        with self._lock:
+            new = {one.number: one.reason for one in reversed(leaving) if one.number not in self._gone}
+            self._gone |= set(new)
+            self._left.update(new.values())
+            for draw in {self._entries[number].draw for number in new} & set(self._buffers):
+                self._buffers[draw].remove(new)
+                if not len(self._buffers[draw]):
+                    del self._buffers[draw]
+            for number in new:
+                self._count(self.episode(number), -1)
 
     def _forget_unreadable(self, codes: Mapping[int, str]) -> None:
         for number, code in sorted(codes.items()):
@@ -283,6 +305,7 @@ class Replay:
         kinds, counts = np.unique(episode.classes_T, return_counts=True)
         self._counts.update({FrameClass(int(kind)): sign * int(n) for kind, n in zip(kinds, counts, strict=True)})
         self._weights = class_weights(self._rule, self._counts)
+        self._changes += 1
 
     def _length(self, task: str, is_online: bool) -> int:
         buffer = self._buffers.get(Draw(task, is_online))
@@ -302,12 +325,15 @@ class Replay:
             picks_B[positions] = buffer.pick(uniform_B[positions])
         return picks_B
 
-    def _read(self, picks_B: Array) -> tuple[FrameBatch | None, dict[int, str]]:
-        """Read drawn frames; also return the unreadable episodes with their error codes. No batch if all are that."""
-        numbers_B = picks_B["episode"].tolist()
+    def _look(self, draws: Sequence[Draw], picks_B: Array, own: slice) -> Look:
+        """Read the drawn frames that are the caller's own."""
+        own_B = picks_B[own]
+        numbers_B = own_B["episode"].tolist()
         keys = [self._entries[number].key for number in numbers_B]
-        batch, failed = self._loader.rows(keys, picks_B["step"].tolist(), self._horizon)
-        return batch, {numbers_B[row]: _code_of(error) for row, error in failed.items()}
+        batch, failed = self._loader.rows(keys, own_B["step"].tolist(), self._horizon)
+        codes = {numbers_B[row]: _code_of(error) for row, error in failed.items()}
+        rows = self._rows(own_B, batch) if batch is not None else None
+        return Look(draws, own, picks_B, rows, codes)
 
     def _rows(self, picks_B: Array, batch: FrameBatch) -> Rows:
         numbers_B = picks_B["episode"].tolist()

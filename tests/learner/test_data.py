@@ -15,11 +15,12 @@ from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.policy import CameraSpec
 from fleet.protocol.recording import EpisodeManifest, StepArrays
 from learner.config import RunConfig
+from learner.data.batches import BuffersEmpty
 from learner.data.index import FittingEpisodes, StoredEpisodes, folder_episodes
 from learner.data.video import decode_video
 from learner.policies.architectures.flow_vla import FlowVla
 from learner.policies.language import embed_instruction
-from learner.trainer import BuffersEmpty, build_trainer
+from learner.trainer import build_trainer
 from tests.learner.hand_made import (
     SHAPES,
     SMALL,

@@ -100,7 +100,8 @@ def test_what_another_process_could_not_read_leaves_here_too():
         return unreadable | ({1} if len(told) == 1 else set())
 
     draws = [Draw("bin-picking", True)] * 12
-    rows = trainer.replay.sample(draws, np.random.default_rng(0), own=slice(0, 4), agree=agree)
+    rng = np.random.default_rng(0)
+    rows = trainer.replay.take(trainer.replay.look(draws, rng, own=slice(0, 4)), rng, agree=agree)
     assert told == [set(), set()]
     assert {frame.episode for frame in rows.frames} <= {0, 2}
     assert trainer.replay.sizes()["bin-picking"].online == 40

@@ -14,7 +14,7 @@ from learner.algorithms.base import build_algorithm
 from learner.algorithms.hg_dagger.losses import imitation_loss
 from learner.checkpoint import CheckpointMismatch
 from learner.config import ConfigError, OptimConfig, RunConfig, from_mapping
-from learner.data.replay import Draw
+from learner.data.replay import Draw, Rows
 from learner.policies.architectures.flow_vla import FlowVlaConfig
 from learner.policies.base import ChunkBatch
 from learner.trainer import NonFiniteLoss, Trainer, build_trainer
@@ -246,9 +246,11 @@ def test_two_halves_of_a_batch_are_the_batch():
     draws = [Draw("box-close", False), Draw("bin-picking", True), Draw("bin-picking", False), Draw("box-close", False)]
     replay = make_trainer(CONFIG).replay
 
-    whole, first, second = (
-        replay.sample(draws, np.random.default_rng(3), own=own) for own in (slice(None), slice(0, 2), slice(2, 4))
-    )
+    def drawn(own: slice) -> Rows:
+        rng = np.random.default_rng(3)
+        return replay.take(replay.look(draws, rng, own=own), rng)
+
+    whole, first, second = drawn(slice(None)), drawn(slice(0, 2)), drawn(slice(2, 4))
 
     assert first.frames + second.frames == whole.frames
     assert np.array_equal(np.concatenate([first.actions_BHA, second.actions_BHA]), whole.actions_BHA)

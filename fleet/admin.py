@@ -20,6 +20,8 @@ from fleet.models import (
     Assignment,
     EnrolmentToken,
     Episode,
+    HelpRequest,
+    HelpSettings,
     Lease,
     PolicyDeployment,
     PolicyVersion,
@@ -208,11 +210,17 @@ class RobotStopAdmin(ReadOnly):
     list_filter = ("robot",)
 
 
+@admin.register(HelpRequest)
+class HelpRequestAdmin(ReadOnly):
+    list_display = ("robot", "reason", "score", "state", "ending", "operator", "opened_at", "claimed_at", "closed_at")
+    list_filter = ("state", "reason", "robot")
+
+
 @admin.register(TrainingRound)
 class TrainingRoundAdmin(ReadOnly):
     list_display = ("run", "index", "start_step", "end_step", "ingest_upto", "attempts", "begun_at", "committed_at")
 
 
-_plain: tuple[type[Model], ...] = (Segment, RunMetric)
+_plain: tuple[type[Model], ...] = (Segment, RunMetric, HelpSettings)
 for _model in _plain:
     admin.site.register(_model, ReadOnly)

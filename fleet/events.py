@@ -69,7 +69,7 @@ def hint_link(robot_id: object) -> None:
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit: `kind` is "robot" (subject: its id), "run", "metrics" (charts of success), or "rows" (a run's id)."""
+    """On commit: `kind` is "robot" (subject: its id), "run", "metrics" (charts), "rows" (a run's id) or "help"."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 

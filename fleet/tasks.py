@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
 from fleet.services.training import training_runs_reap
 
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
-    """Close expired leases; give runs whose holder fell silent a new epoch and enqueue them again."""
+    """Close expired leases, and requests of robots that left; give runs whose holder fell silent a new epoch and
+    enqueue them again."""
     leases_expire()
+    help_sweep()
     training_runs_reap()

@@ -6,6 +6,11 @@ OBJECT_STORE_URL is `file:///absolute/folder` (default: objects/ in SOP_DATA_DIR
 `s3://bucket/prefix?endpoint=http://host:port&region=name`: without `endpoint` it is AWS, with one the bucket is
 addressed by path, and robots must reach that endpoint by the same name. Credentials never stand in the URL: boto3 takes
 them from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role. Nothing is looked up before the first use.
+
+SOP_ICE_SERVERS is a JSON list as browsers take it, `[{"urls": ["stun:host:3478"]}, {"urls": ["turns:host:5349"]}]`;
+default none, which is enough where browsers and robots share a network. A TURN server without "username" gets
+credentials for one session, made with SOP_TURN_SECRET (coturn: `use-auth-secret`, `static-auth-secret`) and valid for
+SOP_TURN_TTL_S. Robots use the first STUN and the first TURN server alone (aiortc).
 """
 
 from __future__ import annotations
@@ -15,6 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from fleet.protocol.messages import IceServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEV_SECRET_KEY = "django-insecure-for-development-on-loopback-only-0123456789"
@@ -29,7 +38,11 @@ class Environment:
     """Configuration of every server and learner process.
 
     `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
-    `lease_s`: length of a lease unless renewed. `run_metric_rows`: of one training run, beyond which old ones merge.
+    `lease_s`: length of a lease unless renewed; for so long may a person drive at most whose right to it ended.
+    `turn_ttl_s`: how long made TURN credentials work. `run_metric_rows`: of one training run, beyond which old ones
+    merge.
+    `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
+    manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     """
 
     database_url: str
@@ -45,6 +58,12 @@ class Environment:
     lease_s: float
     run_stale_s: float
     run_metric_rows: int
+    ice_servers: tuple[IceServer, ...]
+    turn_secret: str
+    turn_ttl_s: float
+    help_pin_s: float
+    help_ranking: str
+    help_risk_weight: float
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -67,7 +86,13 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
         lease_s=_seconds(values, "SOP_LEASE_S", 5.0),
         run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
+        ice_servers=_ice_servers(values),
+        turn_secret=values.get("SOP_TURN_SECRET", ""),
+        turn_ttl_s=_seconds(values, "SOP_TURN_TTL_S", 3600.0),
         run_metric_rows=_count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
+        help_pin_s=_seconds(values, "SOP_HELP_PIN_S", 5.0),
+        help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
+        help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
     )
 
 
@@ -96,6 +121,21 @@ def database_settings(url: str) -> dict[str, object]:
     }
 
 
+def _ice_servers(values: Mapping[str, str]) -> tuple[IceServer, ...]:
+    text = values.get("SOP_ICE_SERVERS", "") or "[]"
+    try:
+        servers = msgspec.json.decode(text, type=tuple[IceServer, ...])
+    except msgspec.MsgspecError as error:
+        raise EnvironmentInvalid(f"SOP_ICE_SERVERS: {error}") from None
+    for server in servers:
+        if not server.urls or not all(url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in server.urls):
+            raise EnvironmentInvalid("SOP_ICE_SERVERS: every server needs urls that begin with stun: or turn:")
+        is_turn = any(url.startswith("turn") for url in server.urls)
+        if is_turn and not server.username and not values.get("SOP_TURN_SECRET"):
+            raise EnvironmentInvalid("SOP_ICE_SERVERS: a TURN server without a username needs SOP_TURN_SECRET")
+    return servers
+
+
 def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
     text = values.get(name, "")
     try:
@@ -112,3 +152,22 @@ def _count(values: Mapping[str, str], name: str, default: int, *, least: int) ->
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         raise EnvironmentInvalid(f"{name} must be a whole number of at least {least}, not '{text}'")
     return int(text)
+
+
+def _one_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """Return the chosen word; the first is the default."""
+    text = values.get(name, "") or known[0]
+    if text not in known:
+        raise EnvironmentInvalid(f"{name} must be one of {', '.join(known)}, not '{text}'")
+    return text
+
+
+def _share(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        raise EnvironmentInvalid(f"{name} must be a number, not '{text}'") from None
+    if not 0 <= number <= 1:
+        raise EnvironmentInvalid(f"{name} must lie between 0 and 1")
+    return number

@@ -1,6 +1,7 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
 from fleet.models.episode import Episode, Segment
+from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
@@ -12,6 +13,8 @@ __all__ = [
     "Assignment",
     "EnrolmentToken",
     "Episode",
+    "HelpRequest",
+    "HelpSettings",
     "Lease",
     "PolicyDeployment",
     "PolicyVersion",

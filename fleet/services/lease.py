@@ -17,6 +17,7 @@ from fleet.events import hint_lease_asked, hint_lease_lost, hint_lease_offered
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
+from fleet.services.help import help_claimed, help_served
 from fleet.services.robot import robot_lock, robots_bump
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def lease_grant(
         if in_force.connection and not is_own:
             hint_lease_lost(in_force.connection, robot_id=robot.id, epoch=in_force.epoch, taken_by=operator[:200])
     elif current is not None:
-        _close(current, now, "expired")
+        _end(current, now, "expired")
     robot.lease_epoch += 1
     robot.save(update_fields=["lease_epoch"])
     lease = Lease.objects.create(
@@ -69,6 +70,7 @@ def lease_grant(
         granted_at=now,
         expires_at=now + timedelta(seconds=settings.SOP_LEASE_S),
     )
+    help_claimed(lease=lease)
     robots_bump(robot_ids=[robot.id])
     _log("lease granted", lease, source=lease.source, reason=reason)
     return lease
@@ -104,7 +106,7 @@ def lease_release(
     robot = robot_lock(robot_id=robot_id)
     lease = _open_lease(robot, epoch, source, connection)
     if lease is not None:
-        _close(lease, timezone.now(), reason)
+        _end(lease, timezone.now(), reason)
         robots_bump(robot_ids=[robot.id])
 
 
@@ -143,7 +145,7 @@ def leases_expire(*, now: datetime | None = None) -> int:
         with transaction.atomic():
             lease = _open_lease(robot_lock(robot_id=robot_id), epoch)
             if lease is not None and lease.expires_at <= now:
-                _close(lease, now, "expired")
+                _end(lease, now, "expired")
                 robots_bump(robot_ids=[robot_id])
                 closed += 1
     return closed
@@ -171,6 +173,12 @@ def _open_lease(robot: Robot, epoch: int, source: Source | None = None, connecti
     if source is not None:
         found = found.filter(source=source.value)
     return (found if connection is None else found.filter(connection=connection)).first()
+
+
+def _end(lease: Lease, now: datetime, reason: str) -> None:
+    """Close a lease that no other follows: with it the help that it brought."""
+    _close(lease, now, reason)
+    help_served(lease=lease, now=now)
 
 
 def _close(lease: Lease, now: datetime, reason: str) -> None:

@@ -75,6 +75,21 @@ def test_count_has_a_default() -> None:
     assert read_environment({"SOP_RUN_METRIC_ROWS": "500"}).run_metric_rows == 500
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SOP_HELP_RANKING", "loudest"), ("SOP_HELP_RISK_WEIGHT", "1.5"), ("SOP_HELP_RISK_WEIGHT", "much")],
+)
+def test_impossible_rules_of_the_help_queue_are_refused(name: str, value: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match=name):
+        read_environment({name: value})
+
+
+def test_the_help_queue_has_defaults() -> None:
+    found = read_environment({"SOP_HELP_RANKING": "fifo"})
+    assert (found.help_ranking, found.help_risk_weight, found.help_pin_s) == ("fifo", 0.5, 5.0)
+    assert read_environment({}).help_ranking == "cur"
+
+
 def test_defaults_are_for_loopback() -> None:
     found = read_environment({})
     assert found.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")

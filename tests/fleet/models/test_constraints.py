@@ -15,6 +15,8 @@ from fleet.models import (
     Assignment,
     EnrolmentToken,
     Episode,
+    HelpRequest,
+    HelpSettings,
     Lease,
     PolicyDeployment,
     PolicyVersion,
@@ -117,6 +119,16 @@ def _token(**changes: Any) -> None:
     EnrolmentToken.objects.create(**({"token_sha256": SHA, "expires_at": NOW + timedelta(days=1)} | changes))
 
 
+def _help(w: World, **changes: Any) -> None:
+    values = {"reason": "paused", "score": 0.5, "opened_at": NOW, "ranked_at": NOW} | changes
+    HelpRequest.objects.create(robot=w.robot, **values)
+
+
+def _two_requests(w: World) -> None:
+    for _ in range(2):
+        _help(w)
+
+
 BROKEN: dict[str, Callable[[World], object]] = {
     "robot_has_a_name": lambda w: Robot.objects.create(name=""),
     "fleet_robot_name_key": lambda w: Robot.objects.create(name=w.robot.name),
@@ -172,6 +184,16 @@ BROKEN: dict[str, Callable[[World], object]] = {
         **w.round_values(committed_at=NOW, end_step=1)
     ),
     "metric_one_a_step": _two_metrics,
+    "help_one_unclosed_a_robot": _two_requests,
+    "help_score_range": lambda w: _help(w, score=1.1),
+    "help_reason_known": lambda w: _help(w, reason="bored"),
+    "help_state_fits_its_times": lambda w: _help(w, state="served"),
+    "help_claimed_after_opened": lambda w: _help(w, state="served", claimed_at=NOW - timedelta(seconds=1)),
+    "help_closed_after_opened": lambda w: _help(
+        w, state="closed", ending="offline", closed_at=NOW - timedelta(seconds=1)
+    ),
+    "help_settings_one_row": lambda w: HelpSettings.objects.create(id=2, ranking="cur", changed_at=NOW),
+    "help_ranking_known": lambda w: HelpSettings.objects.create(ranking="loudest", changed_at=NOW),
 }
 
 
@@ -185,8 +207,8 @@ def test_constraint_holds(constraint: str) -> None:
 def test_every_named_constraint_is_tried() -> None:
     """Given a constraint without a case above, this test names it."""
     models = (
-        Assignment, EnrolmentToken, Episode, Lease, PolicyDeployment, PolicyVersion, Robot, RobotKey, RunMetric,
-        Segment, Task, TrainingRound, TrainingRun,
+        Assignment, EnrolmentToken, Episode, HelpRequest, HelpSettings, Lease, PolicyDeployment, PolicyVersion, Robot,
+        RobotKey, RunMetric, Segment, Task, TrainingRound, TrainingRun,
     )  # fmt: skip
     named = {constraint.name for model in models for constraint in model._meta.constraints}
     assert named - set(BROKEN) == set()

@@ -67,6 +67,24 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class Filmed(Protocol):
+    """A driver with live video for people; `info.views` names the views, the main one first.
+
+    Both methods are called from one filming thread, never from the control thread and while that works: an
+    implementation takes what it needs of the robot's state under a short lock, and never makes `apply` wait.
+    """
+
+    def film(self, view: str) -> tuple[Array, float]:
+        """Return a picture, uint8 [height, width, 3] RGB of the view's size, and its capture in monotonic seconds.
+
+        Raises: DriverError while there is nothing to see (before the first reset, after `close`).
+        """
+
+    def end_filming(self) -> None:
+        """Free what filming holds, as nobody watches; the next `film` takes it anew."""
+
+
+@runtime_checkable
 class Advisor(Protocol):
     """An expert that a simulated robot carries for the scripted supervisor and for demonstrations.
 

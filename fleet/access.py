@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import Episode, PolicyVersion, Robot, Task, TrainingRun
+from fleet.models import Episode, HelpRequest, PolicyVersion, Robot, Task, TrainingRun
 
 User = AbstractBaseUser | AnonymousUser
 _Row = TypeVar("_Row", bound=Model)
@@ -41,6 +41,16 @@ def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
 def access_training_runs(user: User) -> QuerySet[TrainingRun]:
     """Return the training runs this user may see."""
     return _seen(user, TrainingRun.objects.all())
+
+
+def access_help_requests(user: User) -> QuerySet[HelpRequest]:
+    """Return the requests for help this user may see, each with its robot and task."""
+    return _seen(user, HelpRequest.objects.select_related("robot", "task"))
+
+
+def may_rank_help(user: User) -> bool:
+    """Whether this user may choose how the help queue is ranked, for everyone: managers."""
+    return user.is_active and bool(getattr(user, "is_staff", False))
 
 
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:

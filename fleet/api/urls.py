@@ -6,7 +6,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from fleet.api import lists, metrics, robots, session, training_runs
+from fleet.api import help, lists, metrics, robots, session, training_runs
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
@@ -31,5 +31,9 @@ urlpatterns = [
         training_runs.RunSidecarView.as_view(),
         name="run-sidecar",
     ),
+    path("help", help.HelpQueueView.as_view(), name="help"),
+    path("help/history", help.HelpHistory.as_view(), name="help-history"),
+    path("help/figures", help.HelpFiguresView.as_view(), name="help-figures"),
+    path("help/ranking", help.HelpRankingView.as_view(), name="help-ranking"),
     path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
 ]

@@ -25,7 +25,8 @@ from channels.layers import get_channel_layer
 
 from fleet.consumers.auth import cancel, off_loop
 from fleet.events import CONSOLES_GROUP
-from fleet.protocol.messages import PROTOCOL_VERSION, RobotCard, RunRow
+from fleet.protocol.messages import PROTOCOL_VERSION, HelpQueue, RobotCard, RunRow
+from fleet.selectors.help import help_queue
 from fleet.selectors.robot import robot_cards
 from fleet.selectors.run_metrics import run_last_step, run_rows_after
 from fleet.selectors.training import fleet_run, run_card
@@ -49,6 +50,7 @@ class Slot:
     removed: set[str] = field(default_factory=set)
     run: bytes | None = None
     is_metrics_due: bool = False
+    help: bytes | None = None  # a whole body
     watched: str | None = None  # run id
     rows: list[bytes] = field(default_factory=list)  # whole bodies, oldest first
 
@@ -60,8 +62,10 @@ class Hub:
         self._slots: set[Slot] = set()
         self._cards: dict[str, bytes] = {}  # robot id -> card as JSON, by name
         self._run = b"null"
+        self._help: HelpQueue | None = None
+        self._help_body = b""
         self._changed: set[str] = set()
-        self._is_run_changed = self._is_metrics_changed = False
+        self._is_run_changed = self._is_metrics_changed = self._is_help_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
         self._grown: set[str] = set()  # runs with new rows
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +77,7 @@ class Hub:
             if not self._tasks:
                 await self._refresh(None)
                 await self._refresh_run()
+                await self._refresh_help()
                 self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
         slot = Slot()
         slot.filled.set()
@@ -105,12 +110,13 @@ class Hub:
         robots, removed, run, is_metrics_due = slot.robots, slot.removed, slot.run, slot.is_metrics_due
         slot.robots, slot.removed, slot.run, slot.is_metrics_due = {}, set(), None, False
         rows, slot.rows = slot.rows, []
+        queue, slot.help = slot.help, None
         stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
         if slot.is_snapshot_due:
             slot.is_snapshot_due = False
             cards = b",".join(self._cards.values())
             body = b'{"type":"snapshot","protocol":%d,%s,"robots":[%s],"run":%s}'
-            return [body % (PROTOCOL_VERSION, stamp, cards, self._run), *rows]
+            return [body % (PROTOCOL_VERSION, stamp, cards, self._run), self._help_body, *rows]
         bodies = [b'{"type":"robot_removed","robot_id":%s}' % _encode(robot_id) for robot_id in sorted(removed)]
         if robots:
             bodies.append(b'{"type":"robots_changed",%s,"robots":[%s]}' % (stamp, b",".join(robots.values())))
@@ -118,6 +124,8 @@ class Hub:
             bodies.append(b'{"type":"run_changed",%s,"run":%s}' % (stamp, run))
         if is_metrics_due:
             bodies.append(b'{"type":"metrics_changed",%s}' % stamp)
+        if queue is not None:
+            bodies.append(queue)
         return bodies + rows
 
     async def _listen(self) -> None:
@@ -147,6 +155,8 @@ class Hub:
             self._changed.update(self._cards)  # a new version puts every robot one behind
         elif hint["kind"] == "metrics":
             self._is_metrics_changed = True
+        elif hint["kind"] == "help":
+            self._is_help_changed = True
         elif hint["kind"] == "rows":
             self._grown.add(hint["subject"])
 
@@ -169,6 +179,9 @@ class Hub:
         if is_whole or self._is_run_changed:
             self._is_run_changed = False
             await self._refresh_run()
+        if is_whole or self._is_help_changed:
+            self._is_help_changed = False
+            await self._refresh_help()
         if self._is_metrics_changed:
             self._is_metrics_changed = False
             for slot in self._slots:
@@ -205,6 +218,16 @@ class Hub:
             for slot in self._slots:
                 slot.run = run
                 slot.filled.set()
+
+    async def _refresh_help(self) -> None:
+        queue = await off_loop(help_queue)
+        same = None if self._help is None else msgspec.structs.replace(self._help, server_ms=queue.server_ms)
+        if queue == same:
+            return
+        self._help, self._help_body = queue, _encode(queue)
+        for slot in self._slots:
+            slot.help = self._help_body
+            slot.filled.set()
 
     async def _send_rows(self, run_id: str) -> None:
         """Read the rows after the last one sent, and give them to everyone who watches the run."""

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from fleet.consumers import auth
 from fleet.consumers.episodes import answer_ready, answer_upload
+from fleet.consumers.help_watch import HelpWatch
 from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.protocol import messages as m
@@ -50,6 +51,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._is_closing = False
         self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         self._outbox_filled = asyncio.Event()
+        self._help = HelpWatch()
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()
@@ -123,6 +125,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         )
         if revision != beat.status.state_revision:
             await self._send_state()
+        await self._help.heard(self._robot_id, beat.status)
 
     async def _on_thumbnail(self, picture: m.Thumbnail) -> None:
         if time.monotonic() < self._thumbnail_due_at:
@@ -209,6 +212,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
     # --- Hints from events.py -----------------------------------------------------------------------------------------
 
     async def state_changed(self, event: dict[str, str]) -> None:
+        self._help.forget()
         await self._guarded(self._send_state)
 
     async def link_check(self, event: dict[str, str]) -> None:

@@ -1,0 +1,26 @@
+"""What one robot's connection knows of its request for help, so that most heartbeats cost no query."""
+
+from __future__ import annotations
+
+import time
+
+from fleet.consumers.auth import off_loop
+from fleet.protocol.messages import RobotStatus
+from fleet.services.help import HelpNote, help_is_news, help_seen
+
+
+class HelpWatch:
+    """Lives with the connection; a new one looks at the rows first."""
+
+    def __init__(self) -> None:
+        self._note: HelpNote | None = None
+
+    def forget(self) -> None:
+        """Look at the rows with the next heartbeat: a lease may have begun or ended."""
+        self._note = None
+
+    async def heard(self, robot_id: str, status: RobotStatus) -> None:
+        """Take in a heartbeat. Raises: NotFound."""
+        now_s = time.monotonic()
+        if help_is_news(note=self._note, signal=status.help, now_s=now_s):
+            self._note = await off_loop(help_seen, robot_id=robot_id, status=status, now_s=now_s)

@@ -234,6 +234,7 @@ class Daemon:
             board=self._board,
             thumbnail=config.thumbnail,
             teleop=config.teleop,
+            asking=config.help,
             events=LoopEvents(self, self._loop),
             needs_person=self._state_dir.read_need(),
         )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fleet.daemon.help_gate import HelpConfig
 from fleet.protocol.errors import SopError
 
 
@@ -275,6 +276,7 @@ class DaemonConfig:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     teleop: TeleopConfig = field(default_factory=TeleopConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    help: HelpConfig = field(default_factory=HelpConfig)
     spool: SpoolConfig = field(default_factory=SpoolConfig)
     link: LinkConfig = field(default_factory=LinkConfig)
     upload: UploadConfig = field(default_factory=UploadConfig)

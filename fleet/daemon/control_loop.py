@@ -16,6 +16,8 @@ from fleet.daemon.clock import Clock, Pacer, SystemClock
 from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, TeleopConfig, ThumbnailConfig
 from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback
 from fleet.daemon.episode import EpisodeBuffer, EpisodeRecording, EpisodeSpec, Step
+from fleet.daemon.help_gate import HelpConfig
+from fleet.daemon.help_watch import HelpWatch
 from fleet.daemon.inbox import ControlInbox, LeaseDesk, Wishes
 from fleet.daemon.pilot import Pilot
 from fleet.daemon.proposer import Proposal, Proposer
@@ -86,6 +88,7 @@ class EpisodeRunner:
         thumbnail: ThumbnailConfig | None = None,
         teleop: TeleopConfig | None = None,
         events: ControlEvents | None = None,
+        asking: HelpConfig | None = None,
         needs_person: bool = False,
     ) -> None:
         """`needs_person`: begin paused, as the daemon that ended left the robot (pilot.py)."""
@@ -100,6 +103,7 @@ class EpisodeRunner:
         self._teleop = teleop if teleop is not None else TeleopConfig()
         self._events = events
         self._was_person_needed = needs_person
+        self._help = HelpWatch(asking if asking is not None else HelpConfig(is_enabled=False), self._clock)
         self._guard = ActionGuard(safety, driver.info.action_names)
         self.pilot = Pilot(
             safety=safety,
@@ -120,7 +124,8 @@ class EpisodeRunner:
         now_s = self._clock.monotonic()
         self.pilot.step(wishes, SupervisorWish.NONE, "", now_s=now_s)
         self._driver.hold()
-        self._show(mode=self.pilot.authority.mode, source=self.pilot.authority.source, operator=self.pilot.operator)
+        authority, signal = self.pilot.authority, self._help.idle(self.pilot)
+        self._show(mode=authority.mode, source=authority.source, operator=self.pilot.operator, help=signal)
         self._note_need()
         if wishes.order is not None:
             self._answer(wishes.order, "no_episode", "no episode is running")
@@ -140,6 +145,7 @@ class EpisodeRunner:
         if self._supervisor is not None:
             self._supervisor.begin(spec.driver_task, spec.max_steps)
         self.pilot.begin_episode()
+        self._help.begin(policy)
         self._show(activity="running", task_id=spec.task_id, episode_id=spec.episode_id, max_steps=spec.max_steps)
         episode = _Episode(self, spec, policy, observation)
         self.driver_error = None
@@ -233,6 +239,7 @@ class _Episode:
         self._driven = 0
         self._held = 0
         self._broken = 0
+        self._gate = ""  # why the supervisor wants to drive and does not
         rate_hz = runner._control.control_rate_hz
         self.buffer = EpisodeBuffer(spec, info=info, control_rate_hz=rate_hz, started_ns=runner._clock.wall_ns())
 
@@ -241,9 +248,11 @@ class _Episode:
             ended = self._step()
             if ended is not None:
                 return ended
-            self._runner._take_picture(slack_s=self._runner.pacer.slack_s())
-            self._runner.pacer.wait()
-            self._observation = self._runner._driver.observe()
+            runner = self._runner
+            runner._take_picture(slack_s=runner.pacer.slack_s())
+            runner._help.measure(runner.pilot, self._observation, slack_s=runner.pacer.slack_s())
+            runner.pacer.wait()
+            self._observation = runner._driver.observe()
 
     def _step(self) -> Ending | None:
         runner = self._runner
@@ -279,7 +288,7 @@ class _Episode:
                 inference_ms=proposal.inference_ms,
             )
         )
-        self._show(authority)
+        self._show(authority, shaped)
         runner._report(
             at_s=began_s,
             asked=recorded,
@@ -321,6 +330,7 @@ class _Episode:
         if supervisor is not None:
             wish = supervisor.observe(len(self.buffer), proposal.action, pilot.is_scripted_driving)
             reason = supervisor.reason
+        self._gate = reason if wish is SupervisorWish.TAKE else ""
         return pilot.step(wishes, wish, reason, now_s=now_s)
 
     def _asked(self, authority: Authority, proposal: Proposal) -> Array | None:
@@ -373,13 +383,18 @@ class _Episode:
             is_restart_wanted=order.kind is OrderKind.RESTART,
         )
 
-    def _show(self, authority: Authority) -> None:
-        self._runner._note_need()
-        self._runner._show(
+    def _show(self, authority: Authority, shaped: Shaped) -> None:
+        runner = self._runner
+        runner._note_need()
+        signal = runner._help.step(
+            runner.pilot, self._spec, self._observation.state, step=self._driven, limits=shaped.limits, gate=self._gate
+        )
+        runner._show(
             mode=authority.mode,
             source=authority.source,
-            operator=self._runner.pilot.operator,
+            operator=runner.pilot.operator,
             step=len(self.buffer),
-            detail=self._runner.pilot.pause_text,
-            control=self._runner.pacer.stats(),
+            detail=runner.pilot.pause_text,
+            control=runner.pacer.stats(),
+            help=signal,
         )

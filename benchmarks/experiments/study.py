@@ -2,21 +2,23 @@
 
 Each study is a module with a list of `RunSpec`s and a table made of their results; this is what they share:
 
-    python -m benchmarks.experiments.methods [--quick] [--jobs 2] [--work DIR] [--only-collect]
+    python -m benchmarks.experiments.methods [--quick] [--jobs 2] [--work DIR] [--results DIR] [--only-collect]
 
 Restartable: what is finished in DIR is kept. `--quick` does everything at a size of minutes, for CI; its numbers mean
-nothing, and its tables go to DIR/results instead of `benchmarks/experiments/results`.
+nothing, and its tables go to DIR/results instead of `benchmarks/experiments/results`. A table there is never replaced
+by one that lacks some of its rows: runs of several machines have different bases, so a person decides what to mix.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import csv
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,15 @@ REPOSITORY = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 SEEDS = (1, 2, 3)
 RUN_TIMEOUT_S = 4 * 3600
+MEASURED = frozenset({"robot_minutes", "human_frames", "successes", "n", "minutes_to_target"})  # columns; others name
 BASE = BaseSpec()
 QUICK_BASE = BaseSpec(demonstrations=2, scenes=60, encoder_steps=20, head_steps=40, episodes=1)
 Result = dict[str, Any]
 Rows = list[dict[str, Any]]
+
+
+class RowsMissing(RuntimeError):
+    """A table would lose rows that it has: their runs are not finished in this folder."""
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,16 +93,20 @@ def main(study: Study) -> None:
     parser.add_argument("--work", type=Path, default=REPOSITORY / "var" / "experiments", help="what is finished stays")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time, of one thread each")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--results", type=Path, help="folder of the tables")
     parser.add_argument("--only-collect", action="store_true", help="make the tables from the runs that are finished")
     arguments = parser.parse_args()
-    work, results = arguments.work.resolve(), RESULTS
+    work, results = arguments.work.resolve(), arguments.results or RESULTS
     if arguments.quick:
         study, work = small(study), work / "quick"
-        results = work / "results"
+        results = arguments.results or work / "results"
     if not arguments.only_collect:
         run_study(study, work, jobs=arguments.jobs)
-    for path in collect(study, work, results):
-        print(path)
+    try:
+        for path in collect(study, work, results):
+            print(path)
+    except RowsMissing as error:
+        parser.exit(1, f"{error}\nNothing was written; --only-collect --results DIR writes what there is elsewhere.\n")
 
 
 def run_study(study: Study, work: Path, *, jobs: int) -> None:
@@ -111,7 +122,10 @@ def run_study(study: Study, work: Path, *, jobs: int) -> None:
 
 
 def collect(study: Study, work: Path, results: Path) -> list[Path]:
-    """Write the study's tables from what is finished; return their paths."""
+    """Write the study's tables from what is finished; return their paths.
+
+    Raises: RowsMissing, and then no table was written, if one that is there has rows that the new one lacks.
+    """
     found = {run.name: _read(run_folder(work, run) / "result.json") for run in study.runs}
     bases = {base.name: _read(work / "bases" / base.name / "evaluation.json") for base in study.bases}
     tables = study.tables(
@@ -119,6 +133,8 @@ def collect(study: Study, work: Path, results: Path) -> list[Path]:
         {name: result for name, result in bases.items() if result is not None},
     )
     results.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        _require_all_rows(results / name, rows)
     return [_write_table(results / name, rows) for name, rows in tables.items() if rows]
 
 
@@ -186,6 +202,22 @@ def _call(command: _Command, log: Path) -> None:
 
 def _read(path: Path) -> Result | None:
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _require_all_rows(path: Path, rows: Rows) -> None:
+    """Raises: RowsMissing. Rows are told apart by what was tried, not by what was measured."""
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        present = _identities(csv.DictReader(file))
+    missing = list((present - _identities(rows)).elements())
+    if missing:
+        shown = "; ".join(" ".join(identity) for identity in missing[:5]) + ("; ..." if len(missing) > 5 else "")
+        raise RowsMissing(f"{path} has {len(missing)} rows of runs that are not finished here: {shown}")
+
+
+def _identities(rows: Iterable[Mapping[str, Any]]) -> collections.Counter[tuple[str, ...]]:
+    return collections.Counter(tuple(str(row[key]) for key in row if key not in MEASURED) for row in rows)
 
 
 def _write_table(path: Path, rows: Rows) -> Path:

@@ -32,7 +32,7 @@ from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_cr
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.leases import ServerLeases, ServerTime
 from fleet.daemon.link import Link
-from fleet.daemon.media.absent import AbsentMedia
+from fleet.daemon.media.host import create_media
 from fleet.daemon.policy_host import PolicyHost, architectures
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.report import LoopEvents, StepReport
@@ -174,7 +174,7 @@ class Daemon:
             rng=rng,
         )
         self._teleop = Teleop(
-            media=AbsentMedia("this daemon has no video"),
+            media=create_media(driver, config.media, max_peers=config.teleop.max_peers),
             info=driver.info,
             config=config.teleop,
             safety=config.safety,

@@ -164,7 +164,7 @@ class Teleop:
                 self._stop(peer, message)
 
     def _drive(self, peer: Peer, drive: Drive, *, now_s: float) -> None:
-        filmed_s = self._media.filmed_s(self._main_view)
+        filmed_s = self._media.filmed_s(self._main_view) if self._main_view else None
         command = peer.gate.decide(drive, lease=self._lease, clock=peer.clock, now_s=now_s, filmed_s=filmed_s)
         if command is not None:
             peer.command = command

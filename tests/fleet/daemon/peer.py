@@ -132,7 +132,7 @@ class Peer:
     def update(self, **changes: Any) -> None:
         """Change what the server wants and tell the robot."""
         self._state = msgspec.structs.replace(self._state, revision=self._state.revision + 1, **changes)
-        self._tell(StateChanged(state=self._state))
+        self.tell(StateChanged(state=self._state))
 
     def publish(self, number: int, *, dx: float, **options: Any) -> str:
         """Announce a policy version; return its id."""
@@ -155,7 +155,8 @@ class Peer:
         beats = self.of(Heartbeat)
         return beats[-1].status if beats else None
 
-    def _tell(self, message: ServerMessage) -> None:
+    def tell(self, message: ServerMessage) -> None:
+        """Send to every robot that is connected."""
         for session, wake, _ in list(self._sockets.values()):
             self._call(lambda session=session, wake=wake: (session.send(message), wake.set()))
 
@@ -345,7 +346,7 @@ class Peer:
 
     def fault(self, code: str) -> None:
         """Tell the robot that it did something wrong."""
-        self._tell(Fault(code=code, message="as the test wants", is_fatal=False))
+        self.tell(Fault(code=code, message="as the test wants", is_fatal=False))
 
 
 async def _respond(

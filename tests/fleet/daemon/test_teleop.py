@@ -12,7 +12,6 @@ import pytest
 
 from fleet.daemon.config import SafetyConfig, TeleopConfig
 from fleet.daemon.inbox import ControlInbox
-from fleet.daemon.media.base import MalformedSdp, OnClosed, OnText
 from fleet.daemon.report import StepReport
 from fleet.daemon.state_dir import StateDir
 from fleet.daemon.stops import Stops
@@ -20,43 +19,11 @@ from fleet.daemon.teleop import Teleop
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import CameraInfo, LeaseInfo, PeerAnswer, PeerOffer, RobotMessage
 from fleet.protocol.teleop import ClockEcho, ClockProbe, Drive, Feedback, PeerRobotMessage, PeerStop
+from tests.fleet.daemon.hand_media import HandMedia
 from tests.fleet.daemon.harness import until
 from tests.fleet.daemon.point import PointDriver
 
 BROWSER_AHEAD_S = 1000.0  # of the robot's clock
-
-
-class HandMedia:
-    """Media whose browsers are the test: what is sent to them is kept, what they say is passed to `on_text`."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, PeerRobotMessage]] = []
-        self.closed: list[tuple[str, str]] = []
-        self.filmed: float | None = None
-        self.gate = asyncio.Event()  # answers wait for it
-        self.gate.set()
-
-    def start(self, on_text: OnText, on_closed: OnClosed) -> None:
-        self.on_text, self.on_closed = on_text, on_closed
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    async def answer(self, offer: PeerOffer) -> str:
-        await self.gate.wait()
-        if offer.sdp == "nonsense":
-            raise MalformedSdp("that is no offer")
-        return "answer"
-
-    async def close_peer(self, peer_id: str, reason: str) -> None:
-        self.closed.append((peer_id, reason))
-
-    def send(self, peer_id: str, text: str) -> None:
-        self.sent.append((peer_id, msgspec.json.decode(text, type=PeerRobotMessage)))
-
-    def filmed_s(self, view: str) -> float | None:
-        assert view == "overview"
-        return self.filmed
 
 
 class Robot:

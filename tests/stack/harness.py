@@ -26,6 +26,7 @@ from sop_web.demo.stack import Stack, manage, robot_command, start_fleet_worker,
 from sop_web.embedded import plan_services, start_services, system
 
 USERNAME, PASSWORD = "operator", "correct-horse-battery"
+PASSWORDS = {f"SOP_{role}_PASSWORD": PASSWORD for role in ("ADMIN", "MANAGER", "OPERATOR")}
 TASK = "box-close"
 RUN = "demo"
 MAX_STEPS = 40
@@ -154,7 +155,7 @@ def running_system(folder: Path, *, port: int | None = None, speed: float = 20.0
             manage(stack, "migrate", "--noinput", "--verbosity", "0")
             manage(
                 stack, "demo_seed", "--run", RUN, "--tasks", TASK, "--seed", "3",
-                environment={"SOP_OPERATOR_PASSWORD": PASSWORD},
+                environment=PASSWORDS,
             )  # fmt: skip
             start_server(processes, stack)
             start_fleet_worker(processes, stack)

@@ -80,6 +80,7 @@ class Impairment:
         self._profile = profile
         self._is_cut = False
         self._held_until_s = 0.0
+        self._is_frozen = False
         self._ends = (_End(host, seed), _End(host, seed + 1))
         self.browser_side = self._ends[0].address
         self.robot_side = self._ends[1].address
@@ -98,7 +99,12 @@ class Impairment:
 
     def mend(self) -> None:
         with self._lock:
-            self._is_cut = False
+            self._is_cut = self._is_frozen = False
+
+    def freeze(self) -> None:
+        """Drop what carries video (RTP and RTCP) and let the data channels pass, as a camera that hangs does."""
+        with self._lock:
+            self._is_frozen = True
 
     def spike(self, seconds: float) -> None:
         """Keep what comes for `seconds`, then pass all of it on at once: a lag spike and its flush."""
@@ -129,8 +135,9 @@ class Impairment:
     def _receive(self, end: _End) -> None:
         data = end.receive()
         with self._lock:
-            profile, is_cut, held_s = self._profile, self._is_cut, self._held_until_s
-        if data is not None and not is_cut:
+            profile, held_s = self._profile, self._held_until_s
+            is_dropped = self._is_cut or (self._is_frozen and data is not None and is_media(data))
+        if data is not None and not is_dropped:
             end.incoming.put(data, profile, now_s=time.monotonic(), not_before_s=held_s)
 
     def _deliver(self, now_s: float) -> None:
@@ -168,6 +175,11 @@ class _End:
             self.socket.sendto(data, self._peer)
         except OSError:  # a full buffer or a dead end: a lost datagram, as on any network
             return
+
+
+def is_media(data: bytes) -> bool:
+    """Whether a datagram is SRTP or SRTCP; the others are STUN and DTLS. Source: RFC 7983, section 7."""
+    return bool(data) and 128 <= data[0] <= 191
 
 
 def own_address() -> str:

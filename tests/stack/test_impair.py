@@ -82,6 +82,15 @@ def test_a_cut_path_drops_and_a_mended_one_passes(robot: socket.socket, operator
         assert _received(robot, within_s=0.2) == [2]
 
 
+def test_a_frozen_path_passes_all_but_media(robot: socket.socket, operator: socket.socket) -> None:
+    with Impairment() as path:
+        robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is
+        path.freeze()
+        for datagram in (b"\x80 rtp", b"\xbf rtcp", b"7"):
+            operator.sendto(datagram, path.browser_side)
+        assert _received(robot, within_s=0.2) == [7]
+
+
 def test_a_spike_keeps_everything_and_flushes_it_in_order(robot: socket.socket, operator: socket.socket) -> None:
     with Impairment() as path:
         robot.sendto(b"0", path.robot_side)  # how the path learns where the robot is

@@ -77,6 +77,8 @@ class Filmed(Protocol):
     def film(self, view: str) -> tuple[Array, float]:
         """Return a picture, uint8 [height, width, 3] RGB of the view's size, and its capture in monotonic seconds.
 
+        The picture is valid until the next call.
+
         Raises: DriverError while there is nothing to see (before the first reset, after `close`).
         """
 

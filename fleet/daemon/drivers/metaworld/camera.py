@@ -1,8 +1,9 @@
 """Pictures of one task's scene: small and fast for the policy, prettier for people.
 
-Called by the driver from the control thread. MuJoCo's defaults cost 100-380 ms a frame on a CPU; without multisampling,
-shadows, reflections, skybox and the high-polygon arm it is 2-6 ms (design/learning.md). Goal markers (sites) are never
-drawn: the policy must not see what a real camera would not.
+`TaskCamera` is called by the driver from the control thread; `film_process.py` uses the renderers alone. MuJoCo's
+defaults cost 100-380 ms a frame on a CPU; without multisampling, shadows, reflections, skybox and the high-polygon arm
+it is 2-6 ms (design/learning.md). Goal markers (sites) are never drawn: the policy must not see what a real camera
+would not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PLAIN = (
     mujoco.mjtRndFlag.mjRND_SKYBOX,
     mujoco.mjtRndFlag.mjRND_HAZE,
 )
-_PEOPLE_DISTANCE = 1.15  # people see a little more of the scene than the policy
+PEOPLE_DISTANCE = 1.15  # people see a little more of the scene than the policy
 # Sawyer's links above the hand: 67 thousand faces, and they hide the objects.
 _ARM_BODIES = frozenset(
     ["right_arm_base_link", "head", "torso", "pedestal", "controller_box", "pedestal_feet", "screen", "right_hand"]
@@ -44,8 +45,8 @@ class TaskCamera:
     def __init__(self, model: Any, spec: TaskSpec, backend: Backend) -> None:
         self._view = spec.view
         _prepare(model, spec)
-        self._gl = _OpenGl(model, backend) if backend is not Backend.RAYCAST else None
-        self._rays = RayCaster(model, hidden_group=ARM_GROUP) if backend is Backend.RAYCAST else None
+        self._gl = OpenGlCamera(model, backend) if backend is not Backend.RAYCAST else None
+        self._rays = RayCamera(model) if backend is Backend.RAYCAST else None
 
     def policy_image(self, data: Any) -> Array:
         """Return what the policy sees, uint8 [128, 128, 3] RGB: few meshes, no shadows."""
@@ -60,7 +61,7 @@ class TaskCamera:
             raise DriverError(f"snapshots are at most {MAX_WIDTH}x{MAX_HEIGHT}", width=width, height=height)
         view = View(
             lookat=self._view.lookat,
-            distance=self._view.distance * _PEOPLE_DISTANCE,
+            distance=self._view.distance * PEOPLE_DISTANCE,
             azimuth=self._view.azimuth,
             elevation=self._view.elevation,
         )
@@ -68,7 +69,7 @@ class TaskCamera:
 
     def _render(self, data: Any, width: int, height: int, view: View, *, is_pretty: bool) -> Array:
         if self._gl is not None:
-            return self._gl.render(data, width, height, view, is_pretty=is_pretty)
+            return self._gl.render(data, width, height, view, has_arm=is_pretty, has_shadows=is_pretty)
         assert self._rays is not None
         return self._rays.render(data, width, height, view)
 
@@ -78,8 +79,8 @@ class TaskCamera:
             self._gl = None
 
 
-class _OpenGl:
-    """One offscreen OpenGL context with the model's meshes in it; EGL and OSMesa alike."""
+class OpenGlCamera:
+    """One offscreen OpenGL context with the model's meshes in it; EGL and OSMesa alike. Belongs to one thread."""
 
     def __init__(self, model: Any, backend: Backend) -> None:
         self._model = model
@@ -89,12 +90,13 @@ class _OpenGl:
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
         self._scene = mujoco.MjvScene(model, maxgeom=500)
 
-    def render(self, data: Any, width: int, height: int, view: View, *, is_pretty: bool) -> Array:
+    def render(self, data: Any, width: int, height: int, view: View, *, has_arm: bool, has_shadows: bool) -> Array:
+        """Return uint8 [height, width, 3] RGB."""
         options = mujoco.MjvOption()
         options.sitegroup[:] = 0
-        options.geomgroup[ARM_GROUP] = int(is_pretty)
+        options.geomgroup[ARM_GROUP] = int(has_arm)
         for flag in _PLAIN:
-            self._scene.flags[flag] = int(is_pretty and flag is mujoco.mjtRndFlag.mjRND_SHADOW)
+            self._scene.flags[flag] = int(has_shadows and flag is mujoco.mjtRndFlag.mjRND_SHADOW)
         self._context.make_current()
         mujoco.mjv_updateScene(
             self._model, data, options, None, _free_camera(view), mujoco.mjtCatBit.mjCAT_ALL, self._scene
@@ -109,6 +111,13 @@ class _OpenGl:
         self._context.make_current()
         self._mjr.free()
         self._context.free()
+
+
+class RayCamera(RayCaster):
+    """The same without OpenGL: no arm, no shadows."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model, hidden_group=ARM_GROUP)
 
 
 def _free_camera(view: View) -> Any:

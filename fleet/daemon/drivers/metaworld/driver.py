@@ -17,6 +17,7 @@ from fleet.daemon.drivers.base import DriverError, StepFeedback
 from fleet.daemon.drivers.metaworld.backend import Backend, choose_backend
 from fleet.daemon.drivers.metaworld.camera import POLICY_SIZE, TaskCamera
 from fleet.daemon.drivers.metaworld.experts import MetaWorldAdvisor
+from fleet.daemon.drivers.metaworld.filming import VIEWS, SceneFilmer
 from fleet.daemon.drivers.metaworld.randomise import Starts
 from fleet.daemon.drivers.metaworld.simulation import PROPRIO_DIM, Simulation
 from fleet.daemon.drivers.metaworld.tasks import TASKS
@@ -48,6 +49,8 @@ INFO = DriverInfo(
     proprio_names=PROPRIO_NAMES,
     cameras=(CameraInfo(name=CAMERA, width=POLICY_SIZE, height=POLICY_SIZE),),
     tasks=tuple(TASKS),
+    views=VIEWS,
+    kept_axes=("gripper",),
 )
 
 
@@ -60,7 +63,7 @@ def create(options: dict[str, Any]) -> MetaWorldDriver:
 
 
 class MetaWorldDriver:
-    """A simulated Sawyer arm; follows `base.Driver` and `base.Advised`."""
+    """A simulated Sawyer arm; follows `base.Driver`, `base.Advised` and `base.Filmed`."""
 
     info = INFO
 
@@ -72,6 +75,7 @@ class MetaWorldDriver:
         self._current: Simulation | None = None
         self._previous: Array = np.zeros(PROPRIO_DIM, np.float32)
         self._advisor = MetaWorldAdvisor(lambda: self.simulation)
+        self._filmer = SceneFilmer()
 
     @property
     def advisor(self) -> MetaWorldAdvisor:
@@ -95,6 +99,7 @@ class MetaWorldDriver:
             self._backend = choose_backend(self.options.renderer)
 
     def close(self) -> None:
+        self._filmer.clear()
         for camera in self._cameras.values():
             camera.close()
         for simulation in self._simulations.values():
@@ -117,6 +122,7 @@ class MetaWorldDriver:
         self._current.reset(seed=seed, starts=self.options.starts)
         self._previous = self._current.proprioception
         self._advisor.begin(task)
+        self._stage()
         return self.observe()
 
     def observe(self) -> Observation:
@@ -128,6 +134,7 @@ class MetaWorldDriver:
     def apply(self, action: Array) -> StepFeedback:
         self._previous = self.simulation.proprioception
         is_done = self.simulation.step(action)
+        self._stage()
         return StepFeedback(reward=self.simulation.reward, success=is_done)
 
     def hold(self) -> None:
@@ -135,3 +142,15 @@ class MetaWorldDriver:
 
     def snapshot(self, width: int, height: int) -> Array:
         return self._cameras[self.simulation.task].snapshot(self.simulation.data, width, height)
+
+    # --- base.Filmed: called from the filming thread --------------------------------------------------------------
+
+    def film(self, view: str) -> tuple[Array, float]:
+        return self._filmer.film(view)
+
+    def end_filming(self) -> None:
+        self._filmer.end()
+
+    def _stage(self) -> None:
+        assert self._backend is not None
+        self._filmer.put(self.simulation.task, self.simulation.model, self.simulation.data, self._backend)

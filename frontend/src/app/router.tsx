@@ -6,6 +6,7 @@ import { ErrorRoute } from "@/app/error-route";
 import { FleetRoute } from "@/app/routes/fleet-route";
 import { NotFoundRoute } from "@/app/routes/not-found-route";
 import { SignInRoute } from "@/app/routes/sign-in-route";
+import { TeleopRoute } from "@/app/routes/teleop-route";
 import { TrainingRoute } from "@/app/routes/training-route";
 import { TrainingRunRoute } from "@/app/routes/training-run-route";
 import { Shell } from "@/app/shell";
@@ -22,6 +23,7 @@ export const routes: RouteObject[] = [
     errorElement: <ErrorRoute />,
     children: [
       { path: "/", element: <FleetRoute /> },
+      { path: "/teleop/:robotId/:otherId?", element: <TeleopRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       { path: "*", element: <NotFoundRoute /> },

@@ -61,10 +61,14 @@ export interface SessionDeps {
   readonly now: () => number;
 }
 
+/** One gamepad moves one robot, also with two on the page. */
+let gamepadOwner: symbol | null = null;
+
 export class CockpitSession {
   readonly record: RobotRecord;
   readonly input: OperatorInput;
   readonly lease: LeaseKeeper;
+  readonly #token = Symbol("pane");
   readonly #deps: SessionDeps;
   readonly #peer: RobotPeer;
   readonly #sender: DriveSender;
@@ -79,8 +83,6 @@ export class CockpitSession {
   #stop: StopState = noStop;
   #mainView: string;
   #view: CockpitView;
-  /** Whether the gamepad is this robot's: its pane has the focus, or is the only one. */
-  isActive = true;
 
   constructor(record: RobotRecord, deps: SessionDeps) {
     const axes = axesOf(record.actionNames, record.keptAxes);
@@ -122,7 +124,9 @@ export class CockpitSession {
     const publishing = setInterval(() => this.#publish(), PUBLISH_MS);
     const looking = setInterval(() => void this.#readStats(), STATS_MS);
     this.#peer.start();
+    gamepadOwner ??= this.#token;
     return () => {
+      if (gamepadOwner === this.#token) gamepadOwner = null;
       for (const stop of stops) stop();
       clearInterval(publishing);
       clearInterval(looking);
@@ -138,6 +142,11 @@ export class CockpitSession {
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** The gamepad is this robot's from now on: its pane has the focus, or is the only one. */
+  claimGamepad(): void {
+    gamepadOwner = this.#token;
   }
 
   /** The network changed, or the operator pressed "Connect again". */
@@ -224,7 +233,7 @@ export class CockpitSession {
   }
 
   #tick(): void {
-    this.input.sample(this.isActive ? this.#deps.gamepad() : null);
+    this.input.sample(gamepadOwner === this.#token ? this.#deps.gamepad() : null);
     this.#sender.tick();
   }
 

@@ -43,7 +43,7 @@ export class OperatorInput {
     return this.#bindings;
   }
 
-  set bindings(bindings: Bindings) {
+  bind(bindings: Bindings): void {
     this.#bindings = bindings;
     this.release("the bindings changed");
   }
@@ -53,7 +53,7 @@ export class OperatorInput {
     return this.#speed;
   }
 
-  set speed(level: number) {
+  setSpeed(level: number): void {
     this.#speed = clamp(Math.round(level), 0, SPEEDS.length - 1);
   }
 
@@ -172,7 +172,7 @@ export class OperatorInput {
   #act(target: string): boolean {
     const [kind, text = ""] = target.split(":");
     const index = Number(text);
-    if (kind === "speed") this.speed = index;
+    if (kind === "speed") this.setSpeed(index);
     else if (kind === "toggle") this.#kept[index] = (this.#kept[index] ?? 0) > 0 ? -1 : 1;
     else return false;
     return true;

@@ -1,0 +1,163 @@
+/** Taking and giving control, what becomes of the episode, and the clearing of a stop. */
+
+import { Button } from "@/components/ui/button";
+import { useServerNow } from "@/hooks/use-now";
+import { SPEEDS } from "@/features/teleop/bindings";
+import type { CockpitSession, CockpitView } from "@/features/teleop/cockpit-session";
+import type { CockpitActions } from "@/features/teleop/hooks/use-cockpit-actions";
+import { type Command, keyOf } from "@/features/teleop/shortcuts";
+import type { Situation } from "@/features/teleop/situation";
+import { formatDuration, withUnit } from "@/lib/units/format";
+import { seconds } from "@/lib/units/quantity";
+
+export interface User {
+  readonly username: string;
+  readonly is_staff: boolean;
+}
+
+interface ControlsProps {
+  readonly session: CockpitSession;
+  readonly view: CockpitView;
+  readonly situation: Situation;
+  readonly actions: CockpitActions;
+  readonly isReady: boolean;
+  readonly user: User;
+}
+
+export function Controls(props: ControlsProps) {
+  const { situation } = props;
+  return (
+    <section aria-label="Control" data-testid="controls" className="grid gap-2">
+      {situation.stop === null ? null : <StopNotice {...props} />}
+      {situation.isOurs && !situation.needsNewLease ? <Driving {...props} /> : <Taking {...props} />}
+    </section>
+  );
+}
+
+const Key = ({ of }: { readonly of: Command }) => (
+  <kbd aria-hidden className="rounded border border-current px-1 text-[0.625rem] leading-3.5 opacity-80">
+    {keyOf(of)}
+  </kbd>
+);
+
+function StopNotice({ situation, actions }: ControlsProps) {
+  const { stop } = situation;
+  if (stop === null) return null;
+  return (
+    <div className="flex items-center gap-2 rounded-md bg-fault-tint px-2.5 py-1.5 text-sm text-fault" role="status">
+      <p className="min-w-0 grow truncate" title={stop.reason}>
+        Stopped by {stop.by || "somebody"}
+        {stop.reason ? `: ${stop.reason}` : ""}
+      </p>
+      <Button onClick={actions.clear}>
+        Clear stop <Key of="clear" />
+      </Button>
+    </div>
+  );
+}
+
+function Taking({ session, view, situation, actions, isReady, user }: ControlsProps) {
+  const { name } = session.record;
+  const { otherPerson } = situation;
+  const { isAsking, lostBecause, offered } = view.lease;
+  const isOffered = offered !== null && offered.epoch === otherPerson?.epoch;
+  const isOwnElsewhere = otherPerson?.operator === user.username;
+  const mayTake = otherPerson === null || isOffered || isOwnElsewhere || user.is_staff;
+  const who = isOwnElsewhere ? "your other tab" : otherPerson?.operator;
+  const label = otherPerson === null ? `Take over ${name}` : isOffered ? `Accept from ${offered.by}` : `Take from ${who ?? ""}`;
+  return (
+    <>
+      <div className="flex flex-wrap items-center gap-2">
+        <Button variant="primary" disabled={!isReady || isAsking || !mayTake} onClick={actions.take} data-testid="take">
+          {isAsking ? "Asking" : label} <Key of="take" />
+        </Button>
+        {otherPerson === null || isOwnElsewhere || isOffered ? null : (
+          <Button onClick={() => actions.run(() => session.lease.askHolder(otherPerson.epoch), "Not asked.", `${otherPerson.operator} was asked.`)}>
+            Ask {otherPerson.operator}
+          </Button>
+        )}
+      </div>
+      <p className="min-h-4 text-xs text-ink-muted" role="status" data-testid="lease-note">
+        {takingNote(situation, lostBecause, mayTake, isReady)}
+      </p>
+    </>
+  );
+}
+
+function takingNote({ otherPerson, needsNewLease }: Situation, lostBecause: string, mayTake: boolean, isReady: boolean): string {
+  if (lostBecause) return `You do not drive any more. ${lostBecause}`;
+  if (!mayTake && otherPerson !== null) return `Taking from ${otherPerson.operator} needs the role of manager. You can ask.`;
+  if (needsNewLease) return "The robot stood still; take over again to drive.";
+  return isReady ? "Then let go of everything once, and move." : "Waits for the checks below.";
+}
+
+function Driving({ session, view, situation, actions }: ControlsProps) {
+  const hasEpisode = situation.episodeId !== null;
+  const order = (command: "success" | "failure" | "restart" | "end", label: string) => (
+    <Button disabled={!hasEpisode} onClick={() => actions.open(command)} className="grow">
+      {label} <Key of={command} />
+    </Button>
+  );
+  return (
+    <>
+      <div className="flex flex-wrap items-center gap-2">
+        <Button variant="primary" onClick={actions.handBack} data-testid="hand-back">
+          Hand back <Key of="hand-back" />
+        </Button>
+        <Button onClick={() => actions.open("transfer")}>Offer to …</Button>
+        <LeaseCountdown view={view} />
+      </div>
+      {view.lease.askedBy === null ? null : (
+        <p className="text-sm text-assist" role="status">
+          {view.lease.askedBy} would like to drive.
+        </p>
+      )}
+      <div className="grid grid-cols-2 gap-1.5">
+        {order("success", "Success")}
+        {order("failure", "Failure")}
+        {order("restart", "Restart")}
+        {order("end", "End")}
+      </div>
+      <Speeds session={session} level={view.input.speed} />
+      <p className="min-h-4 truncate text-xs text-ink-muted" role="status" data-testid="input-note">
+        {inputNote(view, situation)}
+      </p>
+    </>
+  );
+}
+
+function inputNote({ input }: CockpitView, { isArmed, mode }: Situation): string {
+  if (input.isWaiting) return `Let go of keys, pads and sticks${input.because ? `: ${input.because}` : ""}.`;
+  if (!isArmed) return mode === "handover" ? "The robot waits for input at rest." : "The robot does not take commands yet.";
+  return input.gamepadId === null ? "Keyboard and pads drive." : `Keyboard, pads and ${input.gamepadId} drive.`;
+}
+
+function LeaseCountdown({ view }: { readonly view: CockpitView }) {
+  const now = useServerNow();
+  const { lease } = view.lease;
+  if (lease === null) return null;
+  const left = Math.max(0, (lease.expires_ms - now) / 1000);
+  return (
+    <span className="numeric ml-auto text-xs text-ink-muted" data-testid="lease" title={`Renewed every ${lease.renew_s} s; epoch ${lease.epoch}`}>
+      Lease {formatDuration(seconds(left))}
+    </span>
+  );
+}
+
+function Speeds({ session, level }: { readonly session: CockpitSession; readonly level: number }) {
+  return (
+    <div role="group" aria-label="Speed" className="flex items-center gap-1">
+      <span className="mr-1 text-xs text-ink-muted">Speed</span>
+      {SPEEDS.map((share, index) => (
+        <Button
+          key={share}
+          aria-pressed={index === level}
+          className={index === level ? "numeric h-7 grow bg-inset font-medium" : "numeric h-7 grow"}
+          onClick={() => session.input.setSpeed(index)}
+        >
+          {withUnit(`${share * 100}`, "%")}
+        </Button>
+      ))}
+    </div>
+  );
+}

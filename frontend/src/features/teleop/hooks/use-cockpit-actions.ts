@@ -1,0 +1,84 @@
+/** What the operator can do, for buttons and keys alike: one dialog at a time, failures in words, focus back on the pane. */
+
+import { useState } from "react";
+
+import { notify } from "@/components/ui/toast";
+import type { CockpitSession } from "@/features/teleop/cockpit-session";
+import type { Situation } from "@/features/teleop/situation";
+import type { Command } from "@/features/teleop/shortcuts";
+
+export type OpenDialog = "take" | "success" | "failure" | "restart" | "end" | "transfer" | "keys";
+
+export interface CockpitActions {
+  readonly dialog: OpenDialog | null;
+  readonly open: (dialog: OpenDialog) => void;
+  readonly close: () => void;
+  /** Do something, say so if it fails, and put the focus back on the pane. */
+  readonly run: (action: () => Promise<void>, failed: string, done?: string) => void;
+  /** Take over at once if nobody else drives, else ask first. */
+  readonly take: () => void;
+  readonly handBack: () => void;
+  readonly stop: () => void;
+  readonly clear: () => void;
+  readonly command: (command: Command) => void;
+}
+
+interface ActionsInput {
+  readonly session: CockpitSession;
+  readonly situation: Situation;
+  readonly isReady: boolean;
+  readonly focusPane: () => void;
+}
+
+export function useCockpitActions({ session, situation, isReady, focusPane }: ActionsInput): CockpitActions {
+  const [dialog, setDialog] = useState<OpenDialog | null>(null);
+  const run: CockpitActions["run"] = (action, failed, done) => {
+    focusPane();
+    action().then(
+      () => {
+        if (done !== undefined) notify("done", done);
+      },
+      (error: unknown) => notify("failed", `${failed} ${error instanceof Error ? error.message : ""}`),
+    );
+  };
+  const { name } = session.record;
+  const close = () => {
+    setDialog(null);
+    focusPane();
+  };
+  const take = () => {
+    if (!isReady || session.lease.state.isAsking) return;
+    const { offered } = session.lease.state;
+    if (situation.otherPerson === null) run(() => session.lease.acquire(""), `You did not get ${name}.`);
+    else if (offered?.epoch === situation.otherPerson.epoch) run(() => session.lease.take(offered.epoch, "offered"), `You did not get ${name}.`);
+    else setDialog("take");
+  };
+  const handBack = () => {
+    if (situation.isOurs) run(() => session.lease.release("handed back"), `${name} was not handed back.`);
+  };
+  const stop = () => {
+    focusPane();
+    void session.stop("stopped in the cockpit");
+  };
+  const clear = () => {
+    const found = situation.stop;
+    if (found !== null) run(() => session.clearStop(found.stopId), "The stop was not cleared.", "The stop is cleared; the robot stays still.");
+  };
+  const command = (wanted: Command) => {
+    const openIfOurs = (which: OpenDialog) => situation.isOurs && situation.episodeId !== null && setDialog(which);
+    const acts: Readonly<Record<Command, () => void>> = {
+      stop,
+      take: () => (!situation.isOurs || situation.needsNewLease) && take(),
+      "hand-back": handBack,
+      swap: () => session.swapViews(),
+      success: () => openIfOurs("success"),
+      failure: () => openIfOurs("failure"),
+      restart: () => openIfOurs("restart"),
+      end: () => openIfOurs("end"),
+      clear,
+      help: () => setDialog("keys"),
+    };
+    acts[wanted]();
+  };
+  return { dialog, open: setDialog, close, run, take, handBack, stop, clear, command };
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +16,16 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from fleet.models import Episode, PolicyVersion, RunMetric, TrainingRound, TrainingRun
-from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
-from fleet.protocol.recording import Origin, decode_manifest
+from fleet.protocol.policy import decode_policy_manifest
 from fleet.selectors.objects import object_store
-from fleet.services.episode import episode_register
-from fleet.services.policy import policy_version_publish
-from fleet.services.task import task_create
-from fleet.services.training import training_run_create, training_run_start
+from fleet.services.training import training_run_start
 from fleet.storage import keys
 from learner import tasks
-from learner.publisher import build_artifact
 from learner.trainer import Trainer
-from tests.learner.hand_made import TELEOP, make_manifest, make_network, stored_objects
 from tests.learner.recap_made import VALUE, value_file
+from tests.learner.rounds_made import register, start, train
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("services")]
-CONFIG: dict[str, Any] = {
-    "optim": {"batch_size": 8},
-    "round": {"steps": 6, "publish_steps": 2, "publish_interval_s": 0.0},
-}
-
-
-@pytest.fixture(autouse=True)
-def cold_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test begins and ends without a warm trainer. No heartbeats: their thread cannot see the transaction."""
-    monkeypatch.setattr(tasks, "HEARTBEAT_S", 3600.0)
-    threads = torch.get_num_threads()
-    tasks._process.warm = None
-    yield
-    tasks._process.warm = None
-    torch.set_num_threads(threads)
-
-
-def register(name: str, *, broken: bool = False) -> str:
-    task_create(slug="box-close", instruction="close the box", driver_task="box-close-v3", max_steps=250)
-    manifest = make_manifest(name, [(30, TELEOP)], origin=Origin.DEMONSTRATION)
-    objects = stored_objects(manifest)
-    for name_, data in objects.items():
-        object_store().put(keys.episode_object(manifest.episode_id, name_), data)
-    episode_register(robot_id=None, manifest=decode_manifest(objects["manifest.json"]), uploaded_ns=None)
-    if broken:
-        object_store().put(keys.episode_object(manifest.episode_id, "front.mp4"), b"rotten")
-    return manifest.episode_id
-
-
-def start(name: str, algorithm: str = "hg_dagger", network_seed: int = 0, **changes: Any) -> TrainingRun:
-    run = training_run_create(name=name, algorithm=algorithm, config=CONFIG | changes, seed=5)
-    network = make_network(network_seed)
-    base = build_artifact(network, network.blob_state("head"), run_id=None, parent_id=name, step=0)
-    policy_version_publish(
-        run_id=str(run.id), manifest_bytes=encode_policy_manifest(_renamed(base.manifest, run)), blobs=base.blobs
-    )
-    return training_run_start(run_id=run.id)
-
-
-def _renamed(manifest: Any, run: TrainingRun) -> Any:
-    """The same base under an id of its own for each run: version ids are unique."""
-    import msgspec
-
-    return msgspec.structs.replace(manifest, version_id=str(run.id))
-
-
-def train(run: TrainingRun) -> None:
-    run.refresh_from_db()
-    tasks.train_round(str(run.id), run.epoch)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("services", "cold_process")]
 
 
 def test_killed_round_resumes_to_the_same_weights(monkeypatch: pytest.MonkeyPatch):
@@ -292,18 +237,6 @@ def test_a_holder_replaced_in_mid_commit_harms_no_committed_checkpoint(monkeypat
     run.refresh_from_db()
     assert (run.state, run.step) == ("running", 18)
     assert not object_store().exists(late[0][0])  # what it left goes with its round
-
-
-def test_an_unreadable_episode_is_left_out():
-    """A rotten video does not stop the run; the readable episode is trained on."""
-    register("good")
-    register("bad", broken=True)
-    run = start("rotten")
-
-    train(run)
-
-    run.refresh_from_db()
-    assert (run.step, run.state) == (6, "running")
 
 
 def test_without_episodes_a_round_waits_without_steps():

@@ -12,7 +12,7 @@ import torch
 
 from learner.algorithms.base import build_algorithm
 from learner.algorithms.hg_dagger.losses import imitation_loss
-from learner.checkpoint import CheckpointMismatch
+from learner.checkpoint import CheckpointMismatch, decode_checkpoint
 from learner.config import ConfigError, OptimConfig, RunConfig, from_mapping
 from learner.data.replay import Draw, Rows
 from learner.policies.architectures.flow_vla import FlowVlaConfig
@@ -184,6 +184,27 @@ def test_nan_refuses_the_step_and_the_publish():
     next(iter(trainer._ema.values())).fill_(float("nan"))
     with pytest.raises(Exception, match="NaN"):
         trainer.artifact(run_id=None, parent_id=None)
+
+
+def test_an_infinite_gradient_of_a_finite_loss_refuses_the_step():
+    """Weights, EMA and optimiser stay as they were, and the error says that it was the gradient."""
+    trainer = make_trainer(CONFIG)
+    trainer.step()
+    before = _tensors(trainer.checkpoint(cursor=0))
+    parameter = next(iter(trainer._parameters.values()))
+    parameter.register_hook(lambda gradient: gradient * float("inf"))
+
+    with pytest.raises(NonFiniteLoss, match="gradient norm"):
+        trainer.step()
+
+    after = _tensors(trainer.checkpoint(cursor=0))
+    assert trainer.gradient_steps == 1
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before if name != "rng.torch")
+
+
+def _tensors(data: bytes) -> dict[str, torch.Tensor]:
+    return decode_checkpoint(data)[1]
 
 
 def test_summary_reports_every_source_once():

@@ -15,7 +15,7 @@ from fleet.daemon.config import MediaConfig
 from fleet.protocol.messages import CameraInfo, PeerOffer
 
 MAX_MESSAGE_BYTES = 256 * 1024  # an offer has up to 48 KiB of SDP
-MAX_WAITING_BYTES = 512 * 1024  # unsent; a process that reads so slowly gets no more
+MAX_WAITING_BYTES = 512 * 1024  # unsent
 BEAT_S = 0.25  # the media process says that it is alive
 _LENGTH = struct.Struct("!I")
 
@@ -104,15 +104,21 @@ class Taken(_Wire, frozen=True):
 ToMedia = Configure | Ask | Hang | Say | Filmed
 FromMedia = Ready | Beat | Answered | Heard | Gone | Watched | Taken
 
+_RECURRING = (Say, Filmed, Heard, Beat)
+
 _encoder = msgspec.msgpack.Encoder()
 to_media_decoder: msgspec.msgpack.Decoder[ToMedia] = msgspec.msgpack.Decoder(ToMedia)
 from_media_decoder: msgspec.msgpack.Decoder[FromMedia] = msgspec.msgpack.Decoder(FromMedia)
 
 
 def write(writer: asyncio.StreamWriter, message: ToMedia | FromMedia) -> bool:
-    """Queue a message without waiting; return False, and drop it, if the other side has stopped reading."""
+    """Queue a message without waiting; return False if it was dropped.
+
+    Dropped when the other side has stopped reading are only messages that keep coming; the others are few.
+    """
     transport = writer.transport
-    if transport.is_closing() or transport.get_write_buffer_size() > MAX_WAITING_BYTES:
+    is_behind = transport.get_write_buffer_size() > MAX_WAITING_BYTES
+    if transport.is_closing() or (is_behind and isinstance(message, _RECURRING)):
         return False
     data = _encoder.encode(message)
     writer.write(_LENGTH.pack(len(data)) + data)

@@ -98,6 +98,16 @@ async def test_a_lost_picture_is_mended_by_a_keyframe_but_not_more_than_one_a_se
         assert min(later - earlier for earlier, later in itertools.pairwise(keys)) >= 0.5
 
 
+async def test_a_path_with_losses_gets_smaller_pictures_and_a_mended_one_larger_again() -> None:
+    async with studio_of(FilmedPoint(), MediaConfig(adapt_down_s=0.1, adapt_up_s=0.5)) as studio:
+        watcher = await studio.join(loss=0.2)
+        pictures = watcher.frames["overview"]
+
+        await until(lambda: pictures and pictures[-1].width == 240, timeout_s=20)
+        watcher.loss = 0.0
+        await until(lambda: pictures[-1].width == 320, timeout_s=20)
+
+
 async def test_a_second_offer_of_the_same_peer_replaces_it_silently(studio: Studio) -> None:
     first = await studio.join()
     second = Watcher()

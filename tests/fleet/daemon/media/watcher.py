@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from typing import Any, Self
@@ -53,7 +54,10 @@ class FilmedPoint(PointDriver):
 class Watcher:
     """One viewer. Everything it received is kept: pictures, data-channel messages, RTP timestamps."""
 
-    def __init__(self, *, views: tuple[str, ...] = ("overview",), mime: str | None = None) -> None:
+    def __init__(self, *, views: tuple[str, ...] = ("overview",), mime: str | None = None, loss: float = 0.0) -> None:
+        """`loss`: share of the video's packets that never arrive."""
+        self.loss = loss
+        self._rng = random.Random(0)
         self.peer_id = str(uuid.uuid4())
         self.views = views
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -77,7 +81,8 @@ class Watcher:
 
         async def tapped(packet: Any, arrival_time_ms: int) -> None:
             self.rtp.add(packet.timestamp)
-            await stock(packet, arrival_time_ms)
+            if self._rng.random() >= self.loss:
+                await stock(packet, arrival_time_ms)
 
         receiver._handle_rtp_packet = tapped  # type: ignore[method-assign]
 

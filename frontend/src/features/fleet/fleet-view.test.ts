@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { countFleet, type FleetView, visibleRobots } from "@/features/fleet/fleet-view";
-import { stalenessText } from "@/features/fleet/format-robot";
+import { leaseText, stalenessText, stopText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { robot } from "@/testing/fleet-fixtures";
 
@@ -63,5 +63,22 @@ describe("visibleRobots", () => {
 
   it("counts the fleet", () => {
     expect(countFleet(fleet)).toEqual({ total: 3, working: 1, assisted: 0, attention: 2, pendingEpisodes: 0 });
+  });
+});
+
+describe("lease and stop on a card", () => {
+  it("shows a stop before the robot has confirmed it, whatever its mode", () => {
+    const stop = { stop_id: "s", by: "mara", reason: "hand in the way", at_ms: 1, is_confirmed: false };
+    const card = robot({ stop });
+    expect(statusOf(card).key).toBe("stopped");
+    expect(stopText(card)).toBe("Stopped by mara: hand in the way (not confirmed by the robot yet)");
+  });
+
+  it("names who gets the robot from the lease on", () => {
+    const lease = { epoch: 3, source: "person", operator: "mara", expires_ms: 9 } as const;
+    expect(statusOf(robot({ lease })).text).toBe("Handing over to mara");
+    expect(leaseText(robot({ lease }))).toBe("mara");
+    expect(leaseText(robot({ lease: { ...lease, source: "scripted" } }))).toBe("scripted supervisor");
+    expect(leaseText(robot())).toBe("none");
   });
 });

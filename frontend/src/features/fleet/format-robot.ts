@@ -26,3 +26,16 @@ export const overrunsText = (robot: RobotCard): string => (robot.overruns === 0 
 
 /** Whether an episode is under way, so that its progress means something. */
 export const isInEpisode = (robot: RobotCard): boolean => robot.episode_id !== null && robot.max_steps > 0;
+
+/** Who stopped it and why: "Stopped by mara: hand in the way". Empty without a stop. */
+export function stopText({ stop }: RobotCard): string {
+  if (!stop) return "";
+  const said = `Stopped by ${stop.by || "somebody"}${stop.reason ? `: ${stop.reason}` : ""}`;
+  return stop.is_confirmed ? said : `${said} (not confirmed by the robot yet)`;
+}
+
+/** Who holds the lease: "mara", "scripted supervisor", "none". */
+export function leaseText({ lease }: RobotCard): string {
+  if (!lease) return "none";
+  return lease.source === "scripted" ? "scripted supervisor" : lease.operator;
+}

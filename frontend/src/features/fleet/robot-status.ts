@@ -86,12 +86,15 @@ export function driverOf(robot: RobotCard): string {
 export function statusOf(robot: RobotCard): RobotStatus {
   if (!robot.is_online) return fixed.offline;
   if (robot.activity === "error") return fixed.fault;
-  if (robot.mode === "stopped") return fixed.stopped;
+  if (robot.mode === "stopped" || robot.stop) return fixed.stopped;
   if (robot.activity === "spool_full") return fixed["spool-full"];
   if (robot.mode === "handover" || robot.mode === "teleop") {
     const phrase = robot.mode === "teleop" ? "Under control by" : "Handing over to";
     return { key: "assisted", text: `${phrase} ${driverOf(robot)}`, icon: Hand, tone: "assist" };
   }
+  // The lease is granted, the robot has not followed yet.
+  if (robot.lease?.source === "person" && robot.mode === "autonomous")
+    return { key: "assisted", text: `Handing over to ${robot.lease.operator}`, icon: Hand, tone: "assist" };
   if (robot.is_paused) return fixed.paused;
   // Nobody asked for this pause: the robot holds still because control lapsed, and waits for somebody.
   if (robot.mode === "paused") return fixed["needs-help"];

@@ -3,10 +3,12 @@
 import { memo } from "react";
 
 import { Chip } from "@/components/ui/chip";
+import { CockpitLink } from "@/features/fleet/components/cockpit-link";
 import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
 import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
 import { needsAttention, type RobotRow } from "@/features/fleet/fleet-view";
+import { stopText } from "@/features/fleet/format-robot";
 import type { RobotStatus } from "@/features/fleet/robot-status";
 import { cn } from "@/lib/class-names";
 import type { RobotCard as Robot } from "@/protocol/generated";
@@ -34,16 +36,19 @@ export const RobotCard = memo(
         <div className="flex gap-3 p-3 pb-2">
           <Thumbnail robot={robot} className="w-24 rounded-md" />
           <div className="flex min-w-0 grow flex-col">
-            <h3 className="min-w-0 text-base font-semibold">
-              <button
-                type="button"
-                aria-label={`${robot.name}, details`}
-                onClick={() => onOpen(robot.robot_id)}
-                className="-mx-1 -my-0.5 block max-w-full truncate rounded px-1 py-0.5 text-left hover:underline"
-              >
-                {robot.name}
-              </button>
-            </h3>
+            <div className="flex items-start justify-between gap-2">
+              <h3 className="min-w-0 text-base font-semibold">
+                <button
+                  type="button"
+                  aria-label={`${robot.name}, details`}
+                  onClick={() => onOpen(robot.robot_id)}
+                  className="-mx-1 -my-0.5 block max-w-full truncate rounded px-1 py-0.5 text-left hover:underline"
+                >
+                  {robot.name}
+                </button>
+              </h3>
+              <CockpitLink robot={robot} />
+            </div>
             <TaskLines robot={robot} status={status} />
           </div>
         </div>
@@ -65,10 +70,11 @@ export const RobotCard = memo(
 
 function TaskLines({ robot, status }: { readonly robot: Robot; readonly status: RobotStatus }) {
   const isDetail = needsAttention(status) && robot.detail !== "";
+  const text = stopText(robot) || (isDetail ? robot.detail : robot.instruction);
   return (
     <>
       <p className="mt-0.5 h-4.5 truncate text-sm">{robot.task || "No task"}</p>
-      <p className="mt-1 line-clamp-3 h-12 text-xs text-ink-muted">{isDetail ? robot.detail : robot.instruction}</p>
+      <p className="mt-1 line-clamp-3 h-12 text-xs text-ink-muted">{text}</p>
     </>
   );
 }

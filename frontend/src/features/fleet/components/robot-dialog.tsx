@@ -3,9 +3,11 @@
 import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { Figure } from "@/components/ui/figure";
+import { CockpitLink } from "@/features/fleet/components/cockpit-link";
 import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
 import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
+import { leaseText, stopText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
@@ -22,6 +24,7 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
       <div className="flex flex-col gap-5 sm:flex-row">
         <Thumbnail robot={robot} className="w-48 self-start rounded-lg" />
         <div className="flex min-w-0 grow flex-col gap-3">
+          <CockpitLink robot={robot} />
           {robot.detail ? <p className="text-sm">{robot.detail}</p> : null}
           <div>
             <p className="font-medium">{robot.task || "No task"}</p>
@@ -40,6 +43,8 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
         <RobotFigures robot={robot} />
         <Figure label="Episodes closed, all time">{formatCount(robot.episodes_closed)}</Figure>
         <Figure label="Mode">{robot.mode}</Figure>
+        <Figure label="Lease">{leaseText(robot)}</Figure>
+        <Figure label="Stop">{stopText(robot) || "none"}</Figure>
       </dl>
       <dl className="mt-3 grid gap-3">
         <Identifier label="Episode under way" value={robot.episode_id ?? "none"} />

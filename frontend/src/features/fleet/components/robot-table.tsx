@@ -2,6 +2,7 @@
 
 import { Chip } from "@/components/ui/chip";
 import { Cell, Table } from "@/components/ui/table";
+import { CockpitLink } from "@/features/fleet/components/cockpit-link";
 import { LastSeen } from "@/features/fleet/components/last-seen";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
 import type { RobotRow } from "@/features/fleet/fleet-view";
@@ -22,6 +23,7 @@ const columns = [
   { key: "upload", label: "To upload", isNumeric: true, className: wideOnly },
   { key: "control", label: "Control loop", className: wideOnly },
   { key: "seen", label: "Last seen" },
+  { key: "cockpit", label: "Cockpit" },
 ];
 
 interface RobotTableProps {
@@ -66,6 +68,9 @@ export function RobotTable({ rows, onOpen }: RobotTableProps) {
           <NoteCell value={controlText(robot)} note={overrunsText(robot)} className={wideOnly} />
           <Cell className="numeric min-w-24 whitespace-nowrap">
             <LastSeen robot={robot} />
+          </Cell>
+          <Cell>
+            <CockpitLink robot={robot} />
           </Cell>
         </tr>
       ))}

@@ -4,6 +4,7 @@ import { createBrowserRouter, type RouteObject } from "react-router";
 
 import { ErrorRoute } from "@/app/error-route";
 import { FleetRoute } from "@/app/routes/fleet-route";
+import { HelpRoute } from "@/app/routes/help-route";
 import { NotFoundRoute } from "@/app/routes/not-found-route";
 import { SignInRoute } from "@/app/routes/sign-in-route";
 import { TeleopRoute } from "@/app/routes/teleop-route";
@@ -24,6 +25,7 @@ export const routes: RouteObject[] = [
     children: [
       { path: "/", element: <FleetRoute /> },
       { path: "/teleop/:robotId/:otherId?", element: <TeleopRoute /> },
+      { path: "/help", element: <HelpRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       { path: "*", element: <NotFoundRoute /> },

@@ -1,22 +1,27 @@
 /** The frame of every page behind the sign-in: skip link, bar with navigation, the live link, the page itself. */
 
+import type { ReactNode } from "react";
 import { NavLink, Outlet } from "react-router";
 
 import { ConnectionBanner, ConnectionChip } from "@/app/connection-chip";
 import { Mark } from "@/app/mark";
 import { ThemeToggle } from "@/app/theme-toggle";
+import { HelpBadge } from "@/features/help/components/help-badge";
+import { useHelpAlerts } from "@/features/help/hooks/use-help-alerts";
 import { UserMenu } from "@/features/people/components/user-menu";
 import { cn } from "@/lib/class-names";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
 
 /** Pages that exist, in the order of the day's work. Each later page adds its line here. */
-const pages: readonly { readonly to: string; readonly label: string }[] = [
+const pages: readonly { readonly to: string; readonly label: string; readonly badge?: ReactNode }[] = [
   { to: "/", label: "Fleet" },
+  { to: "/help", label: "Help", badge: <HelpBadge /> },
   { to: "/training", label: "Training" },
 ];
 
 export function Shell() {
   useFleetLink();
+  useHelpAlerts();
   return (
     <div className="min-h-dvh">
       <a
@@ -45,6 +50,7 @@ export function Shell() {
                 }
               >
                 {page.label}
+                {page.badge === undefined ? null : <> {page.badge}</>}
               </NavLink>
             ))}
           </nav>

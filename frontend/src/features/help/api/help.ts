@@ -1,0 +1,100 @@
+/** What the live queue does not carry: past requests, how long people took, and the choice of the rule. */
+
+import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
+
+import type { HelpRanking } from "@/protocol/generated";
+import { useThrottled } from "@/hooks/use-throttled";
+import { request } from "@/lib/api/client";
+import { list, nullable, number, record, text } from "@/lib/api/decode";
+import { useHelpQueue } from "@/lib/socket/help-store";
+import { milliseconds } from "@/lib/units/quantity";
+
+/** Times are ISO 8601. `ending`: empty until the request is closed. */
+export interface PastRequest {
+  readonly id: string;
+  readonly robot_name: string;
+  readonly reason: string;
+  readonly ending: string;
+  readonly opened_at: string;
+  readonly claimed_at: string | null;
+  readonly closed_at: string | null;
+  readonly operator: string;
+  readonly task: string | null;
+}
+
+/** Of n durations; null where n is 0. */
+export interface Spread {
+  readonly n: number;
+  readonly p50_s: number | null;
+  readonly p90_s: number | null;
+}
+
+export interface OperatorFigures {
+  readonly operator: string;
+  readonly takeovers: number;
+  readonly switches: number;
+  readonly dwell: Spread;
+}
+
+export interface HelpFigures {
+  readonly answered: number;
+  readonly unanswered: number;
+  readonly waiting: Spread;
+  readonly service: Spread;
+  readonly blocked_s: number;
+  readonly operators: readonly OperatorFigures[];
+}
+
+const spread = record<Spread>({ n: number, p50_s: nullable(number), p90_s: nullable(number) });
+const past = record<PastRequest>({
+  id: text,
+  robot_name: text,
+  reason: text,
+  ending: text,
+  opened_at: text,
+  claimed_at: nullable(text),
+  closed_at: nullable(text),
+  operator: text,
+  task: nullable(text),
+});
+const page = record({ results: list(past) });
+const figures = record<HelpFigures>({
+  answered: number,
+  unanswered: number,
+  waiting: spread,
+  service: spread,
+  blocked_s: number,
+  operators: list(record<OperatorFigures>({ operator: text, takeovers: number, switches: number, dwell: spread })),
+});
+
+const AT_MOST_EVERY = milliseconds(3000);
+
+/** A number that changes when the queue did, seldom enough to read over HTTP. */
+const useRevision = (): number => useThrottled(useHelpQueue()?.server_ms ?? 0, AT_MOST_EVERY);
+
+export function usePastRequests() {
+  const revision = useRevision();
+  return useQuery({
+    queryKey: ["help-history", revision],
+    queryFn: ({ signal }) => request("/api/v1/help/history?page_size=20", page, { signal }),
+    select: (data) => data.results,
+    placeholderData: keepPreviousData,
+    gcTime: 10_000,
+  });
+}
+
+export function useHelpFigures(windowS: number) {
+  const revision = useRevision();
+  return useQuery({
+    queryKey: ["help-figures", windowS, revision],
+    queryFn: ({ signal }) => request(`/api/v1/help/figures?window_s=${windowS}`, figures, { signal }),
+    placeholderData: keepPreviousData,
+    gcTime: 10_000,
+  });
+}
+
+/** Choose the rule for everyone; the live queue then says so itself. */
+export const useChooseRanking = () =>
+  useMutation({
+    mutationFn: (ranking: HelpRanking) => request("/api/v1/help/ranking", (value) => value, { method: "PUT", body: { ranking } }),
+  });

@@ -6,11 +6,12 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from fleet.api import help, lists, metrics, robots, session, training_runs
+from fleet.api import help, ice, lists, metrics, robots, session, training_runs
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
     path("session", session.SessionView.as_view(), name="session"),
+    path("ice-servers", ice.IceServersView.as_view(), name="ice-servers"),
     path("robots", robots.RobotList.as_view(), name="robots"),
     path("robots/enrol", robots.EnrolView.as_view(), name="robot-enrol"),
     path("robots/<uuid:pk>", robots.RobotDetail.as_view(), name="robot"),

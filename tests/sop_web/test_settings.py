@@ -90,6 +90,31 @@ def test_the_help_queue_has_defaults() -> None:
     assert read_environment({}).help_ranking == "cur"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "{}",
+        '[{"urls": []}]',
+        '[{"urls": "stun:one"}]',
+        '[{"urls": ["https://one"]}]',
+        '[{"urls": ["stun:one"], "password": "x"}]',
+        '[{"urls": ["turns:no.secret"]}]',
+    ],
+)
+def test_impossible_ice_servers_are_refused(text: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="SOP_ICE_SERVERS"):
+        read_environment({"SOP_ICE_SERVERS": text})
+
+
+def test_ice_servers_are_read() -> None:
+    text = '[{"urls": ["stun:one"]}, {"urls": ["turn:two"]}]'
+    found = read_environment({"SOP_ICE_SERVERS": text, "SOP_TURN_SECRET": "s", "SOP_TURN_TTL_S": "60"})
+    assert [server.urls for server in found.ice_servers] == [("stun:one",), ("turn:two",)]
+    assert (found.turn_secret, found.turn_ttl_s) == ("s", 60.0)
+    assert read_environment({}).ice_servers == ()
+
+
 def test_defaults_are_for_loopback() -> None:
     found = read_environment({})
     assert found.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")

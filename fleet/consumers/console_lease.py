@@ -1,4 +1,4 @@
-"""Lease messages of consoles: each is answered once, with a lease or with a code.
+"""Lease messages of consoles, and the clearing of stops: what is asked of the rows alone.
 
 A lease belongs to one connection of one user. A connection that closes does not release it: a release hands the robot
 back to its policy, and a browser that crashed has not decided that. The lease expires and the robot holds still.
@@ -6,71 +6,89 @@ back to its policy, and a browser that crashed has not decided that. The lease e
 
 from __future__ import annotations
 
-import logging
-import uuid
+from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from fleet import live
-from fleet.access import access_robot_by_id
+from fleet.access import may_drive
 from fleet.clock import to_ms
-from fleet.consumers.auth import is_session_alive
-from fleet.errors import NotFound, RobotOffline
+from fleet.consumers.caller import Caller, driver_of, online_robot_of, robot_of, user_of
+from fleet.errors import NotFound
 from fleet.models import Lease
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
-from fleet.protocol.errors import SopError, Unauthorised
 from fleet.services import lease as leases
-
-logger = logging.getLogger(__name__)
+from fleet.services.stop import stop_clear
 
 RENEWALS_A_LEASE = 3  # two may be lost before the lease expires
 
 
-def answer(request: m.ConsoleRequest, user_id: int, session_key: str | None, connection: str) -> m.ConsoleReply:
-    """Do what is asked, as the user's row and session stand now. Never raises."""
-    try:
-        lease = _do(request, user_id, session_key, connection)
-    except SopError as error:
-        return m.ConsoleReply(request_id=request.request_id, code=error.code, message=error.message[:2000])
-    except Exception:  # a defect or a lost database must cost this request alone, and still be answered
-        logger.exception("lease message failed", extra={"event": {"user": user_id}})
-        text = "the server failed on this message"
-        return m.ConsoleReply(request_id=request.request_id, code="internal", message=text)
+def answer(request: m.ConsoleRequest, caller: Caller) -> m.ConsoleReply:
+    """Do what is asked, as the user's row and session stand now. Raises: SopError."""
+    lease = _HANDLERS[type(request)](request, caller)
     return m.ConsoleReply(request_id=request.request_id, lease=_console_lease(lease) if lease else None)
 
 
-def _do(request: m.ConsoleRequest, user_id: int, session_key: str | None, connection: str) -> Lease | None:
-    """Return the lease held afterwards. Raises: SopError."""
-    if not is_session_alive(session_key, user_id):
-        raise Unauthorised("this session is over")
-    user = get_user_model().objects.get(pk=user_id)
-    try:
-        robot_id = access_robot_by_id(user, uuid.UUID(request.robot_id)).id
-    except ValueError:
-        raise NotFound("there is no such robot") from None
-    own = Source.PERSON
-    if isinstance(request, m.ConsoleRenew):
-        return leases.lease_renew(robot_id=robot_id, epoch=request.epoch, source=own, connection=connection)
-    if isinstance(request, m.ConsoleRelease):
-        leases.lease_release(
-            robot_id=robot_id, epoch=request.epoch, reason=request.reason, source=own, connection=connection
-        )
-        return None
-    if not isinstance(request, m.ConsoleAcquire | m.ConsoleTake):
-        raise NotFound(f"'{type(request).__name__}' is not served yet")
-    if live.statuses_get([robot_id])[0] is None:
-        raise RobotOffline("this robot is not connected")
+def _acquire(request: m.ConsoleAcquire | m.ConsoleTake, caller: Caller) -> Lease:
+    user = driver_of(caller)
     return leases.lease_grant(
-        robot_id=robot_id,
-        source=own,
+        robot_id=online_robot_of(user, request.robot_id).id,
+        source=Source.PERSON,
         operator=user.get_username(),
         reason=request.reason,
         user=user,
-        connection=connection,
+        connection=caller.connection,
         from_epoch=request.from_epoch if isinstance(request, m.ConsoleTake) else None,
     )
+
+
+def _renew(request: m.ConsoleRenew, caller: Caller) -> Lease:
+    """Also how a lease ends with the right to drive: within its length it is not renewed."""
+    robot = robot_of(driver_of(caller), request.robot_id)
+    return leases.lease_renew(
+        robot_id=robot.id, epoch=request.epoch, source=Source.PERSON, connection=caller.connection
+    )
+
+
+def _release(request: m.ConsoleRelease, caller: Caller) -> None:
+    leases.lease_release(
+        robot_id=robot_of(user_of(caller), request.robot_id).id,
+        epoch=request.epoch,
+        reason=request.reason,
+        source=Source.PERSON,
+        connection=caller.connection,
+    )
+
+
+def _ask(request: m.ConsoleAsk, caller: Caller) -> None:
+    user = driver_of(caller)
+    leases.lease_ask(robot_id=robot_of(user, request.robot_id).id, epoch=request.epoch, by=user.get_username())
+
+
+def _transfer(request: m.ConsoleTransfer, caller: Caller) -> Lease:
+    robot = robot_of(driver_of(caller), request.robot_id)
+    to_user = get_user_model().objects.filter(username=request.to_user).first()
+    if to_user is None or not may_drive(to_user):
+        raise NotFound("there is no such user who may drive")
+    return leases.lease_offer(robot_id=robot.id, epoch=request.epoch, connection=caller.connection, to_user=to_user)
+
+
+def _clear(request: m.ConsoleClear, caller: Caller) -> None:
+    user = user_of(caller)
+    stop_clear(robot_id=robot_of(user, request.robot_id).id, stop_id=request.stop_id, user=user)
+
+
+_HANDLERS: dict[type, Callable[[Any, Caller], Lease | None]] = {
+    m.ConsoleAcquire: _acquire,
+    m.ConsoleTake: _acquire,
+    m.ConsoleRenew: _renew,
+    m.ConsoleRelease: _release,
+    m.ConsoleAsk: _ask,
+    m.ConsoleTransfer: _transfer,
+    m.ConsoleClear: _clear,
+}
 
 
 def _console_lease(lease: Lease) -> m.ConsoleLease:

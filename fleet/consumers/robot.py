@@ -1,12 +1,15 @@
 """`/ws/robot`: the shell around `protocol.session.ServerSession`. Moves bytes, calls services, translates errors.
 
-Per connection three tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
-`_work` does what may take seconds (checking uploads), so that heartbeats and leases never wait behind it.
+Per connection four tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
+`_act` handles messages and hints in order, `_work` does what may take seconds (checking uploads), so that heartbeats
+and leases never wait behind it. Channels' own task waits for no row: a person's stop goes past a database that hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import time
 import uuid
@@ -17,6 +20,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from fleet.consumers import auth
+from fleet.consumers.calls import RobotCalls
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
 from fleet.errors import LinkReplaced
@@ -29,9 +33,12 @@ from fleet.selectors.lease import lease_info
 from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
+from fleet.services.stop import stop_register
 
 logger = logging.getLogger(__name__)
 
+INBOX_LIMIT = 64  # messages and hints waiting to be handled; a robot that sends more waits in turn
+INBOX_END_S = 5.0  # for what came in before the connection ended
 WORK_LIMIT = 64  # uploads waiting to be answered on one connection
 ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked again
 WATCH_PERIOD_S = 0.25
@@ -51,6 +58,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._is_closing = False
         self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         self._outbox_filled = asyncio.Event()
+        self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(INBOX_LIMIT)
+        self._calls = RobotCalls(self._send)
+        self._noted_stop_id = ""
         self._help = HelpWatch()
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,34 +73,55 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             return
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_add(group, self.channel_name)
-        self._tasks = [asyncio.create_task(loop()) for loop in (self._write, self._watch, self._work)]
+        self._tasks = [asyncio.create_task(loop()) for loop in (self._write, self._watch, self._act, self._work)]
 
     async def disconnect(self, code: int) -> None:
+        if self._tasks:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INBOX_END_S):
+                    await self._inbox.join()
         self._is_closing = True
         await auth.cancel(*self._tasks)
         if not self._robot_id:
             return
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_discard(group, self.channel_name)
+        await self._calls.gone()
         await auth.off_loop(robot.robot_gone, robot_id=self._robot_id, session_id=self._session_id)
         logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take one frame. Errors of the link end it, errors of one message are answered, and the process lives on."""
+        """Take one frame; its messages are handled in order. Until the robot was welcomed nothing else is heard."""
         if self._is_closing:
             return
         try:
             if bytes_data is None:
                 raise MalformedFrame("robots send binary frames")
-            for message in self._session.receive(bytes_data, now=time.monotonic()):
-                await self._handle(message)
-        except (ProtocolError, Unauthorised) as error:
+            messages = self._session.receive(bytes_data, now=time.monotonic())
+        except ProtocolError as error:
             await self._fail(error)
-        except SopError as error:
-            await self._answer_error(error.code, error.message)
-        except Exception:  # a defect here must cost this message alone
-            logger.exception("frame failed", extra={"event": {"robot": self._robot_id}})
-            await self._answer_error("internal", "the server failed on this message")
+            return
+        for message in messages:
+            await self._inbox.put(functools.partial(self._handle, message))
+        if self._session.state is not LinkState.OPEN:
+            await self._inbox.join()
+
+    async def _act(self) -> None:
+        """Handle what came in. Errors of the link end it, errors of one message are answered, the process lives on."""
+        while True:
+            action = await self._inbox.get()
+            try:
+                if not self._is_closing:
+                    await action()
+            except (ProtocolError, Unauthorised) as error:
+                await self._fail(error)
+            except SopError as error:
+                await self._answer_error(error.code, error.message)
+            except Exception:  # a defect here must cost this message alone
+                logger.exception("frame failed", extra={"event": {"robot": self._robot_id}})
+                await self._answer_error("internal", "the server failed on this message")
+            finally:
+                self._inbox.task_done()
 
     # --- Messages -----------------------------------------------------------------------------------------------------
 
@@ -126,6 +157,20 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         if revision != beat.status.state_revision:
             await self._send_state()
         await self._help.heard(self._robot_id, beat.status)
+        await self._note_stop(beat.status.stop)
+
+    async def _note_stop(self, stop: m.StopInfo | None) -> None:
+        """Give a stop that the robot latched by itself, as of a data channel or a button, a row to be cleared by."""
+        if stop is None or stop.stop_id == self._noted_stop_id:
+            return
+        self._noted_stop_id = stop.stop_id
+        try:
+            await auth.off_loop(stop_register, robot_id=self._robot_id, stop=stop)
+        except SopError:
+            raise  # this one never gets a row
+        except Exception:
+            self._noted_stop_id = ""  # with the next heartbeat
+            raise
 
     async def _on_thumbnail(self, picture: m.Thumbnail) -> None:
         if time.monotonic() < self._thumbnail_due_at:
@@ -188,6 +233,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         call, own = leases.lease_release, Source.SCRIPTED
         await auth.off_loop(call, robot_id=self._robot_id, epoch=release.epoch, reason=release.reason, source=own)
 
+    async def _on_answer(self, answer: m.PeerAnswer | m.OrderDone) -> None:
+        await self._calls.answered(answer)
+
     async def _on_resync(self, _: m.Resync) -> None:
         await self._send_state()
 
@@ -205,18 +253,27 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         m.LeaseRequest: _on_lease_request,
         m.LeaseRenew: _on_lease_renew,
         m.LeaseRelease: _on_lease_release,
+        m.PeerAnswer: _on_answer,
+        m.OrderDone: _on_answer,
         m.Resync: _on_resync,
         m.Goodbye: _on_goodbye,
     }
 
-    # --- Hints from events.py -----------------------------------------------------------------------------------------
+    # --- From consoles and events.py ----------------------------------------------------------------------------------
+
+    async def robot_call(self, event: dict[str, Any]) -> None:
+        await self._guarded(lambda: self._calls.pass_on(event))
 
     async def state_changed(self, event: dict[str, str]) -> None:
         self._help.forget()
-        await self._guarded(self._send_state)
+        self._enqueue_hint(self._send_state)
 
     async def link_check(self, event: dict[str, str]) -> None:
-        await self._guarded(self._check_link)
+        self._enqueue_hint(self._check_link)
+
+    def _enqueue_hint(self, action: Callable[[], Awaitable[object]]) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # the heartbeat repeats what a lost hint would have done
+            self._inbox.put_nowait(functools.partial(self._guarded, action))
 
     async def _check_link(self) -> None:
         key, session_id = self._credentials.key, self._session_id

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from django.test import Client
 from msgspec.json import encode
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -87,17 +89,45 @@ def joined_robot(server: str, enrolled: Enrolled) -> Iterator[RobotPeer]:
 class ConsolePeer:
     """A browser's socket."""
 
+    # What comes between and is looked for later; cards and charts are only worth their newest.
+    _KEPT = (m.ConsoleReply, m.LeaseLost, m.LeaseAsked, m.LeaseOffered, m.ConsolePeerAnswer)
+
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.seq = 0
         self._sent = 0
+        self._held: list[m.ConsoleServerMessage] = []
 
     def watch(self, run_id: str | None) -> None:
+        self.send(m.WatchRun(run_id=run_id))
+
+    def send(self, message: m.ConsoleClientMessage) -> None:
         self._sent += 1
-        self.socket.send(encode([self._sent, {"type": "watch_run", "run_id": run_id}]).decode())
+        self.socket.send(encode(m.ConsoleClientFrame(self._sent, message)).decode())
+
+    def ask(self, kind: type, robot_id: object, /, **values: object) -> m.ConsoleReply:
+        """Send a request and return its reply."""
+        return self.reply(self.request(kind, robot_id, **values))
+
+    def request(self, kind: type, robot_id: object, /, **values: object) -> str:
+        """Send a request; return its id."""
+        request_id = str(uuid.uuid4())
+        self.send(kind(request_id=request_id, robot_id=str(robot_id), **values))
+        return request_id
+
+    def reply(self, request_id: str) -> m.ConsoleReply:
+        others = []
+        while (reply := self.expect(m.ConsoleReply)).request_id != request_id:
+            others.append(reply)
+        self._held += others
+        return reply
 
     def expect(self, kind: type[_Message], timeout_s: float = 5.0) -> _Message:
         """Return the next message of this kind; others are skipped. Checks that nothing is missing between."""
+        for message in self._held:
+            if isinstance(message, kind):
+                self._held.remove(message)
+                return message
         deadline = time.monotonic() + timeout_s
         while True:
             data = self.socket.recv(timeout=max(0.01, deadline - time.monotonic()))
@@ -107,10 +137,29 @@ class ConsolePeer:
             assert frame.seq == self.seq
             if isinstance(frame.body, kind):
                 return frame.body
+            if isinstance(frame.body, self._KEPT):
+                self._held.append(frame.body)
+
+    def close_code(self) -> int:
+        """Read until the server closes the socket; return its code."""
+        try:
+            while True:
+                self.socket.recv(timeout=5)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None
+            return closed.rcvd.code
 
 
 @contextmanager
-def console_peer(server: str, cookie: str = "", origin: str | None = None) -> Iterator[ConsolePeer]:
+def console_peer(server: str, cookie: str = "", origin: str | None = None, tab: str = "") -> Iterator[ConsolePeer]:
     headers = {"Cookie": cookie, "Origin": origin or f"http://{server}"}
-    with connect(f"ws://{server}/ws/console", additional_headers=headers, open_timeout=10) as socket:
+    url = f"ws://{server}/ws/console" + (f"?tab={tab}" if tab else "")
+    with connect(url, additional_headers=headers, open_timeout=10) as socket:
         yield ConsolePeer(socket)
+
+
+def cookie_of(user: object) -> str:
+    """Sign the user in, in a new session."""
+    client = Client()
+    client.force_login(user)  # type: ignore[arg-type]
+    return f"sessionid={client.cookies['sessionid'].value}"

@@ -79,7 +79,9 @@ check: setup ## Lint, types, import arrows, migrations, generated protocol
 
 bench: setup ## Run the benchmarks (measured, not asserted)
 	$(BIN)/python benchmarks/sim_speed.py
+	@scripts/ensure-chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video --receiver chromium --viewers 1
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.data_path
 	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && $(BIN)/python -m benchmarks.fleet_page'
 

@@ -26,6 +26,7 @@ import msgspec
 from fleet.protocol.messages import IceServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LEASE_MOST_S = 5.0  # a right to drive that ends is not renewed, and docs/safety.md promises its end within 5 s
 DEV_SECRET_KEY = "django-insecure-for-development-on-loopback-only-0123456789"
 
 
@@ -38,7 +39,7 @@ class Environment:
     """Configuration of every server and learner process.
 
     `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
-    `lease_s`: length of a lease unless renewed; for so long may a person drive at most whose right to it ended.
+    `lease_s`: length of a lease unless renewed.
     `turn_ttl_s`: how long made TURN credentials work. `run_metric_rows`: of one training run, beyond which old ones
     merge.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
@@ -84,7 +85,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         is_debug=values.get("SOP_DEBUG", "0") == "1",
         log_format=values.get("SOP_LOG_FORMAT", "text"),
         heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
-        lease_s=_seconds(values, "SOP_LEASE_S", 5.0),
+        lease_s=_seconds(values, "SOP_LEASE_S", 5.0, most=LEASE_MOST_S),
         run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
         ice_servers=_ice_servers(values),
         turn_secret=values.get("SOP_TURN_SECRET", ""),
@@ -136,14 +137,14 @@ def _ice_servers(values: Mapping[str, str]) -> tuple[IceServer, ...]:
     return servers
 
 
-def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:
     text = values.get(name, "")
     try:
         number = float(text) if text else default
     except ValueError:
         raise EnvironmentInvalid(f"{name} must be a number of seconds, not '{text}'") from None
-    if not 0 < number < 86400:
-        raise EnvironmentInvalid(f"{name} must lie between 0 and 86400 seconds")
+    if not 0 < number <= most:
+        raise EnvironmentInvalid(f"{name} must lie between 0 and {most:g} seconds")
     return number
 
 

@@ -22,6 +22,7 @@ from fleet.models import (
     PolicyVersion,
     Robot,
     RobotKey,
+    RobotStop,
     RunMetric,
     Segment,
     Task,
@@ -119,6 +120,12 @@ def _token(**changes: Any) -> None:
     EnrolmentToken.objects.create(**({"token_sha256": SHA, "expires_at": NOW + timedelta(days=1)} | changes))
 
 
+def _two_stops(w: World) -> None:
+    stop_id = uuid.uuid4()
+    for _ in range(2):
+        RobotStop.objects.create(robot=w.robot, stop_id=stop_id, by="ann", stopped_at=NOW)
+
+
 def _help(w: World, **changes: Any) -> None:
     values = {"reason": "paused", "score": 0.5, "opened_at": NOW, "ranked_at": NOW} | changes
     HelpRequest.objects.create(robot=w.robot, **values)
@@ -139,6 +146,10 @@ BROKEN: dict[str, Callable[[World], object]] = {
         robot=w.robot, key_sha256=w.robot.keys.get().key_sha256
     ),
     "key_revoked_after_creation": lambda w: w.robot.keys.update(revoked_at=NOW - timedelta(days=1)),
+    "stop_id_unique_a_robot": _two_stops,
+    "stop_cleared_by_a_person": lambda w: RobotStop.objects.create(
+        robot=w.robot, stop_id=uuid.uuid4(), by="ann", stopped_at=NOW, cleared_at=NOW
+    ),
     "task_max_steps_range": lambda w: Task.objects.update(max_steps=0),
     "task_has_an_instruction": lambda w: Task.objects.update(instruction=""),
     "assignment_one_active_a_robot_task": _two_assignments,
@@ -208,7 +219,7 @@ def test_every_named_constraint_is_tried() -> None:
     """Given a constraint without a case above, this test names it."""
     models = (
         Assignment, EnrolmentToken, Episode, HelpRequest, HelpSettings, Lease, PolicyDeployment, PolicyVersion, Robot,
-        RobotKey, RunMetric, Segment, Task, TrainingRound, TrainingRun,
+        RobotKey, RobotStop, RunMetric, Segment, Task, TrainingRound, TrainingRun,
     )  # fmt: skip
     named = {constraint.name for model in models for constraint in model._meta.constraints}
     assert named - set(BROKEN) == set()

@@ -54,7 +54,9 @@ class EpisodeKey(msgspec.Struct, frozen=True):
 
 
 class FeatureLoader:
-    """See the module. One consumer thread calls it; episodes load in that thread and in `threads` others."""
+    """See the module. Episodes load in the threads that call it and in `threads` others; two that need the same one at
+    the same time may both load it.
+    """
 
     def __init__(
         self,

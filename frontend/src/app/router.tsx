@@ -7,7 +7,6 @@ import { FleetRoute } from "@/app/routes/fleet-route";
 import { HelpRoute } from "@/app/routes/help-route";
 import { NotFoundRoute } from "@/app/routes/not-found-route";
 import { SignInRoute } from "@/app/routes/sign-in-route";
-import { TeleopRoute } from "@/app/routes/teleop-route";
 import { TrainingRoute } from "@/app/routes/training-route";
 import { TrainingRunRoute } from "@/app/routes/training-run-route";
 import { Shell } from "@/app/shell";
@@ -24,7 +23,12 @@ export const routes: RouteObject[] = [
     errorElement: <ErrorRoute />,
     children: [
       { path: "/", element: <FleetRoute /> },
-      { path: "/teleop/:robotId/:otherId?", element: <TeleopRoute /> },
+      // Loaded when it is opened: most visits to the console drive nothing.
+      {
+        path: "/teleop/:robotId/:otherId?",
+        lazy: async () => ({ Component: (await import("@/app/routes/teleop-route")).TeleopRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/help", element: <HelpRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },

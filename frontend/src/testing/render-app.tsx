@@ -1,11 +1,10 @@
 /** Renders the real routes at an address, with the network played by the test: fetch and the websocket, nothing else. */
 
-import { QueryClientProvider } from "@tanstack/react-query";
 import { render } from "@testing-library/react";
 import { createMemoryRouter, RouterProvider } from "react-router";
 import { vi } from "vitest";
 
-import { createQueryClient } from "@/app/providers";
+import { createQueryClient, Providers } from "@/app/providers";
 import { routes } from "@/app/router";
 import { FakeSocket } from "@/testing/fake-socket";
 
@@ -33,9 +32,9 @@ export function renderApp(path: string, answers: Record<string, Answer>) {
   });
   const router = createMemoryRouter(routes, { initialEntries: [path] });
   render(
-    <QueryClientProvider client={createQueryClient()}>
+    <Providers client={createQueryClient()}>
       <RouterProvider router={router} />
-    </QueryClientProvider>,
+    </Providers>,
   );
   return { router, sockets, requests, answers };
 }

@@ -2,9 +2,10 @@
 
 import type { RobotCard } from "@/protocol/generated";
 import { formatNumber, withUnit } from "@/lib/units/format";
-import { FREEZE_MS } from "@/features/teleop/video-watch";
 
 export const ROUND_TRIP_LIMIT_MS = 250;
+/** From here on the robot would stand still anyway (docs/safety.md, teleop.video_stop_s). */
+export const PICTURE_LIMIT_MS = 700;
 
 export interface CheckInput {
   readonly card: RobotCard | null;
@@ -65,8 +66,8 @@ function videoCheck({ videoAgeMs, canSeeFrames }: CheckInput): Check {
   const base = { key: "video", label: "Fresh video" } as const;
   if (!canSeeFrames) return { ...base, isOk: false, detail: "This browser cannot tell when a frame is shown." };
   if (!Number.isFinite(videoAgeMs)) return { ...base, isOk: false, detail: "No picture yet." };
-  const isOk = videoAgeMs < FREEZE_MS;
-  return { ...base, isOk, detail: isOk ? `Newest picture under ${ms(FREEZE_MS)} old` : `The newest picture is ${inSeconds(videoAgeMs)} old.` };
+  const isOk = videoAgeMs < PICTURE_LIMIT_MS;
+  return { ...base, isOk, detail: isOk ? `Newest picture under ${ms(PICTURE_LIMIT_MS)} old` : `The newest picture is ${inSeconds(videoAgeMs)} old.` };
 }
 
 function rttCheck({ rttMs }: CheckInput): Check {

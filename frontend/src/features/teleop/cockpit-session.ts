@@ -117,7 +117,7 @@ export class CockpitSession {
       onEvent((event) => this.#hear(event)),
       onReconnect(() => {
         this.lease.renewNow();
-        this.#peer.nudge("The server is back. Connecting again.");
+        this.#peer.renew("The server is back. Connecting again.");
       }),
       startTicking(() => this.#tick()),
     ];

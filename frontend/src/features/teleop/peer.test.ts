@@ -171,18 +171,23 @@ describe("RobotPeer", () => {
     peer.stop();
   });
 
-  it("leaves a working connection alone when the server or the network is back", async () => {
+  it("leaves a working connection alone when the network changed, and makes itself known to a new server", async () => {
     const { peer, connections, connect } = open();
     peer.start();
     await connect();
     last(connections).channel("drive").deliver(feedback());
-    peer.nudge("The server is back.");
+    peer.nudge("The network changed.");
     await pass(0);
     expect(connections).toHaveLength(1);
     await pass(1500);
     peer.nudge("The network changed.");
-    await pass(0);
+    await connect();
     expect(connections).toHaveLength(2);
+    last(connections).channel("drive").deliver(feedback());
+    peer.renew("The server is back.");
+    await pass(0);
+    expect(connections).toHaveLength(3);
+    expect(connections[1]?.isClosed).toBe(false);
     peer.stop();
   });
 

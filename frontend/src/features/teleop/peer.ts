@@ -1,9 +1,10 @@
 /**
  * Keeps one robot's video and channels up: offers, watches, offers again under the same peer id.
  *
- * The server only passes offer and answer on, so a connection that works outlives a server that restarts and is left
- * alone then. What counts as working is that the robot was heard in the last seconds. A new offer replaces the old
- * connection at the robot; here the old picture stays until the new one is open.
+ * The server only passes offer and answer on, so a connection that works outlives a server that goes away. Once there is
+ * a server again it is offered anew all the same: the server looks after the rights of the peers that it knows. What
+ * counts as working is that the robot was heard in the last seconds. A new offer replaces the old connection at the
+ * robot; here the old picture stays until the new one is open.
  */
 
 import type { ConsolePeerAnswer, PeerStop } from "@/protocol/generated";
@@ -83,10 +84,15 @@ export class RobotPeer {
     this.#show("closed", "");
   }
 
-  /** Something changed that may mend a broken connection: network, server, the operator's wish. */
+  /** Something changed that may mend a broken connection: the network, the robot, the operator's wish. */
   nudge(reason: string): void {
-    if (this.#state.phase === "closed") return;
     if (this.#state.phase === "connected" && this.#options.now() - (this.#live?.heardMs ?? 0) < SILENT_MS / 2) return;
+    this.renew(reason);
+  }
+
+  /** Offer again although all may be well: the server that passed the offer on is another one and knows nothing of it. */
+  renew(reason: string): void {
+    if (this.#state.phase === "closed") return;
     this.#show(this.#state.phase, this.#state.reason, 0);
     this.#begin(reason);
   }

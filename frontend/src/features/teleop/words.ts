@@ -3,13 +3,14 @@
 const limits: Readonly<Record<string, string>> = {
   delay: "delay",
   video: "old picture",
-  rate: "too many commands",
+  rate: "end of an axis's range",
   workspace: "edge of the workspace",
   slew: "change of speed",
 };
 
 const refusals: Readonly<Record<string, string>> = {
   rate: "too many commands",
+  flood: "too many messages",
   bad_axes: "a value that no axis can have",
   not_the_driver: "somebody else drives",
   fenced: "of an earlier lease",

@@ -37,7 +37,7 @@ export const RobotCard = memo(
           <Thumbnail robot={robot} className="w-24 rounded-md" />
           <div className="flex min-w-0 grow flex-col">
             <div className="flex items-start justify-between gap-2">
-              <h3 className="min-w-0 text-base font-semibold">
+              <h3 className="min-w-0 grow text-base font-semibold">
                 <button
                   type="button"
                   aria-label={`${robot.name}, details`}

@@ -9,16 +9,19 @@ interface AxisBarsProps {
   readonly names: readonly string[];
   readonly view: CockpitView;
   readonly isDriving: boolean;
+  /** Of the robot, to tell two panes apart. */
+  readonly robot: string;
+  readonly hasLegend: boolean;
 }
 
 const signed = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
 const numberText = (value: number | undefined): string => (value === undefined ? "–" : signed.format(value));
 
-export function AxisBars({ names, view: { feedback, input, peer }, isDriving }: AxisBarsProps) {
+export function AxisBars({ names, view: { feedback, input, peer }, isDriving, robot, hasLegend }: AxisBarsProps) {
   const word = peer.phase === "connected" ? feedback : null;
   const asked = isDriving ? input.axes : (word?.asked ?? []);
   return (
-    <section aria-label="Axes" className="min-w-0" data-testid="axes">
+    <section aria-label={`Axes of ${robot}`} className="min-w-0" data-testid="axes">
       <table className="numeric w-full table-fixed text-xs">
         <caption className="sr-only">Asked, applied and proposed value of each axis, each from −1 to 1</caption>
         <thead>
@@ -27,7 +30,8 @@ export function AxisBars({ names, view: { feedback, input, peer }, isDriving }: 
               Axis
             </th>
             <th scope="col" className="font-normal">
-              <Legend />
+              <span className="sr-only">Bar</span>
+              {hasLegend ? <Legend /> : null}
             </th>
             <th scope="col" className="w-11 text-right font-normal">
               asked

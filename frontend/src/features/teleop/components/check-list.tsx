@@ -8,13 +8,14 @@ interface CheckListProps {
   readonly checks: readonly Check[];
   /** Then only what is missing is listed. */
   readonly isCompact: boolean;
+  readonly robot: string;
 }
 
-export function CheckList({ checks, isCompact }: CheckListProps) {
+export function CheckList({ checks, isCompact, robot }: CheckListProps) {
   const open = checks.filter((check) => !check.isOk);
   const shown = isCompact ? open.slice(0, 3) : checks;
   return (
-    <section aria-label="Checks before takeover" data-testid="checks">
+    <section aria-label={`Checks before taking over ${robot}`} data-testid="checks">
       <h3 className="text-xs font-medium">
         {open.length === 0 ? "Ready to take over" : `${open.length} of ${checks.length} checks fail`}
       </h3>

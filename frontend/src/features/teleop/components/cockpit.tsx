@@ -93,8 +93,14 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
           <Stage session={session} view={view}>
             {isDriving ? <DragPads input={session.input} /> : null}
           </Stage>
-          <Hud view={view} isCompact={isCompact} />
-          <TimelineBar timeline={view.timeline} situation={situation} task={card?.task ?? ""} instruction={card?.instruction ?? ""} />
+          <Hud view={view} isCompact={isCompact} robot={record.name} />
+          <TimelineBar
+            timeline={view.timeline}
+            situation={situation}
+            task={card?.task ?? ""}
+            instruction={card?.instruction ?? ""}
+            robot={record.name}
+          />
         </div>
         <div
           className={cn(
@@ -104,9 +110,9 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
         >
           <div className="grid content-start gap-3">
             <Controls session={session} view={view} situation={situation} actions={actions} isReady={ready} user={user} />
-            {isDriving ? null : <CheckList checks={checks} isCompact={isCompact} />}
+            {isDriving ? null : <CheckList checks={checks} isCompact={isCompact} robot={record.name} />}
           </div>
-          <AxisBars names={record.actionNames} view={view} isDriving={isDriving} />
+          <AxisBars names={record.actionNames} view={view} isDriving={isDriving} robot={record.name} hasLegend={!isCompact} />
           {isCompact ? null : <Disclaimer />}
         </div>
       </div>

@@ -25,9 +25,9 @@ interface ControlsProps {
 }
 
 export function Controls(props: ControlsProps) {
-  const { situation } = props;
+  const { situation, session } = props;
   return (
-    <section aria-label="Control" data-testid="controls" className="grid gap-2">
+    <section aria-label={`Control of ${session.record.name}`} data-testid="controls" className="grid gap-2">
       {situation.stop === null ? null : <StopNotice {...props} />}
       {situation.isOurs && !situation.needsNewLease ? <Driving {...props} /> : <Taking {...props} />}
     </section>

@@ -13,16 +13,17 @@ const ms = (value: number | null | undefined): string => (value === null || valu
 interface HudProps {
   readonly view: CockpitView;
   readonly isCompact: boolean;
+  readonly robot: string;
 }
 
-export function Hud({ view, isCompact }: HudProps) {
+export function Hud({ view, isCompact, robot }: HudProps) {
   const { feedback, figures, latency, video, peer } = view;
   const word = peer.phase === "connected" ? feedback : null;
   const refused = word === null ? 0 : Object.values(word.refused).reduce((sum, count) => sum + count, 0);
   return (
-    <section aria-label="Connection" className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="hud">
+    <section aria-label={`Connection to ${robot}`} className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="hud">
       {isCompact ? null : <StageBar latency={latency} />}
-      <dl className={cn("grid gap-x-3", isCompact ? "grid-cols-4" : "mt-1 grid-cols-8")}>
+      <dl className={cn("grid gap-x-3", isCompact ? "grid-cols-4" : "mt-1 grid-cols-[1.7fr_1fr_1fr_1fr_0.8fr_0.6fr_1.4fr_1.5fr]")}>
         <Figure label="Latency" note={latency && !isCompact ? `p95 ${ms(latency.p95Ms)}` : undefined}>
           {ms(latency?.totalMs)}
         </Figure>

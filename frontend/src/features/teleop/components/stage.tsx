@@ -24,7 +24,7 @@ export function Stage({ session, view, children }: StageProps) {
   const insets = views.map((each) => each.name).filter((each) => each !== view.mainView);
   return (
     <div className="relative h-full min-h-0 overflow-hidden rounded-lg bg-inset" data-testid="stage">
-      {views.map(({ name: viewName }) => {
+      {views.map(({ name: viewName, width, height }) => {
         const isMain = viewName === view.mainView;
         return (
           <ViewVideo
@@ -32,6 +32,7 @@ export function Stage({ session, view, children }: StageProps) {
             session={session}
             view={viewName}
             label={`${viewName} view of ${name}`}
+            shape={`${width} / ${height}`}
             track={view.tracks.get(viewName) ?? null}
             className={isMain ? "absolute inset-0 size-full object-contain" : cn("absolute right-2 z-10 w-[22%] rounded-md border border-line-strong bg-inset", insetTops[insets.indexOf(viewName)] ?? "top-2")}
           />
@@ -51,9 +52,11 @@ interface ViewVideoProps {
   readonly label: string;
   readonly track: MediaStreamTrack | null;
   readonly className: string;
+  /** Width by height, so that it has its size before the first picture. */
+  readonly shape: string;
 }
 
-function ViewVideo({ session, view, label, track, className }: ViewVideoProps) {
+function ViewVideo({ session, view, label, track, className, shape }: ViewVideoProps) {
   const ref = useRef<HTMLVideoElement>(null);
   useEffect(() => {
     const element = ref.current;
@@ -67,6 +70,7 @@ function ViewVideo({ session, view, label, track, className }: ViewVideoProps) {
     <video
       ref={ref}
       aria-label={label}
+      style={{ aspectRatio: shape }}
       data-testid={`video-${view}`}
       className={cn(className, track === null && "invisible")}
       muted

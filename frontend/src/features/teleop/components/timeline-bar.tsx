@@ -9,6 +9,7 @@ interface TimelineBarProps {
   readonly situation: Situation;
   readonly task: string;
   readonly instruction: string;
+  readonly robot: string;
 }
 
 const words: Readonly<Record<Driver, string>> = { policy: "policy", person: "person", scripted: "supervisor", nobody: "nobody" };
@@ -20,12 +21,12 @@ const fills: Readonly<Record<Driver, string>> = {
   nobody: stripes,
 };
 
-export function TimelineBar({ timeline, situation, task, instruction }: TimelineBarProps) {
+export function TimelineBar({ timeline, situation, task, instruction, robot }: TimelineBarProps) {
   const { episodeId, step, maxSteps, timeLeft } = situation;
   const isLive = timeline.episodeId === episodeId && episodeId !== null;
   const segments = isLive ? timeline.segments : [];
   return (
-    <section aria-label="Episode" className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="timeline">
+    <section aria-label={`Episode of ${robot}`} className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="timeline">
       <div className="flex items-baseline gap-3 text-sm">
         <p className="min-w-0 grow truncate" title={instruction}>
           <span className="font-medium">{task || "No task"}</span> <span className="text-ink-muted">{instruction}</span>

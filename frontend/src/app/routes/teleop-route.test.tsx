@@ -1,0 +1,170 @@
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+
+import type { ConsoleRequest } from "@/lib/socket/requests";
+import type { Feedback, RobotCard } from "@/protocol/generated";
+import { FakePeerConnection } from "@/testing/fake-peer";
+import type { FakeSocket } from "@/testing/fake-socket";
+import { robot, snapshot } from "@/testing/fleet-fixtures";
+import { type Answer, renderApp } from "@/testing/render-app";
+import { feedback } from "@/testing/teleop-fixtures";
+
+const record = {
+  id: "r1",
+  name: "arm-1",
+  driver: { action_names: ["dx", "dy", "dz", "gripper"], kept_axes: ["gripper"], control_rate_hz: 10, views: [] },
+};
+const answers = (isStaff: boolean): Record<string, Answer> => ({
+  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: isStaff } }],
+  "GET /api/v1/robots/r1": [200, record],
+  "GET /api/v1/ice-servers": [200, { ice_servers: [], valid_s: 60 }],
+});
+
+class Stage {
+  readonly connections: FakePeerConnection[] = [];
+  readonly socket: FakeSocket;
+  #seq = 1;
+  #step = 0;
+
+  constructor(socket: FakeSocket) {
+    this.socket = socket;
+  }
+
+  asked<T extends ConsoleRequest["type"]>(type: T): Extract<ConsoleRequest, { readonly type: T }>[] {
+    const bodies = this.socket.sent.map((frame) => (frame as [number, ConsoleRequest])[1]);
+    return bodies.filter((body): body is Extract<ConsoleRequest, { readonly type: T }> => body.type === type);
+  }
+
+  deliver(message: Parameters<FakeSocket["deliver"]>[1]): void {
+    this.#seq += 1;
+    act(() => this.socket.deliver(this.#seq, message));
+  }
+
+  /** Answer the newest question of this type. */
+  reply(type: ConsoleRequest["type"], change: object = {}): void {
+    const request = this.asked(type).at(-1);
+    if (request === undefined) throw new Error(`nobody asked ${type}`);
+    this.deliver({ type: "reply", request_id: request.request_id, ...change });
+  }
+
+  card(change: Partial<RobotCard>): void {
+    this.deliver({ type: "robots_changed", server_ms: Date.now(), robots: [robot(change)] });
+  }
+
+  say(change: Partial<Feedback> = {}): void {
+    this.#step += 1;
+    act(() => this.connections.at(-1)?.channel("drive").deliver(feedback({ step_ms: 1000 + this.#step, ...change })));
+  }
+}
+
+/** Open the cockpit and play server and robot until the channels are open. */
+async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard> } = {}): Promise<Stage> {
+  const connections: FakePeerConnection[] = [];
+  vi.stubGlobal(
+    "RTCPeerConnection",
+    vi.fn(function create() {
+      const connection = new FakePeerConnection();
+      connection.iceGatheringState = "complete";
+      connections.push(connection);
+      return connection;
+    }),
+  );
+  const { sockets } = renderApp("/teleop/r1", answers(isStaff));
+  await waitFor(() => expect(sockets).toHaveLength(1));
+  const stage = new Stage(sockets[0] as FakeSocket);
+  stage.connections.push(...connections);
+  act(() => stage.socket.deliver(1, snapshot({ server_ms: Date.now(), robots: [robot(card)] })));
+  await screen.findByRole("region", { name: "Cockpit of arm-1" });
+  await waitFor(() => expect(stage.asked("peer_offer").length).toBeGreaterThan(0));
+  stage.reply("peer_offer");
+  const offer = stage.asked("peer_offer").at(-1);
+  stage.deliver({ type: "peer_answer", peer_id: offer?.peer_id ?? "", sdp: "answer" });
+  await waitFor(() => expect(connections.at(-1)?.remoteSdp).toBe("answer"));
+  stage.connections.splice(0, stage.connections.length, ...connections);
+  await act(async () => {
+    connections.at(-1)?.openAll();
+    await Promise.resolve();
+  });
+  await waitFor(() => expect(screen.getByTestId("peer").dataset.phase).toBe("connected"));
+  return stage;
+}
+
+const pane = () => screen.getByRole("region", { name: "Cockpit of arm-1" });
+const press = (key: string, code = key) => fireEvent.keyDown(pane(), { key, code });
+
+describe("cockpit", () => {
+  beforeEach(() => {
+    sessionStorage.clear();
+    // jsdom shows no frames; what they are good for is tested in measures.test.ts.
+    Object.assign(HTMLVideoElement.prototype, { requestVideoFrameCallback: () => 0, cancelVideoFrameCallback: () => undefined });
+  });
+
+  it("shows what the robot says of itself: who drives, the axes, why it is slow", async () => {
+    const stage = await openCockpit();
+    stage.say({ mode: "teleop", source: "person", operator: "jan", asked: [1, 0, 0, 0], applied: [0.5, 0, 0, 1], limits: ["delay"], speed_cap: 0.5, command_age_ms: 140 });
+    await waitFor(() => expect(screen.getByRole("status", { name: "Who drives" }).textContent).toBe("Driven by jan"));
+    await waitFor(() => expect(screen.getByTestId("limits").textContent).toBe("At most 50\u00a0% of full speed; held back by: delay"));
+    const row = within(within(screen.getByTestId("axes")).getByRole("row", { name: /^dx/ }));
+    expect(row.getAllByRole("cell").map((cell) => cell.textContent)).toEqual(["", "+1.00", "+0.50", "+0.20"]);
+    expect(within(screen.getByTestId("hud")).getByText("140 ms")).toBeTruthy();
+    expect(screen.getByRole("img", { name: /^Of 250 steps: jan: steps 10 to 10/ })).toBeTruthy();
+  });
+
+  it("lists why nobody may take over yet, and does not ask the server", async () => {
+    const stage = await openCockpit();
+    stage.say({ rtt_ms: 400 });
+    await waitFor(() => expect(screen.getByTestId("check-rtt").dataset.ok).toBe("false"));
+    expect(screen.getByTestId("check-video").textContent).toContain("No picture yet.");
+    expect(screen.getByTestId("check-online").dataset.ok).toBe("true");
+    expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(true);
+    press("t", "KeyT");
+    expect(stage.asked("acquire")).toEqual([]);
+  });
+
+  it("stops by key and by button, for viewers too, under one number on every way", async () => {
+    const stage = await openCockpit({ isStaff: false });
+    press(".");
+    const [request] = stage.asked("stop");
+    const channels = stage.connections.at(-1)?.channels.map((channel) => channel.sent.at(-1));
+    const sent = { type: "stop", stop_id: request?.stop_id, reason: request?.reason };
+    expect(channels).toEqual([sent, sent]);
+    stage.reply("stop");
+    await waitFor(() => expect(screen.getByTestId("stop-note").textContent).toBe("Sent over server and control channel."));
+    stage.say({ mode: "stopped", stop: { stop_id: request?.stop_id ?? "", by: "mara", reason: "test", at_ns: 1 } });
+    await waitFor(() => expect(screen.getByTestId("mode").textContent).toBe("Stopped by mara"));
+    fireEvent.click(screen.getByRole("button", { name: "Clear stop" }));
+    expect(stage.asked("clear")).toMatchObject([{ stop_id: request?.stop_id }]);
+    stage.reply("clear", { code: "clear_forbidden", message: "only the holder or an admin may" });
+    expect(await screen.findByText("The stop was not cleared. Only the holder or an admin may.")).toBeTruthy();
+    fireEvent.click(screen.getByRole("button", { name: "Stop arm-1" }));
+    expect(stage.asked("stop")).toHaveLength(2);
+  });
+
+  it("lets an operator ask whoever drives, and take only with the role", async () => {
+    const lease = { epoch: 4, source: "person", operator: "jan", expires_ms: 9e15 } as const;
+    const stage = await openCockpit({ isStaff: false, card: { lease } });
+    expect(screen.getByTestId("take").textContent).toContain("Take from jan");
+    expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(true);
+    expect(screen.getByTestId("lease-note").textContent).toBe("Taking from jan needs the role of manager. You can ask.");
+    fireEvent.click(screen.getByRole("button", { name: "Ask jan" }));
+    expect(stage.asked("ask")).toMatchObject([{ robot_id: "r1", epoch: 4 }]);
+    stage.reply("ask");
+    expect(await screen.findByText("jan was asked.")).toBeTruthy();
+  });
+
+  it("shows the keys by ?, binds another one, and keeps it", async () => {
+    await openCockpit();
+    press("?", "Slash");
+    const dialog = within(await screen.findByRole("dialog", { name: "Keys" }));
+    fireEvent.click(dialog.getByRole("button", { name: /binding of dx \+, now D/ }));
+    fireEvent.keyDown(document.body, { code: "KeyM", key: "m" });
+    expect(await dialog.findByRole("button", { name: /binding of dx \+, now M/ })).toBeTruthy();
+    expect(localStorage.getItem("sop.teleop.bindings.dx,dy,dz,gripper")).toContain("key:KeyM");
+    localStorage.clear();
+  });
+
+  it("says so when there is no such robot", async () => {
+    renderApp("/teleop/r1", { ...answers(true), "GET /api/v1/robots/r1": [404, { code: "not_found", title: "Not Found", detail: "", status: 404 }] });
+    expect(await screen.findByText("There is no such robot")).toBeTruthy();
+  });
+});

@@ -14,6 +14,13 @@ from tests.e2e.pages import ROBOTS
 from tests.stack.harness import RUN, System, running_system
 from tests.stack.policies import write_random_policy
 
+# A random policy is unsure and gets nowhere: of itself it would ask for help all the time.
+QUIET = tuple(
+    part
+    for setting in ("is_doubt_measured=false", "stalled_s=3600", "late_share=1", "limits_share=1")
+    for part in ("--set", f"help.{setting}")
+)
+
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +39,7 @@ def running(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
     with running_system(folder / "system", speed=2.0) as system:
         system.manage("policy_import", str(write_random_policy(folder / "policy", seed=1)), "--run", RUN)
         for seed, name in enumerate(ROBOTS):
-            system.start_robot(name, seed=seed)
+            system.start_robot(name, *QUIET, seed=seed)
         system.wait_for(lambda: all(system.registered(name) for name in ROBOTS), what="an episode of each robot")
         yield system
 

@@ -20,7 +20,7 @@ from fleet.services.stop import stop_register
 
 logger = logging.getLogger(__name__)
 
-CHECK_S = 0.5  # how long the database may take to say who stops; a round trip takes some 3 ms
+CHECK_S = 0.2  # how long the database may take to say who stops; a round trip takes some 3 ms
 WRITE_S = 10.0
 STOPS_LIMIT = 64  # of one console at once: a whole wall of robots
 STOPS_TOGETHER = 2  # so that one console's flood of stops leaves threads to everyone else's

@@ -68,11 +68,17 @@ class MediaHost:
     # --- Running -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        config = self._config
         if not can_run():
             logger.warning("no live video: aiortc is not installed (fleet/daemon/requirements.txt)")
-            self._gave_up = True
-            return
+        else:
+            try:
+                await self._serve()
+            except Exception:  # a robot without pictures works on; one without its daemon does not
+                logger.exception("live video failed; there is none until the daemon starts again")
+        self._gave_up = True
+
+    async def _serve(self) -> None:
+        config = self._config
         store = FrameStore(self._views)
         if self._driver is not None:
             loop = asyncio.get_running_loop()
@@ -105,7 +111,6 @@ class MediaHost:
             failures += 1
             logger.error("the media process ended (%s); it is started again", reason)
             await asyncio.sleep(backoff.next_s())
-        self._gave_up = True
         logger.error("no live video until the daemon starts again: %d starts failed in a row", failures)
 
     def _lose_all(self) -> None:

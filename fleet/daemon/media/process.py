@@ -19,6 +19,7 @@ from fleet.daemon.media.frames import FrameStore
 
 MODULE = "fleet.daemon.media.child"
 ROOT = Path(__file__).resolve().parents[3]
+START_S = 60.0  # until its first word: imports took 2 s on two busy cores, and 5 s on two overloaded ones
 END_S = 2.0  # for a media process to say goodbye to its peers before it is killed
 
 
@@ -37,6 +38,7 @@ class MediaChild:
         self._config = config
         self._store = store
         self._heard = 0
+        self._problem = ""
 
     async def __aenter__(self) -> MediaChild:
         ours, theirs = socket.socketpair()
@@ -77,17 +79,18 @@ class MediaChild:
                 self._heard += 1
                 receive(wire.from_media_decoder.decode(data))
         except (EOFError, msgspec.MsgspecError) as error:
-            return str(error) or "it closed its socket"
+            return self._problem or str(error) or "it closed its socket"
         finally:
             watch.cancel()
 
     async def _watch(self) -> None:
         """Kill it when it hangs. Counts turns of this loop: a daemon that was busy itself blames nobody."""
-        silent, heard = 0, -1
-        while silent * wire.BEAT_S < self._config.hang_s:
+        silent, heard = 0, 0
+        while silent * wire.BEAT_S < (self._config.hang_s if heard else START_S):
+            await asyncio.sleep(wire.BEAT_S)
             silent = silent + 1 if heard == self._heard else 0
             heard = self._heard
-            await asyncio.sleep(wire.BEAT_S)
+        self._problem = "it hung and was killed"
         self.process.kill()
 
     def write(self, message: wire.ToMedia) -> bool:

@@ -269,6 +269,22 @@ async def test_after_too_many_failures_in_a_row_there_is_no_video(
     assert "2 starts failed in a row" in caplog.text
 
 
+@pytest.mark.parametrize("culprit", ["can_run", "FrameStore"], ids=["no library", "no memory"])
+async def test_a_robot_whose_video_cannot_start_works_on(monkeypatch: pytest.MonkeyPatch, culprit: str) -> None:
+    def fail(*_: object) -> bool:
+        if culprit == "can_run":
+            return False
+        raise OSError("no memory")
+
+    monkeypatch.setattr(f"fleet.daemon.media.host.{culprit}", fail)
+    async with studio_of(FilmedPoint(), MediaConfig()) as studio:
+        await until(studio.running.done)
+
+        assert studio.running.exception() is None
+        with pytest.raises(MediaDown):
+            await studio.join(views=())
+
+
 async def test_a_view_that_cannot_be_filmed_comes_back(studio: Studio) -> None:
     watcher = await studio.join()
     await until(lambda: len(watcher.frames["overview"]) >= 3)

@@ -83,7 +83,8 @@ bench: setup ## Run the benchmarks (measured, not asserted)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video --receiver chromium --viewers 1
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.data_path
-	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && $(BIN)/python -m benchmarks.fleet_page'
+	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && \
+		$(BIN)/python -m benchmarks.fleet_page && $(BIN)/python -m benchmarks.run_metrics --rows 50000'
 
 screenshots: $(DEV) $(DIST) ## Take the README's pictures from a running demo
 	@scripts/ensure-chromium

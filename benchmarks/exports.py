@@ -1,6 +1,7 @@
 """How fast a dataset is exported, against a plain copy of the same bytes, and how much memory it takes.
 
     python -m benchmarks.exports [--quick] [--frames 10000 100000 1000000] [--formats lerobot-v3.0 ...]
+    python -m benchmarks.exports --writer var/lerobot-0.6.1/bin/python    # LeRobot's own writer on the recordings, too
 
 Episodes of 150 frames with one camera of 64 x 48 pixels; of a few recordings that repeat under other ids, because
 recording a million frames takes longer than exporting them. Each export is a process of its own whose resident memory
@@ -120,6 +121,14 @@ def measure(folder: Path, sizes: list[int], formats: list[str]) -> Iterator[dict
             }
 
 
+def written(python: str, folder: Path) -> dict[str, Any]:
+    """Let LeRobot record the recordings anew."""
+    command = [python, "benchmarks/lerobot_writer.py", str(folder / "recordings"), str(folder / "written")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {"format": "LeRobot's writer", "frames_per_s": round(found["frames"] / found["seconds"]), **found}
+
+
 def child(what: str, root: Path, count: int, target: Path) -> dict[str, Any]:
     """Measure in a process of its own, and remove what it wrote."""
     command = [sys.executable, "-m", "benchmarks.exports", "--child", what, str(root), str(count), str(target)]
@@ -139,11 +148,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few thousand frames: whether it runs at all")
     parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--formats", nargs="+", choices=[*FORMATS], default=["lerobot-v3.0", "lerobot-v2.1", "raw"])
+    parser.add_argument("--writer", metavar="PYTHON", help="of scripts/verify-lerobot's environment")
     parser.add_argument("--folder", type=Path, help="on the disk to measure; the temporary one without")
     options = parser.parse_args()
     sizes = [1_500, 3_000] if options.quick else options.frames
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         rows = list(measure(Path(folder), sizes, options.formats))
+        if options.writer:
+            rows.append(written(options.writer, Path(folder)))
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     print(json.dumps({"machine": machine, "rows": rows}, indent=2))
 

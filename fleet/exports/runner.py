@@ -34,9 +34,9 @@ from fleet.exports.base import (
 from fleet.exports.errors import ExportCancelled, ExportError, ExportRefused, TargetTaken
 from fleet.exports.journal import Done, Journal
 from fleet.exports.objects import read_object, read_steps
-from fleet.exports.sink import Sink, full_disk_as_error
+from fleet.exports.sink import FULL, Sink, full_disk_as_error
 from fleet.exports.survey import read_spool, survey
-from fleet.protocol.errors import SopError
+from fleet.protocol.errors import InvalidEpisode, InvalidManifest, ObjectMismatch, SopError
 from fleet.protocol.recording import EpisodeManifest, ObjectRecord, StepArrays, sha256_of_file
 
 STAMP = "export.json"  # what this export is of; equal for equal exports
@@ -63,10 +63,9 @@ def run_export(
     Raises: ExportError and its kinds; ObjectMismatch, InvalidEpisode and InvalidManifest with `data["episode_id"]`;
     whatever `episodes` raises. What is none of these (a store that does not answer, a bug) leaves the work folder.
     """
-    with sink.begin():
+    with full_disk_as_error(), sink.begin():
         try:
-            with full_disk_as_error():
-                return _Run(fmt, dataset, sink, control or Control()).run(episodes)
+            return _Run(fmt, dataset, sink, control or Control()).run(episodes)
         except (SopError, OSError) as error:
             if _is_final(error):
                 sink.discard()
@@ -75,11 +74,8 @@ def run_export(
 
 def _is_final(error: Exception) -> bool:
     """Whether another try would end the same, or is not wanted, so that what was written is of no use."""
-    return isinstance(error, ExportError) or getattr(error, "code", "") in (
-        "object_mismatch",
-        "invalid_episode",
-        "invalid_manifest",
-    )
+    is_full = isinstance(error, OSError) and error.errno in FULL
+    return is_full or isinstance(error, ExportError | InvalidEpisode | InvalidManifest | ObjectMismatch)
 
 
 class _Run:

@@ -6,6 +6,7 @@ belongs to. Nothing is kept: a call that is lost, or whose robot falls silent, i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,22 +25,28 @@ logger = logging.getLogger(__name__)
 Call = m.PeerOffer | m.PeerClose | m.EpisodeOrder | m.StopRobot
 Answer = m.PeerAnswer | m.OrderDone
 
+SEND_S = 2.0  # for Redis to take a message; it bounds no call by itself
 CALLERS_LIMIT = 256  # peers and orders remembered a robot; the oldest is forgotten
 
 
 async def send_to_robot(robot_id: str, call: Call, *, channel: str = "", connection: str = "") -> None:
-    """Pass a message on. `channel`: where the answer goes; `connection`: of the console, whose peers are its own."""
+    """Pass a message on. `channel`: where the answer goes; `connection`: of the console, whose peers are its own.
+
+    Raises: TimeoutError, or whatever the layer raises.
+    """
     event = {
         "type": "robot.call",
         "message": msgspec.to_builtins(call),
         "channel": channel,
         "connection": connection,
     }
-    await get_channel_layer().group_send(robot_group(robot_id), event)
+    async with asyncio.timeout(SEND_S):
+        await get_channel_layer().group_send(robot_group(robot_id), event)
 
 
 async def send_to_console(channel: str, answer: Answer) -> None:
-    await get_channel_layer().send(channel, {"type": "robot.answer", "message": msgspec.to_builtins(answer)})
+    async with asyncio.timeout(SEND_S):
+        await get_channel_layer().send(channel, {"type": "robot.answer", "message": msgspec.to_builtins(answer)})
 
 
 def answer_of(event: dict[str, Any]) -> Answer:
@@ -121,4 +128,7 @@ class RobotCalls:
                 lost = m.PeerAnswer(peer_id=key, code=RobotOffline.code, message=text)
             else:
                 lost = m.OrderDone(order_id=key, code=RobotOffline.code, message=text)
-            await send_to_console(asker.channel, lost)
+            try:
+                await send_to_console(asker.channel, lost)
+            except Exception:  # whatever the layer raises: the console's own clock answers then
+                logger.warning("console not told", extra={"event": {"answer": key}}, exc_info=True)

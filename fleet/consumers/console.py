@@ -8,6 +8,7 @@ signalling.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -262,14 +263,17 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             return
         logger.info("console refused", extra={"event": {"code": error.code, "close": code}})
         fault = m.Fault(code=error.code, message=error.message[:2000], is_fatal=True)
+        if self._slot is not None:
+            with contextlib.suppress(TimeoutError):  # `disconnect` ends what is left
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._calls.end()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                if self._slot is not None:
-                    await self._calls.end()
                 await self._send_one(fault)
                 self._is_over = True
                 await self.close(code)
         except TimeoutError:  # uvicorn's own ping ends a socket that takes nothing
+            self._is_over = True
             logger.warning("console not closed in time", extra={"event": {"close": code}})
 
     async def _send_one(self, body: m.ConsoleServerMessage) -> None:

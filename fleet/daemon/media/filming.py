@@ -40,6 +40,7 @@ class Filmer:
         self._free = {view.name: set(store.slots(view.name)) for view in store.views}
         self._rest_until_s = 0.0
         self._stopping = False
+        self._is_expected = False
         self._thread: threading.Thread | None = None
         self._failing: set[str] = set()
         self.filmed_s: dict[str, float] = {}  # view -> monotonic time of its newest picture
@@ -48,10 +49,22 @@ class Filmer:
         """Film these views from now on, so many times a second each, and no others."""
         with self._changed:
             self._period_s = {view: 1.0 / rate for view, rate in fps.items() if view in self._free and rate > 0}
+            if self._period_s:
+                self._is_expected = False
+                self._begin()
             self._changed.notify()
-            if self._thread is None and self._period_s:
-                self._thread = threading.Thread(target=self._run, name="filming", daemon=True)
-                self._thread.start()
+
+    def expect(self) -> None:
+        """Somebody is about to watch: take one picture now, so that the cameras are ready when they are connected."""
+        with self._changed:
+            self._is_expected = True
+            self._begin()
+            self._changed.notify()
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="filming", daemon=True)
+            self._thread.start()
 
     def release(self, slot: int) -> None:
         """The media process has taken what lay in `slot`."""
@@ -64,6 +77,7 @@ class Filmer:
         with self._changed:
             self._period_s = {}
             self._free = {view.name: set(self._store.slots(view.name)) for view in self._store.views}
+            self._changed.notify()
 
     def stop(self) -> bool:
         """End the thread; return whether it ended in time. Blocks while a picture is being taken."""
@@ -88,9 +102,12 @@ class Filmer:
             while not self._stopping:
                 now_s = time.monotonic()
                 if not self._period_s:
+                    if self._is_expected and self._free[main := self._store.views[0].name]:
+                        self._is_expected = False
+                        return main, self._free[main].pop()
                     if not self._changed.wait(self._config.film_linger_s) and not self._period_s:
                         self._driver.end_filming()  # frees the cameras' memory
-                        self._changed.wait_for(lambda: self._stopping or bool(self._period_s))
+                        self._changed.wait_for(lambda: self._stopping or self._is_expected or bool(self._period_s))
                     continue
                 ready = [view for view in self._period_s if self._free[view]]
                 if not ready:

@@ -168,6 +168,8 @@ class MediaHost:
 
     async def answer(self, offer: PeerOffer) -> str:
         self._admit(offer)
+        if offer.views and self._filmer is not None:
+            self._filmer.expect()
         self._requests += 1
         request = self._requests
         result: asyncio.Future[str] = asyncio.get_running_loop().create_future()

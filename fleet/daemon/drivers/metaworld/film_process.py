@@ -1,15 +1,13 @@
 """Draws live pictures for `filming.py`, which starts it: `python -m ...film_process SOCKET_FD MEMORY_FD`.
 
 One copy of each task's simulation, posed as asked, never stepped. Shadows are left out: they cost 23 of 38 ms a picture
-(640x480, EGL on a CPU), and the second view shows what they would. It steps back behind the control loop where
-processors are short, and ends with the socket.
+(640x480, EGL on a CPU), and the second view shows what they would. It ends with the socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -25,7 +23,6 @@ from fleet.daemon.drivers.metaworld.tasks import TASKS, View
 
 Array = np.ndarray[Any, Any]
 
-NICENESS = 5
 SIDE_AZIMUTH, SIDE_ELEVATION = 160.0, -15.0  # degrees: from the arm's right and low, to see how high the hand is
 RAYS_EVERY = 4  # pixels: a ray for each would take 0.4 s
 
@@ -103,7 +100,6 @@ def serve(connection: Connection, memory: mmap.mmap) -> None:
 
 def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to handle; its end is this one's
-    os.nice(NICENESS)
     socket_fd, memory_fd = (int(argument) for argument in arguments)
     with contextlib.suppress(ConnectionError):
         serve(Connection(socket_fd), mmap.mmap(memory_fd, MEMORY_BYTES))

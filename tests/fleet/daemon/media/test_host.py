@@ -187,6 +187,19 @@ async def test_a_peer_that_leaves_is_reported_once_and_filming_ends() -> None:
         assert len(studio.closed) == 1
 
 
+async def test_the_cameras_are_made_ready_by_the_offer_and_let_go_of_if_nobody_comes() -> None:
+    async with studio_of(FilmedPoint(), MediaConfig(film_linger_s=0.2)) as studio:
+        watcher = Watcher()
+        studio.watchers.append(watcher)
+        await studio.media.answer(await watcher.offer())
+
+        await until(lambda: studio.driver.endings == 1)
+        assert studio.driver.filmed == {"overview": 1, "side": 0}
+        await studio.media.answer(await watcher.offer())
+        await until(lambda: studio.driver.endings == 2)
+        assert studio.driver.filmed == {"overview": 2, "side": 0}
+
+
 async def test_a_peer_that_falls_silent_is_reported() -> None:
     async with studio_of(FilmedPoint(), MediaConfig(silence_s=1.0)) as studio:
         watcher = await studio.join(views=())  # without video there are no reports: silent at once

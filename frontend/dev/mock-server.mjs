@@ -94,7 +94,7 @@ function send(socket, body) {
   socket.send(JSON.stringify([socket.seq, body]));
 }
 
-const snapshot = () => ({ type: "snapshot", protocol: 1, server_ms: Date.now(), robots: fleet.robots.map(fleet.card), run: runCard() });
+const snapshot = () => ({ type: "snapshot", protocol: 2, server_ms: Date.now(), robots: fleet.robots.map(fleet.card), run: runCard() });
 const runCard = () => (fleet.run === null ? null : { ...fleet.run, step: Math.round(fleet.run.step) });
 
 sockets.on("connection", (socket) => {

@@ -58,7 +58,7 @@ class Stage {
 }
 
 /** Open the cockpit and play server and robot until the channels are open. */
-async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard> } = {}): Promise<Stage> {
+async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard>, views = [] as readonly object[] } = {}): Promise<Stage> {
   const connections: FakePeerConnection[] = [];
   vi.stubGlobal(
     "RTCPeerConnection",
@@ -69,7 +69,10 @@ async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard> } =
       return connection;
     }),
   );
-  const { sockets } = renderApp("/teleop/r1", answers(isStaff));
+  const { sockets } = renderApp("/teleop/r1", {
+    ...answers(isStaff),
+    "GET /api/v1/robots/r1": [200, { ...record, driver: { ...record.driver, views } }],
+  });
   await waitFor(() => expect(sockets).toHaveLength(1));
   const stage = new Stage(sockets[0] as FakeSocket);
   stage.connections.push(...connections);
@@ -150,6 +153,42 @@ describe("cockpit", () => {
     expect(stage.asked("ask")).toMatchObject([{ robot_id: "r1", epoch: 4 }]);
     stage.reply("ask");
     expect(await screen.findByText("jan was asked.")).toBeTruthy();
+  });
+
+  it("takes from somebody only by name and from the lease that was shown, with the focus where one types", async () => {
+    const lease = { epoch: 4, source: "person", operator: "jan", expires_ms: 9e15 } as const;
+    let seeFrame: VideoFrameRequestCallback = () => undefined;
+    Object.assign(HTMLVideoElement.prototype, {
+      requestVideoFrameCallback: (see: VideoFrameRequestCallback) => {
+        seeFrame = see;
+        return 0;
+      },
+      play: () => Promise.resolve(),
+    });
+    vi.stubGlobal("MediaStream", class {});
+    const stage = await openCockpit({ card: { lease }, views: [{ name: "main", width: 640, height: 480 }] });
+    stage.say({ mode: "teleop", source: "person", operator: "jan" });
+    act(() => seeFrame(performance.now(), { presentationTime: performance.now() } as VideoFrameCallbackMetadata));
+    await waitFor(() => expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(false));
+    press("t", "KeyT");
+    const dialog = within(await screen.findByRole("dialog", { name: "Take arm-1 from jan" }));
+    expect(document.activeElement).toBe(dialog.getByLabelText("Reason (optional)"));
+    expect(stage.asked("take")).toEqual([]);
+    fireEvent.change(dialog.getByLabelText("Reason (optional)"), { target: { value: "it is urgent" } });
+    fireEvent.click(dialog.getByRole("button", { name: "Take from jan" }));
+    expect(stage.asked("take")).toMatchObject([{ robot_id: "r1", from_epoch: 4, reason: "it is urgent" }]);
+    stage.reply("take", { lease: { robot_id: "r1", epoch: 5, expires_ms: Date.now() + 60_000, renew_s: 20 } });
+    await waitFor(() => expect(screen.getByTestId("mode").textContent).toBe("Yours: let go of everything, then move"));
+    expect(document.activeElement).toBe(pane());
+    const drives = () => stage.connections.at(-1)?.channel("drive").sent.filter((message) => message.type === "drive") ?? [];
+    await waitFor(() => expect(drives().at(-1)).toMatchObject({ epoch: 5, axes: [0, 0, 0, 1] }));
+    press("w", "KeyW");
+    await waitFor(() => expect(drives().at(-1)).toMatchObject({ epoch: 5, axes: [0, 0.5, 0, 1] }));
+    stage.deliver({ type: "lease_lost", robot_id: "r1", epoch: 5, taken_by: "lee" });
+    await waitFor(() => expect(screen.getByTestId("lease-note").textContent).toBe("You do not drive any more. lee took over."));
+    const count = drives().length;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(drives()).toHaveLength(count);
   });
 
   it("shows the keys by ?, binds another one, and keeps it", async () => {

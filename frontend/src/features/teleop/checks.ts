@@ -1,7 +1,7 @@
 /** What must hold before somebody takes over, looked at by the console itself, each with why not. Pure. */
 
 import type { RobotCard } from "@/protocol/generated";
-import { formatNumber, withUnit } from "@/lib/units/format";
+import { formatRate, withUnit } from "@/lib/units/format";
 
 export const ROUND_TRIP_LIMIT_MS = 250;
 /** From here on the robot would stand still anyway (docs/safety.md, teleop.video_stop_s). */
@@ -31,7 +31,7 @@ export interface Check {
 }
 
 const ms = (value: number): string => withUnit(`${Math.round(value)}`, "ms");
-const inSeconds = (value: number): string => (value < 1000 ? ms(value) : withUnit(formatNumber(value / 1000), "s"));
+const inSeconds = (value: number): string => (value < 1000 ? ms(value) : formatRate(value / 1000, "s"));
 
 export function checksOf(input: CheckInput): readonly Check[] {
   return [robotCheck(input), onlineCheck(input), stopCheck(input), linkCheck(input), videoCheck(input), rttCheck(input), inputCheck(input)];

@@ -2,7 +2,8 @@
  * The browser's events for one pane: keys while its focus is inside, and everything that must let go of all input.
  *
  * Keys count only inside the pane (WCAG 2.1.4), never in a text field, under a dialog or with Ctrl, Alt or Meta, whose
- * own release may be swallowed by the system.
+ * own release may be swallowed by the system. Stopping is the exception: Pause stops from anywhere, the dot also while
+ * nothing has the focus.
  */
 
 import type { GamepadSample, OperatorInput } from "@/features/teleop/operator-input";
@@ -10,6 +11,7 @@ import type { GamepadSample, OperatorInput } from "@/features/teleop/operator-in
 export interface PaneKeys {
   /** The pane's own shortcuts; true if the key was one. */
   readonly onCommand: (event: KeyboardEvent) => boolean;
+  readonly onStop: () => void;
   /** Whether keys drive now: the lease is held. */
   readonly isDriving: () => boolean;
 }
@@ -53,6 +55,12 @@ function keyDown(event: KeyboardEvent, pane: HTMLElement, input: OperatorInput, 
     return;
   }
   const at = document.activeElement;
+  const isUnfocused = at === null || at === document.body;
+  if (event.code === "Pause" || (event.key === "." && isUnfocused)) {
+    if (!event.repeat) keys.onStop();
+    event.preventDefault();
+    return;
+  }
   if (at === null || !pane.contains(at) || at.closest("dialog") !== null || at.matches(TYPING)) return;
   const source = `key:${event.code}`;
   const isForButton = (event.code === "Space" || event.code === "Enter") && at.matches(PRESSABLE);

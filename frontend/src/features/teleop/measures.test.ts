@@ -128,7 +128,7 @@ describe("checks before takeover", () => {
     [{ card: robot({ is_online: false }) }, "online", "not connected"],
     [{ isStopped: true }, "stop", "Clear it"],
     [{ isPeerConnected: false, peerReason: "No way was found." }, "link", "No way was found."],
-    [{ videoAgeMs: 1500 }, "video", "1.50\u00a0s"],
+    [{ videoAgeMs: 1500 }, "video", "1.5\u00a0s"],
     [{ videoAgeMs: Number.POSITIVE_INFINITY }, "video", "No picture"],
     [{ canSeeFrames: false }, "video", "cannot tell"],
     [{ rttMs: null }, "rtt", "not measured"],

@@ -155,7 +155,7 @@ describe("listeners of a pane", () => {
       if (event.key === ".") commands.push("stop");
       return event.key === ".";
     };
-    stop = listen(element, input, { onCommand, isDriving: () => isDriving });
+    stop = listen(element, input, { onCommand, onStop: () => commands.push("stop at once"), isDriving: () => isDriving });
     element.focus();
     return { element, field, button, outside, input, commands };
   }
@@ -195,6 +195,18 @@ describe("listeners of a pane", () => {
     expect(press("Period")).toBe(true);
     expect(commands).toEqual(["stop"]);
     expect(input.read()).toEqual([0, 0, 0, 0]);
+  });
+
+  it("stop from anywhere by Pause, and by the dot while nothing has the focus", () => {
+    const { field, element, commands } = pane(false);
+    field.focus();
+    press("Pause");
+    press("Pause", { repeat: true });
+    field.blur();
+    press("Period");
+    element.focus();
+    press("Period");
+    expect(commands).toEqual(["stop at once", "stop at once", "stop"]);
   });
 
   it.each([

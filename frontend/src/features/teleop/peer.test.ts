@@ -172,7 +172,7 @@ describe("RobotPeer", () => {
   });
 
   it("leaves a working connection alone when the network changed, and makes itself known to a new server", async () => {
-    const { peer, connections, connect } = open();
+    const { peer, connections, connect, world, states } = open();
     peer.start();
     await connect();
     last(connections).channel("drive").deliver(feedback());
@@ -184,10 +184,20 @@ describe("RobotPeer", () => {
     await connect();
     expect(connections).toHaveLength(2);
     last(connections).channel("drive").deliver(feedback());
+    world.refusal = new RefusedError("robot_offline", "This robot is not connected.");
     peer.renew("The server is back.");
-    await pass(0);
-    expect(connections).toHaveLength(3);
+    await pass(1500); // of gathering; then the robot is not there yet, and two more tries
+    connections[1]?.channel("drive").deliver(feedback());
+    await pass(1500);
+    expect(connections.length).toBeGreaterThan(3);
     expect(connections[1]?.isClosed).toBe(false);
+    expect(last(states)).toMatchObject({ phase: "connected", reason: "Live video and control." });
+    world.refusal = null;
+    connections[1]?.channel("drive").deliver(feedback());
+    await pass(500);
+    await connect();
+    expect(connections[1]?.isClosed).toBe(true);
+    expect(last(states)).toMatchObject({ phase: "connected", attempts: 0 });
     peer.stop();
   });
 

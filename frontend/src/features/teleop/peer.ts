@@ -4,7 +4,7 @@
  * The server only passes offer and answer on, so a connection that works outlives a server that goes away. Once there is
  * a server again it is offered anew all the same: the server looks after the rights of the peers that it knows. What
  * counts as working is that the robot was heard in the last seconds. A new offer replaces the old connection at the
- * robot; here the old picture stays until the new one is open.
+ * robot; here the old picture stays until the new one is open, and counts as connected while it works.
  */
 
 import type { ConsolePeerAnswer, PeerStop } from "@/protocol/generated";
@@ -20,7 +20,9 @@ const OPEN_LIMIT_MS = 8000;
 const LONGEST_WAIT_MS = 2500;
 export const MOST_ATTEMPTS = 40;
 /** Refusals that asking again does not mend; a change (network, server, the button) tries again all the same. */
-const FINAL = new Set(["unknown_view", "not_found", "forbidden", "unauthorised", "robot_offline"]);
+const FINAL = new Set(["unknown_view", "not_found", "forbidden", "unauthorised"]);
+
+const WORKING = "Live video and control.";
 
 export type PeerPhase = "dialling" | "connected" | "redialling" | "refused" | "closed";
 
@@ -52,6 +54,9 @@ export class RobotPeer {
   #state: PeerState = { phase: "closed", reason: "", attempts: 0 };
   #dial = 0;
   #silentTicks = 0;
+  /** The live connection does not work any more, though its last picture may still be seen. */
+  #isBroken = false;
+  #isDialling = false;
   #answered: ((answer: ConsolePeerAnswer) => void) | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #doubt: ReturnType<typeof setTimeout> | undefined;
@@ -80,6 +85,7 @@ export class RobotPeer {
     this.#abandonDial();
     this.#live?.close();
     this.#live = null;
+    this.#isDialling = false;
     if (hadPeer) this.#options.sendClose();
     this.#show("closed", "");
   }
@@ -93,8 +99,7 @@ export class RobotPeer {
   /** Offer again although all may be well: the server that passed the offer on is another one and knows nothing of it. */
   renew(reason: string): void {
     if (this.#state.phase === "closed") return;
-    this.#show(this.#state.phase, this.#state.reason, 0);
-    this.#begin(reason);
+    this.#begin(reason, 0);
   }
 
   /** The robot's answer, passed on by the server. */
@@ -115,13 +120,26 @@ export class RobotPeer {
     // Several looks in a row: after a hang of this page the messages of the meantime are still to come.
     const isSilent = this.#options.now() - this.#live.heardMs > SILENT_MS;
     this.#silentTicks = isSilent ? this.#silentTicks + 1 : 0;
-    if (this.#silentTicks > 2) this.#begin("The robot fell silent. Connecting again.");
+    if (this.#silentTicks > 2) this.#broke("The robot fell silent. Connecting again.");
   }
 
-  #begin(reason: string): void {
+  /** The live connection is gone: dial, unless that is under way. */
+  #broke(reason: string): void {
+    this.#isBroken = true;
+    if (this.#isDialling) this.#showDialling(reason, this.#state.attempts);
+    else this.#begin(reason);
+  }
+
+  #showDialling(reason: string, attempts: number): void {
+    if (this.#live !== null && !this.#isBroken) this.#show("connected", WORKING, attempts);
+    else this.#show(this.#live === null && attempts === 0 ? "dialling" : "redialling", reason, attempts);
+  }
+
+  #begin(reason: string, attempts = this.#state.attempts): void {
     this.#abandonDial();
     this.#silentTicks = 0;
-    this.#show(this.#live === null && this.#state.attempts === 0 ? "dialling" : "redialling", reason);
+    this.#isDialling = true;
+    this.#showDialling(reason, attempts);
     const dial = this.#dial;
     this.#connect(dial).catch((error: unknown) => {
       if (dial === this.#dial) this.#failed(error);
@@ -181,18 +199,20 @@ export class RobotPeer {
     this.#live = next;
     this.#next = null;
     this.#answered = null;
+    this.#isBroken = false;
+    this.#isDialling = false;
     next.heardMs = this.#options.now();
     for (const [view, track] of tracks) this.#options.onTrack(view, track);
-    this.#show("connected", "Live video and control.", 0);
+    this.#show("connected", WORKING, 0);
   }
 
   /** The browser doubts the live connection: `disconnected` may mend itself within a second. */
   #doubted(isSure: boolean): void {
     if (this.#state.phase !== "connected") return;
-    if (isSure) this.#begin("The connection to the robot broke. Connecting again.");
+    if (isSure) this.#broke("The connection to the robot broke. Connecting again.");
     else this.#doubt ??= setTimeout(() => {
       this.#doubt = undefined;
-      if (this.#live?.connection.connectionState !== "connected") this.#begin("The connection to the robot is interrupted. Connecting again.");
+      if (this.#live?.connection.connectionState !== "connected") this.#broke("The connection to the robot is interrupted. Connecting again.");
     }, DOUBT_MS);
   }
 
@@ -202,10 +222,11 @@ export class RobotPeer {
     const attempts = this.#state.attempts + 1;
     this.#abandonDial();
     if (FINAL.has(code) || attempts >= MOST_ATTEMPTS) {
+      this.#isDialling = false;
       this.#show("refused", reason, attempts);
       return;
     }
-    this.#show("redialling", reason, attempts);
+    this.#showDialling(reason, attempts);
     const wait = Math.min(LONGEST_WAIT_MS, backoff(attempts - 1, this.#options.random()));
     this.#retry = setTimeout(() => this.#begin(reason), wait);
   }

@@ -23,7 +23,6 @@ export const SHORTCUTS: readonly Shortcut[] = [
 
 const byCode: Readonly<Record<string, Command>> = {
   Period: "stop",
-  Pause: "stop",
   KeyT: "take",
   KeyH: "hand-back",
   KeyG: "success",

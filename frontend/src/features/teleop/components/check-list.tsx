@@ -19,7 +19,7 @@ export function CheckList({ checks, isCompact, robot }: CheckListProps) {
       <h3 className="text-xs font-medium">
         {open.length === 0 ? "Ready to take over" : `${open.length} of ${checks.length} checks fail`}
       </h3>
-      <ul className="mt-1 grid gap-0.5 text-xs">
+      <ul className="mt-1 grid grid-cols-1 gap-0.5 text-xs">
         {shown.map(({ key, label, isOk, detail }) => (
           <li key={key} data-testid={`check-${key}`} data-ok={isOk} className="flex min-w-0 items-start gap-1.5">
             {isOk ? (

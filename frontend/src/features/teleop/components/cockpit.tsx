@@ -42,7 +42,7 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
   const situation = situationOf(view, card, user.username, record.controlRateHz);
   const checks = checksOf(checkInput(view, card, record.name, situation));
   const ready = isReady(checks);
-  const actions = useCockpitActions({ session, situation, isReady: ready, focusPane: () => pane.current?.focus() });
+  const actions = useCockpitActions({ session, situation, isReady: ready, pane });
   const isDriving = situation.isOurs && !situation.needsNewLease;
 
   const onCommand = useEffectEvent((event: KeyboardEvent) => {
@@ -50,12 +50,17 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
     if (command !== null) actions.command(command);
     return command !== null;
   });
+  const onStop = useEffectEvent(() => actions.command("stop"));
   const drives = useEffectEvent(() => isDriving);
   useEffect(() => {
     const element = pane.current;
     if (element === null) return;
     if (hasFirstFocus) element.focus();
-    return listen(element, session.input, { onCommand: (event) => onCommand(event), isDriving: () => drives() });
+    return listen(element, session.input, {
+      onCommand: (event) => onCommand(event),
+      onStop: () => onStop(),
+      isDriving: () => drives(),
+    });
   }, [session, hasFirstFocus]);
 
   useHeldRobot(record.name, situation.isOurs, session.lease);
@@ -108,7 +113,7 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
             isCompact ? "grid grid-cols-2 gap-3" : "flex flex-col gap-3 overflow-y-auto",
           )}
         >
-          <div className="grid content-start gap-3">
+          <div className="grid min-w-0 grid-cols-1 content-start gap-3">
             <Controls session={session} view={view} situation={situation} actions={actions} isReady={ready} user={user} />
             {isDriving ? null : <CheckList checks={checks} isCompact={isCompact} robot={record.name} />}
           </div>

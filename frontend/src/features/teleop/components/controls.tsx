@@ -27,7 +27,7 @@ interface ControlsProps {
 export function Controls(props: ControlsProps) {
   const { situation, session } = props;
   return (
-    <section aria-label={`Control of ${session.record.name}`} data-testid="controls" className="grid gap-2">
+    <section aria-label={`Control of ${session.record.name}`} data-testid="controls" className="grid grid-cols-1 gap-2">
       {situation.stop === null ? null : <StopNotice {...props} />}
       {situation.isOurs && !situation.needsNewLease ? <Driving {...props} /> : <Taking {...props} />}
     </section>
@@ -152,7 +152,7 @@ function Speeds({ session, level }: { readonly session: CockpitSession; readonly
         <Button
           key={share}
           aria-pressed={index === level}
-          className={index === level ? "numeric h-7 grow bg-inset font-medium" : "numeric h-7 grow"}
+          className="numeric h-7 grow aria-pressed:border-ink aria-pressed:bg-inset aria-pressed:font-semibold"
           onClick={() => session.input.setSpeed(index)}
         >
           {withUnit(`${share * 100}`, "%")}

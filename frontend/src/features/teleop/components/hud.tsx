@@ -23,7 +23,7 @@ export function Hud({ view, isCompact, robot }: HudProps) {
   return (
     <section aria-label={`Connection to ${robot}`} className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="hud">
       {isCompact ? null : <StageBar latency={latency} />}
-      <dl className={cn("grid gap-x-3", isCompact ? "grid-cols-4" : "mt-1 grid-cols-[1.7fr_1fr_1fr_1fr_0.8fr_0.6fr_1.4fr_1.5fr]")}>
+      <dl className={cn("grid gap-x-3", isCompact ? "grid-cols-4" : "mt-1 grid-cols-[1.5fr_0.9fr_0.8fr_0.7fr_0.6fr_0.5fr_1.7fr_1.4fr]")}>
         <Figure label="Latency" note={latency && !isCompact ? `p95 ${ms(latency.p95Ms)}` : undefined}>
           {ms(latency?.totalMs)}
         </Figure>

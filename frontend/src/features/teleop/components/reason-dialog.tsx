@@ -39,7 +39,7 @@ export function ReasonDialog(props: ReasonDialogProps) {
           list={listId}
           maxLength={200}
           autoComplete="off"
-          autoFocus
+          data-autofocus
           required={isRequired}
           defaultValue={value}
         />

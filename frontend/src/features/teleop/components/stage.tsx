@@ -9,7 +9,7 @@ import { Notice } from "@/components/ui/notice";
 import type { CockpitSession, CockpitView } from "@/features/teleop/cockpit-session";
 import { FREEZE_MS } from "@/features/teleop/video-watch";
 import { cn } from "@/lib/class-names";
-import { formatNumber, withUnit } from "@/lib/units/format";
+import { formatRate } from "@/lib/units/format";
 
 interface StageProps {
   readonly session: CockpitSession;
@@ -98,7 +98,7 @@ function Freshness({ view }: { readonly view: CockpitView }) {
   const { ageMs } = view.video;
   const isBroken = view.peer.phase !== "connected";
   if (!isBroken && ageMs <= FREEZE_MS) return null;
-  const age = Number.isFinite(ageMs) ? `The picture is ${withUnit(formatNumber(ageMs / 1000), "s")} old` : "No picture yet";
+  const age = Number.isFinite(ageMs) ? `The picture is ${formatRate(ageMs / 1000, "s")} old` : "No picture yet";
   return (
     <div className="absolute top-2 left-2 z-20 flex max-w-[75%]" data-testid="stale-video">
       <Chip icon={TriangleAlert} tone="caution" className="numeric h-7 text-sm">

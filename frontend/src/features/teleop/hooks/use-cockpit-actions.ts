@@ -1,6 +1,6 @@
 /** What the operator can do, for buttons and keys alike: one dialog at a time, failures in words, focus back on the pane. */
 
-import { useState } from "react";
+import { type RefObject, useEffect, useState } from "react";
 
 import { notify } from "@/components/ui/toast";
 import type { CockpitSession } from "@/features/teleop/cockpit-session";
@@ -27,11 +27,17 @@ interface ActionsInput {
   readonly session: CockpitSession;
   readonly situation: Situation;
   readonly isReady: boolean;
-  readonly focusPane: () => void;
+  readonly pane: RefObject<HTMLElement | null>;
 }
 
-export function useCockpitActions({ session, situation, isReady, focusPane }: ActionsInput): CockpitActions {
+export function useCockpitActions({ session, situation, isReady, pane }: ActionsInput): CockpitActions {
   const [dialog, setDialog] = useState<OpenDialog | null>(null);
+  const focusPane = () => pane.current?.focus();
+  useEffect(() => {
+    // Only once the dialog is gone: while it is open, nothing else takes the focus.
+    const element = pane.current;
+    return dialog === null ? undefined : () => element?.focus();
+  }, [dialog, pane]);
   const run: CockpitActions["run"] = (action, failed, done) => {
     focusPane();
     action().then(
@@ -42,10 +48,7 @@ export function useCockpitActions({ session, situation, isReady, focusPane }: Ac
     );
   };
   const { name } = session.record;
-  const close = () => {
-    setDialog(null);
-    focusPane();
-  };
+  const close = () => setDialog(null);
   const take = () => {
     if (!isReady || session.lease.state.isAsking) return;
     const { offered } = session.lease.state;

@@ -14,13 +14,18 @@ class HelpWatch:
 
     def __init__(self) -> None:
         self._note: HelpNote | None = None
+        self._is_outdated = False
 
     def forget(self) -> None:
         """Look at the rows with the next heartbeat: a lease may have begun or ended."""
-        self._note = None
+        self._note, self._is_outdated = None, True
 
     async def heard(self, robot_id: str, status: RobotStatus) -> None:
         """Take in a heartbeat. Raises: NotFound."""
         now_s = time.monotonic()
-        if help_is_news(note=self._note, signal=status.help, now_s=now_s):
-            self._note = await off_loop(help_seen, robot_id=robot_id, status=status, now_s=now_s)
+        if not help_is_news(note=self._note, signal=status.help, now_s=now_s):
+            return
+        self._is_outdated = False
+        note = await off_loop(help_seen, robot_id=robot_id, status=status, now_s=now_s)
+        if not self._is_outdated:  # by a lease that changed while the rows were looked at
+            self._note = note

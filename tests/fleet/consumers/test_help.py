@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from fleet.consumers import help_watch
 from fleet.models import HelpRequest
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
-from fleet.services.help import help_ranking_set
+from fleet.services.help import HelpNote, help_ranking_set
 from fleet.services.lease import lease_grant, lease_release
 from tests.fleet import builders
 from tests.fleet.consumers.peers import ConsolePeer, console_peer, joined_robot
@@ -97,3 +99,20 @@ def test_a_robot_that_asks_for_nothing_leaves_no_row(server: str, user: Any) -> 
             robot.beat()
             robot.expect(m.HeartbeatAck)
     assert not HelpRequest.objects.exists()
+
+
+async def test_a_lease_that_changes_while_the_rows_are_read_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read before the change is out of date: the next heartbeat looks again, the one after does not."""
+    watch, looks = help_watch.HelpWatch(), 0
+
+    def seen(**_: object) -> HelpNote:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            watch.forget()
+        return HelpNote(checked_s=time.monotonic(), pinned_until_s=math.inf)
+
+    monkeypatch.setattr(help_watch, "help_seen", seen)
+    for expected in (1, 2, 2):
+        await watch.heard("robot", builders.status(help=ASKS))
+        assert looks == expected

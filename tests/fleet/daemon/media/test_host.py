@@ -137,6 +137,28 @@ async def test_a_malformed_offer_is_refused_and_replaces_nothing(studio: Studio,
     await until(lambda: studio.heard == [(watcher.peer_id, "still here")])
 
 
+async def test_no_damaged_offer_hurts_the_media_process(studio: Studio) -> None:
+    """Each line left out in turn: answered or refused, at once, by a process that goes on."""
+    whole = Watcher()
+    studio.watchers.append(whole)
+    offer = await whole.offer()
+    lines = offer.sdp.splitlines()
+    await until(lambda: studio.media._ready.is_set())
+    pid, refused = studio.pid, 0
+
+    for left_out in range(len(lines)):
+        sdp = "\r\n".join([*lines[:left_out], *lines[left_out + 1 :], ""])
+        try:
+            await studio.media.answer(msgspec.structs.replace(offer, sdp=sdp))
+        except MalformedSdp:
+            refused += 1
+
+    assert 0 < refused < len(lines)
+    watcher = await studio.join()
+    await until(lambda: watcher.frames["overview"])
+    assert studio.pid == pid
+
+
 async def test_an_offer_with_other_media_than_its_views_is_refused(studio: Studio) -> None:
     watcher = Watcher(views=("overview",))
     studio.watchers.append(watcher)

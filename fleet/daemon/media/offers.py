@@ -7,6 +7,7 @@ candidates is left out with them, or aioice would give up before those checks ar
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 
@@ -23,22 +24,14 @@ MAX_CANDIDATES = 32  # the robot sends checks to each of them
 
 
 def usable_offer(sdp: str, *, views: int) -> str:
-    """Return the offer without candidates that would only cost time.
+    """Return the offer without candidates that would only cost time, the others in every section.
 
     Raises: MalformedSdp if it does not parse, or does not ask for exactly `views` videos, data and nothing else.
     """
-    kept = []
-    candidates = 0
-    for line in sdp.splitlines():
-        if line == "a=end-of-candidates":
-            continue
-        if line.startswith("a=candidate:"):
-            candidates += 1
-            words = line.split()
-            if candidates > MAX_CANDIDATES or (len(words) > 4 and words[4].endswith(".local")):
-                continue
-        kept.append(line)
-    text = "\r\n".join([*kept, ""])
+    lines = [line for line in sdp.splitlines() if line != "a=end-of-candidates"]
+    candidates = [line for line in lines if line.startswith("a=candidate:") and not _is_hidden(line)][:MAX_CANDIDATES]
+    kept = [line for line in lines if not line.startswith("a=candidate:")]
+    text = "\r\n".join([*_in_every_section(kept, candidates), ""])
     try:
         media = SessionDescription.parse(text).media
     except Exception as error:  # aiortc's parser raises whatever its first surprise is
@@ -49,6 +42,20 @@ def usable_offer(sdp: str, *, views: int) -> str:
     if any(item.kind == "video" and item.direction not in ("recvonly", "sendrecv") for item in media):
         raise MalformedSdp("the offer does not ask to receive its videos")
     return text
+
+
+def _is_hidden(candidate: str) -> bool:
+    words = candidate.split()
+    return len(words) > 4 and words[4].endswith(".local")
+
+
+def _in_every_section(lines: Sequence[str], candidates: Sequence[str]) -> list[str]:
+    """Browsers bundle: candidates stand in the first section alone, for all. aiortc takes those of the last section."""
+    starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
+    result = list(lines[: starts[0]]) if starts else list(lines)
+    for start, end in itertools.pairwise([*starts, len(lines)]):
+        result += [*lines[start:end], *candidates]
+    return result
 
 
 def usable_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:

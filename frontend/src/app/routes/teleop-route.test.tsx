@@ -74,7 +74,9 @@ async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard>, vi
     "GET /api/v1/robots/r1": [200, { ...record, driver: { ...record.driver, views } }],
   });
   await waitFor(() => expect(sockets).toHaveLength(1));
-  const stage = new Stage(sockets[0] as FakeSocket);
+  const [socket] = sockets;
+  if (socket === undefined) throw new Error("the page opened no link");
+  const stage = new Stage(socket);
   stage.connections.push(...connections);
   act(() => stage.socket.deliver(1, snapshot({ server_ms: Date.now(), robots: [robot(card)] })));
   await screen.findByRole("region", { name: "Cockpit of arm-1" });
@@ -165,7 +167,7 @@ describe("cockpit", () => {
       },
       play: () => Promise.resolve(),
     });
-    vi.stubGlobal("MediaStream", class {});
+    vi.stubGlobal("MediaStream", vi.fn(function stream() { return {}; }));
     const stage = await openCockpit({ card: { lease }, views: [{ name: "main", width: 640, height: 480 }] });
     stage.say({ mode: "teleop", source: "person", operator: "jan" });
     act(() => seeFrame(performance.now(), { presentationTime: performance.now() } as VideoFrameCallbackMetadata));

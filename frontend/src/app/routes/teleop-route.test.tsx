@@ -57,8 +57,14 @@ class Stage {
   }
 }
 
+interface Opening {
+  readonly isStaff?: boolean;
+  readonly card?: Partial<RobotCard>;
+  readonly views?: readonly object[];
+}
+
 /** Open the cockpit and play server and robot until the channels are open. */
-async function openCockpit({ isStaff = true, card = {} as Partial<RobotCard>, views = [] as readonly object[] } = {}): Promise<Stage> {
+async function openCockpit({ isStaff = true, card = {}, views = [] }: Opening = {}): Promise<Stage> {
   const connections: FakePeerConnection[] = [];
   vi.stubGlobal(
     "RTCPeerConnection",
@@ -191,6 +197,27 @@ describe("cockpit", () => {
     const count = drives().length;
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(drives()).toHaveLength(count);
+  });
+
+  it("takes back what this tab held before a reload without asking, and asks when it is another tab's", async () => {
+    const lease = { epoch: 4, source: "person", operator: "mara", expires_ms: 9e15 } as const;
+    let seeFrame: VideoFrameRequestCallback = () => undefined;
+    Object.assign(HTMLVideoElement.prototype, {
+      requestVideoFrameCallback: (see: VideoFrameRequestCallback) => {
+        seeFrame = see;
+        return 0;
+      },
+      play: () => Promise.resolve(),
+    });
+    vi.stubGlobal("MediaStream", vi.fn(function stream() { return {}; }));
+    const stage = await openCockpit({ isStaff: false, card: { lease }, views: [{ name: "main", width: 640, height: 480 }] });
+    stage.say({ mode: "handover", source: "person", operator: "mara" });
+    act(() => seeFrame(performance.now(), { presentationTime: performance.now() } as VideoFrameCallbackMetadata));
+    await waitFor(() => expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(false));
+    press("t", "KeyT");
+    expect(stage.asked("acquire")).toHaveLength(1);
+    stage.reply("acquire", { code: "lease_held", message: "mara drives" });
+    expect(await screen.findByRole("dialog", { name: "Take arm-1 from mara" })).toBeTruthy();
   });
 
   it("shows the keys by ?, binds another one, and keeps it", async () => {

@@ -42,7 +42,7 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
   const situation = situationOf(view, card, user.username, record.controlRateHz);
   const checks = checksOf(checkInput(view, card, record.name, situation));
   const ready = isReady(checks);
-  const actions = useCockpitActions({ session, situation, isReady: ready, pane });
+  const actions = useCockpitActions({ session, situation, isReady: ready, username: user.username, pane });
   const isDriving = situation.isOurs && !situation.needsNewLease;
 
   const onCommand = useEffectEvent((event: KeyboardEvent) => {

@@ -63,8 +63,7 @@ function Taking({ session, view, situation, actions, isReady, user }: ControlsPr
   const isOffered = offered !== null && offered.epoch === otherPerson?.epoch;
   const isOwnElsewhere = otherPerson?.operator === user.username;
   const mayTake = otherPerson === null || isOffered || isOwnElsewhere || user.is_staff;
-  const who = isOwnElsewhere ? "your other tab" : otherPerson?.operator;
-  const label = otherPerson === null ? `Take over ${name}` : isOffered ? `Accept from ${offered.by}` : `Take from ${who ?? ""}`;
+  const label = otherPerson === null ? `Take over ${name}` : isOffered ? `Accept from ${offered.by}` : isOwnElsewhere ? `Take over ${name}` : `Take from ${otherPerson.operator}`;
   return (
     <>
       <div className="flex flex-wrap items-center gap-2">

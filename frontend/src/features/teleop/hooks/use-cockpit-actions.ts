@@ -3,6 +3,7 @@
 import { type RefObject, useEffect, useState } from "react";
 
 import { notify } from "@/components/ui/toast";
+import { RefusedError } from "@/lib/socket/requests";
 import type { CockpitSession } from "@/features/teleop/cockpit-session";
 import type { Situation } from "@/features/teleop/situation";
 import type { Command } from "@/features/teleop/shortcuts";
@@ -27,10 +28,11 @@ interface ActionsInput {
   readonly session: CockpitSession;
   readonly situation: Situation;
   readonly isReady: boolean;
+  readonly username: string;
   readonly pane: RefObject<HTMLElement | null>;
 }
 
-export function useCockpitActions({ session, situation, isReady, pane }: ActionsInput): CockpitActions {
+export function useCockpitActions({ session, situation, isReady, username, pane }: ActionsInput): CockpitActions {
   const [dialog, setDialog] = useState<OpenDialog | null>(null);
   const focusPane = () => pane.current?.focus();
   useEffect(() => {
@@ -53,8 +55,18 @@ export function useCockpitActions({ session, situation, isReady, pane }: Actions
     if (!isReady || session.lease.state.isAsking) return;
     const { offered } = session.lease.state;
     if (situation.otherPerson === null) run(() => session.lease.acquire(""), `You did not get ${name}.`);
+    else if (situation.otherPerson.operator === username) run(acquireOwn, `You did not get ${name}.`);
     else if (offered?.epoch === situation.otherPerson.epoch) run(() => session.lease.take(offered.epoch, "offered"), `You did not get ${name}.`);
     else setDialog("take");
+  };
+  /** Before a reload it was this tab's: then the server grants it at once. Another tab's is taken by confirming. */
+  const acquireOwn = async () => {
+    try {
+      await session.lease.acquire("");
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.code !== "lease_held") throw error;
+      setDialog("take");
+    }
   };
   const handBack = () => {
     if (situation.isOurs) run(() => session.lease.release("handed back"), `${name} was not handed back.`);

@@ -12,11 +12,15 @@ from django.db import connection
 from django.utils import timezone
 
 from fleet import events
+from fleet.daemon.command_gate import CommandGate, HeldLease
+from fleet.daemon.config import TeleopConfig
+from fleet.daemon.operator_clock import OperatorClock
 from fleet.errors import InvalidRequest, LeaseHeld, NotFound, TakeForbidden
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
-from fleet.selectors.robot import desired_state
+from fleet.protocol.teleop import ClockEcho, Drive
+from fleet.selectors.robot import desired_state, lease_info
 from fleet.services.lease import lease_ask, lease_grant, lease_offer, lease_release, lease_renew, leases_expire
 from fleet.tasks import reap
 from tests.fleet import builders
@@ -185,9 +189,40 @@ def test_racing_people_get_one_lease(django_user_model: Any) -> None:
 RACES = 1000
 
 
+class RobotSide:
+    """The gates of both operators' browsers on the robot, and who moved it in each race."""
+
+    def __init__(self) -> None:
+        self.clock = OperatorClock(window=1)
+        probe = self.clock.probe(now_s=0.0)
+        self.clock.answer(ClockEcho(probe=probe.probe, clock_ms=0.0), now_s=0.0)
+        self.gates = [self._gate(index) for index in range(2)]
+        self.moved: list[list[int]] = []
+
+    @staticmethod
+    def _gate(index: int) -> CommandGate:
+        config = TeleopConfig(rate_hz=1e6, rate_burst=10**6)
+        return CommandGate(config, kept=(False,), timeout_s=1.0, connection=f"tab {index}")
+
+    def race(self, lease: Lease) -> None:
+        """Both command under every epoch that they may believe in; keep who was let through."""
+        info = lease_info(lease)
+        held = HeldLease(info.epoch, info.connection)
+        now_s = float(lease.epoch)
+        through = set()
+        for index, gate in enumerate(self.gates):
+            for step, epoch in enumerate((lease.epoch - 1, lease.epoch, lease.epoch + 1)):
+                sent = 3 * lease.epoch + step
+                drive = Drive(epoch=epoch, seq=sent, sent_ms=1e3 * now_s, axes=(0.0,), video_age_ms=0.0)
+                if gate.decide(drive, lease=held, clock=self.clock, now_s=now_s) is not None:
+                    through.add(index)
+        self.moved.append(sorted(through))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_operators_race_a_thousand_times(django_user_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given two operators who take over at the same moment, each time exactly one gets the lease, and epochs only grow.
+    """Given two operators who take over at the same moment, each time exactly one gets the lease, epochs only grow, and
+    the robot lets nobody's commands through but theirs.
 
     Each has a thread and a database connection of their own. Hints are left out: 3,000 of them test Redis.
     """
@@ -196,6 +231,7 @@ def test_two_operators_race_a_thousand_times(django_user_model: Any, monkeypatch
     users = [django_user_model.objects.create_user(name) for name in ("ann", "ben")]
     start = threading.Barrier(2)
     got: list[list[int]] = [[], []]
+    side = RobotSide()
 
     def work(index: int) -> None:
         try:
@@ -204,7 +240,9 @@ def test_two_operators_race_a_thousand_times(django_user_model: Any, monkeypatch
                 with contextlib.suppress(LeaseHeld):
                     got[index].append(_person(robot, users[index], connection=f"tab {index}").epoch)
                 if start.wait(timeout=20) == 0:
-                    lease_release(robot_id=robot.id, epoch=max(map(max, filter(None, got))), reason="next race")
+                    epoch = max(map(max, filter(None, got)))
+                    side.race(Lease.objects.get(robot=robot, released_at__isnull=True))
+                    lease_release(robot_id=robot.id, epoch=epoch, reason="next race")
         finally:
             connection.close()
 
@@ -216,3 +254,5 @@ def test_two_operators_race_a_thousand_times(django_user_model: Any, monkeypatch
     assert sorted(got[0] + got[1]) == list(range(1, RACES + 1))
     assert Lease.objects.filter(robot=robot, end_reason="next race").count() == RACES
     assert all(min(len(won), RACES - len(won)) > 0 for won in got), "one operator never won: nobody raced"
+    winners = dict(sorted((epoch, index) for index, won in enumerate(got) for epoch in won))
+    assert side.moved == [[winner] for winner in winners.values()]

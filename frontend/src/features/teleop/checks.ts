@@ -37,7 +37,8 @@ export function checksOf(input: CheckInput): readonly Check[] {
   return [robotCheck(input), onlineCheck(input), stopCheck(input), linkCheck(input), videoCheck(input), rttCheck(input), inputCheck(input)];
 }
 
-export const isReady = (checks: readonly Check[]): boolean => checks.every((check) => check.isOk);
+/** A stop does not keep anybody from taking the robot: who holds its lease may clear it, and nothing moves before. */
+export const isReady = (checks: readonly Check[]): boolean => checks.every((check) => check.isOk || check.key === "stop");
 
 function robotCheck({ card, recordName, peerEpisodeId }: CheckInput): Check {
   const base = { key: "robot", label: "Right robot" } as const;
@@ -55,7 +56,7 @@ function onlineCheck({ card }: CheckInput): Check {
 }
 
 function stopCheck({ isStopped }: CheckInput): Check {
-  return { key: "stop", label: "Not stopped", isOk: !isStopped, detail: isStopped ? "A stop is latched. Clear it first." : "No stop is latched" };
+  return { key: "stop", label: "Not stopped", isOk: !isStopped, detail: isStopped ? "A stop is latched: take over, then clear it." : "No stop is latched" };
 }
 
 function linkCheck({ isPeerConnected, peerReason }: CheckInput): Check {

@@ -355,9 +355,8 @@ class Daemon:
                 pass  # a Fault was logged by the link
 
     def _link_closed(self) -> None:
-        """Without the server nobody can be told of a stop or of another driver: commands wait for it to come back."""
         self._uploader.link_closed()
-        self._teleop.follow(None)
+        self._teleop.unlinked()
 
     def _follow(self, state: DesiredState) -> None:
         """Take in what the server wants: the newest state received replaces everything before it."""

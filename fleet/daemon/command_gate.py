@@ -84,16 +84,19 @@ class CommandGate:
         clock: OperatorClock,
         now_s: float,
         filmed_s: float | None = None,
+        is_stopped: bool = False,
     ) -> Command | None:
         """Return the command for the control loop, or None; then `last_refusal` says why and `refused` counts it.
 
-        `filmed_s`: when the robot's main camera last gave a frame (monotonic), None if that is not known.
+        `filmed_s`: when the robot's main camera last gave a frame (monotonic), None for a robot without cameras.
+        `is_stopped`: a stop is in force; what was shown before it is cleared arms nothing.
         rate: more than the bound. bad_axes: not one finite value in [-1, 1] for each axis. not_the_driver: another
         console holds the lease, or nobody. fenced: of another epoch. reordered: not newer than the newest seen.
-        clock_unknown: no ClockEcho yet. late, future: by the measured offset. not_neutral: the input must be at rest
-        once before it moves anything, after every new lease and after every silence.
+        clock_unknown: no ClockEcho yet, or none that came fast enough to be believed. late, future: by the measured
+        offset. stopped: see above. not_neutral: the input must be at rest once before it moves anything, after every
+        new lease, every silence and every stop.
         """
-        refusal = self._refusal(drive, lease, clock, now_s=now_s)
+        refusal = self._refusal(drive, lease, clock, now_s=now_s, is_stopped=is_stopped)
         if refusal:
             self.refuse(refusal)
             return None
@@ -116,7 +119,11 @@ class CommandGate:
         self.last_refusal = code
         self.refused[code] += 1
 
-    def _refusal(self, drive: Drive, lease: HeldLease | None, clock: OperatorClock, *, now_s: float) -> str:
+    def _refusal(
+        self, drive: Drive, lease: HeldLease | None, clock: OperatorClock, *, now_s: float, is_stopped: bool
+    ) -> str:
+        if is_stopped:
+            self._armed_epoch = None
         if not self._rate.allows(now_s=now_s):
             return "rate"
         if not self._is_usable(drive):
@@ -128,16 +135,24 @@ class CommandGate:
         if drive.seq <= self._sequence:
             return "reordered"
         self._sequence = drive.seq
-        sent_s = clock.robot_time(drive.sent_ms)
-        if sent_s is None:
+        if is_stopped:
+            return "stopped"
+        return self._mistimed(drive, clock, now_s=now_s) or self._unarmed(drive, lease, now_s=now_s)
+
+    def _mistimed(self, drive: Drive, clock: OperatorClock, *, now_s: float) -> str:
+        sent_s, round_trip_s = clock.robot_time(drive.sent_ms), clock.round_trip_s
+        # The offset may be wrong by half the round trip. Beyond twice `late_s` that hides any age, and nobody could
+        # drive over such a path anyway; it is what the first answer after a lag spike looks like.
+        if sent_s is None or round_trip_s is None or round_trip_s > 2 * self._config.late_s:
             return "clock_unknown"
         if now_s - sent_s > self._config.late_s:
             return "late"
         if sent_s - now_s > self._config.future_s:
             return "future"
-        if not self.is_armed(lease, now_s=now_s) and not self._is_neutral(drive):
-            return "not_neutral"
         return ""
+
+    def _unarmed(self, drive: Drive, lease: HeldLease, *, now_s: float) -> str:
+        return "" if self.is_armed(lease, now_s=now_s) or self._is_neutral(drive) else "not_neutral"
 
     def _is_usable(self, drive: Drive) -> bool:
         numbers = (*drive.axes, drive.sent_ms, drive.video_age_ms)

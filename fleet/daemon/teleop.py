@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from fleet.protocol.teleop import (
 logger = logging.getLogger(__name__)
 
 DIGITS = 4  # of actions and proprioception as people see them
+STOPS_HZ, STOPS_BURST = 1.0, 10  # further stops of one browser while the robot is stopped: each is written to the disk
 
 
 class Peer:
@@ -47,6 +49,7 @@ class Peer:
         self.gate = gate
         self.clock = OperatorClock(window=config.clock_window)
         self.rate = RateBound(rate_hz=config.message_rate_hz, burst=max(1, int(config.message_rate_hz)))
+        self.stops = RateBound(rate_hz=STOPS_HZ, burst=STOPS_BURST)
         self.heard_s = now_s
         self.told_s = float("-inf")
         self.command: Command | None = None
@@ -77,6 +80,7 @@ class Teleop:
         self._send = send
         self._now = now
         self._lease: HeldLease | None = None
+        self._unlinked_at_s: float | None = None
         self._peers: dict[str, Peer] = {}
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()  # a task that nobody keeps may be collected
@@ -91,9 +95,15 @@ class Teleop:
     # --- From the server ---------------------------------------------------------------------------------------------
 
     def follow(self, lease: LeaseInfo | None) -> None:
-        """Note whose commands may drive."""
+        """Note whose commands may drive, as the server says."""
+        self._unlinked_at_s = None
         is_person = lease is not None and lease.source is Source.PERSON
         self._lease = HeldLease(lease.epoch, lease.connection) if lease is not None and is_person else None
+
+    def unlinked(self) -> None:
+        """The server is away and can tell of no stop and of no other driver: commands wait for it to come back."""
+        self._lease = None
+        self._unlinked_at_s = self._now() if self._unlinked_at_s is None else self._unlinked_at_s
 
     def offered(self, offer: PeerOffer) -> None:
         """Answer a browser's offer in the background; a newer offer of that peer ends the answering of the older."""
@@ -164,13 +174,29 @@ class Teleop:
                 self._stop(peer, message)
 
     def _drive(self, peer: Peer, drive: Drive, *, now_s: float) -> None:
-        filmed_s = self._media.filmed_s(self._main_view) if self._main_view else None
-        command = peer.gate.decide(drive, lease=self._lease, clock=peer.clock, now_s=now_s, filmed_s=filmed_s)
+        command = peer.gate.decide(
+            drive,
+            lease=self._lease,
+            clock=peer.clock,
+            now_s=now_s,
+            filmed_s=self._filmed_s(),
+            is_stopped=self._stops.newest is not None,
+        )
         if command is not None:
             peer.command = command
             self._inbox.put_command(command)
 
+    def _filmed_s(self) -> float | None:
+        """When the main camera last gave a picture; one that never did is as old as can be."""
+        if not self._main_view:
+            return None
+        filmed_s = self._media.filmed_s(self._main_view)
+        return filmed_s if filmed_s is not None else -math.inf
+
     def _stop(self, peer: Peer, message: PeerStop) -> None:
+        if self._stops.newest is not None and not peer.stops.allows(now_s=self._now()):
+            peer.gate.refuse("flood")
+            return
         try:
             stop_id = str(uuid.UUID(message.stop_id))
         except ValueError:  # stop all the same: a browser that spells it wrong means it
@@ -190,10 +216,15 @@ class Teleop:
             await asyncio.sleep(1.0 / self._config.probe_hz)
             now_s = self._now()
             for peer in list(self._peers.values()):
-                if now_s - peer.heard_s > self._config.silent_s:
-                    self.closed(peer.peer_id, "silent")
+                if (reason := self._why_hang_up(peer, now_s=now_s)) is not None:
+                    self.closed(peer.peer_id, reason)
                     continue
                 self._media.send(peer.peer_id, encode_peer_message(peer.clock.probe(now_s=self._now())))
+
+    def _why_hang_up(self, peer: Peer, *, now_s: float) -> str | None:
+        if self._unlinked_at_s is not None and now_s - self._unlinked_at_s > self._config.unlinked_s:
+            return "unlinked"  # the server's word that this person may not watch any more would not arrive
+        return "silent" if now_s - peer.heard_s > self._config.silent_s else None
 
     def _hang_up(self, peer_id: str, reason: str) -> None:
         logger.info("peer %s closed: %s", peer_id, reason)

@@ -56,6 +56,18 @@ def bench() -> Bench:
     return Bench()
 
 
+def test_a_clock_that_was_measured_over_a_lag_spike_alone_is_not_believed(bench: Bench) -> None:
+    """Its offset may be wrong by half the round trip: here a command of 0.9 s ago would look fresh."""
+    bench.clock = OperatorClock(window=10)
+    spike = bench.clock.probe(now_s=0.0)
+    bench.clock.answer(ClockEcho(probe=spike.probe, clock_ms=(AHEAD_S + 0.01) * 1e3), now_s=1.8)
+    assert bench.decide(bench.drive(sent_s=1.0, axes=REST), at_s=1.9) is None
+    assert bench.gate.last_refusal == "clock_unknown"
+    quick = bench.clock.probe(now_s=2.0)
+    bench.clock.answer(ClockEcho(probe=quick.probe, clock_ms=(AHEAD_S + 2.01) * 1e3), now_s=2.02)
+    assert bench.decide(bench.drive(sent_s=2.0, axes=REST), at_s=2.05) is not None
+
+
 def test_an_armed_driver_moves_the_robot(bench: Bench) -> None:
     bench.arm(at_s=1.0)
     command = bench.decide(bench.drive(sent_s=1.02), at_s=1.05)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from fleet.daemon.command_gate import speed_cap
 from fleet.daemon.config import SafetyConfig, TeleopConfig
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.report import StepReport
@@ -234,6 +235,68 @@ async def test_an_old_picture_that_is_sent_again_counts_as_old(robot: Robot) -> 
     robot.drive(1)
     command = robot.inbox.take().command
     assert command is not None and command.video_seen_s == pytest.approx(47.0)
+
+
+async def test_a_camera_that_never_gave_a_picture_shows_nothing_whatever_the_browser_says(robot: Robot) -> None:
+    robot.teleop.follow(lease())
+    await robot.watch()
+    await robot.know_clock()
+    robot.drive(1, video_age_ms=0.0)
+    command = robot.inbox.take().command
+    assert command is not None
+    assert speed_cap(TeleopConfig(), command, now_s=robot.now_s).share == 0.0
+
+
+async def test_what_is_held_while_a_stop_is_cleared_moves_nothing(robot: Robot) -> None:
+    """Also of somebody who took the lease meanwhile: neutral input counts from the clearing on."""
+    robot.teleop.follow(lease(2))
+    await robot.watch()
+    await robot.know_clock()
+    stop_id = "00000000-0000-4000-8000-000000000007"
+    robot.say("p1", PeerStop(stop_id=stop_id))
+    robot.drive(1, epoch=2)
+    robot.drive(2, epoch=2, dx=0.5)
+    assert robot.refusals() == {"stopped": 2}
+    robot.stops.clear(stop_id)
+    robot.drive(3, epoch=2, dx=0.5)
+    assert robot.applied() is None and robot.refusals() == {"stopped": 2, "not_neutral": 1}
+    robot.drive(4, epoch=2)
+    robot.drive(5, epoch=2, dx=0.5)
+    assert robot.applied() == [0.5, 0.5]
+
+
+async def test_a_flood_of_stops_stops_once_and_costs_little(robot: Robot) -> None:
+    """Each is written to the disk by the event loop, which has leases to follow."""
+    await robot.watch()
+    for number in range(150):
+        robot.say("p1", PeerStop(stop_id=f"00000000-0000-4000-8000-{number:012d}"))
+    found = robot.inbox.take()
+    assert found.stop is not None and found.stop_count == 11
+    assert robot.refusals() == {"flood": 139}
+    robot.stops.clear_by_signal()
+    robot.say("p1", PeerStop(stop_id="00000000-0000-4000-8000-000000000999"))
+    assert robot.inbox.take().stop is not None, "the first stop of a robot that moves always counts"
+
+
+async def test_nobody_watches_for_long_without_the_server(robot: Robot) -> None:
+    """It could not tell the robot whose right to watch has ended."""
+    robot.teleop.follow(None)
+    await robot.watch()
+    await robot.know_clock()
+    robot.teleop.unlinked()
+    robot.now_s += 25.0
+    await robot.know_clock()
+    robot.teleop.unlinked()  # a server that accepts and leaves again is away all the same
+    robot.now_s += 4.0
+    await robot.know_clock()
+    assert list(robot.teleop._peers) == ["p1"]
+    robot.now_s += 2.0
+    await until(lambda: ("p1", "unlinked") in robot.media.closed)
+    robot.teleop.follow(None)
+    assert (await robot.watch()).code == ""
+    robot.now_s += 1.0
+    await robot.know_clock()
+    assert list(robot.teleop._peers) == ["p1"]
 
 
 async def test_feedback_says_what_was_asked_and_what_was_done(robot: Robot) -> None:

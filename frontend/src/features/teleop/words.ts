@@ -18,6 +18,7 @@ const refusals: Readonly<Record<string, string>> = {
   clock_unknown: "clocks not compared yet",
   late: "too late",
   future: "clocks do not fit",
+  stopped: "the robot is stopped",
   not_neutral: "input not at rest yet",
 };
 

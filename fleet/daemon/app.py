@@ -363,7 +363,7 @@ class Daemon:
         self._desired = state
         lease = self._server_time.grant_of(state.lease) if state.lease is not None else None
         self._stops.follow(state)
-        self._inbox.put_state(is_paused=state.is_paused, lease=lease)
+        self._inbox.put_state(is_paused=state.is_paused, lease=lease, handed_back_epoch=state.handed_back_epoch)
         self._teleop.follow(state.lease)
         self._host.set_target(state.policy)
         self._board.update(state_revision=state.revision)

@@ -259,15 +259,15 @@ class _Episode:
         began_s, captured_ns = runner._clock.monotonic(), runner._clock.wall_ns()
         _check_observation(self._observation)
         proposal = self._propose()
-        wishes = runner._inbox.take()
-        before, authority = runner.pilot.authority, self._decide(proposal, wishes, now_s=began_s)
+        wishes, now_s = runner._inbox.take(), runner._clock.monotonic()  # not `began_s`: the policy took its time
+        before, authority = runner.pilot.authority, self._decide(proposal, wishes, now_s=now_s)
         if authority.mode is Mode.AUTONOMOUS and before.mode is not Mode.AUTONOMOUS and len(self.buffer):
             self._proposer.forget()  # planned before somebody else drove
             proposal = self._propose()
         asked = self._asked(authority, proposal)
         self._shaper.follow(before, authority)
         shaped = self._shaper.shape(
-            asked, self._observation.state, authority=authority, command=runner.pilot.command, now_s=began_s
+            asked, self._observation.state, authority=authority, command=runner.pilot.command, now_s=now_s
         )
         feedback = self._execute(shaped)
         recorded = shaped.action if shaped.is_held or asked is None else asked

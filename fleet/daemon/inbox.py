@@ -55,11 +55,13 @@ class Command:
 class Wishes:
     """What the control loop reads at a step. `lease`: as the server last stated it, None if nobody holds one.
 
+    `handed_back_epoch`: of the newest person's lease if its holder gave it back, else 0.
     `stop`: in force now. `stop_count` grows with every stop: one that was cleared between two steps still stopped.
     """
 
     is_paused: bool = False
     lease: Grant | None = None
+    handed_back_epoch: int = 0
     command: Command | None = None
     stop: StopInfo | None = None
     stop_count: int = 0
@@ -81,9 +83,9 @@ class ControlInbox:
             self._wishes = replace(wishes, order=None)
             return wishes
 
-    def put_state(self, *, is_paused: bool, lease: Grant | None) -> None:
+    def put_state(self, *, is_paused: bool, lease: Grant | None, handed_back_epoch: int = 0) -> None:
         """Note what the server wants."""
-        self._put(is_paused=is_paused, lease=lease)
+        self._put(is_paused=is_paused, lease=lease, handed_back_epoch=handed_back_epoch)
 
     def put_command(self, command: Command) -> None:
         """Note a person's newest command."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from dataclasses import replace
 
 from fleet.daemon.config import SafetyConfig, SupervisorConfig
 from fleet.daemon.inbox import Command, Grant, LeaseDesk, Refusal, Wishes
@@ -20,9 +21,6 @@ from fleet.protocol.messages import StopInfo
 logger = logging.getLogger(__name__)
 
 CLOCK_JITTER_S = 0.1  # how much the same expiry may differ between two readings of the server's clock
-# The server's clock is read late by one way of the network. A lease that vanishes this close to its end counts as run
-# out, not as handed back: holding still is the safe mistake of the two.
-EXPIRY_MARGIN_S = 0.5
 GO_ON = "take over, or pause and resume, to go on"
 
 
@@ -174,7 +172,10 @@ class Pilot:
                 self._apply(AuthorityEvent.RESUME, reason="resumed")
 
     def _follow_server(self, wishes: Wishes, *, now_s: float) -> None:
-        """A person's lease, as the server states it: taken when new, prolonged when known, ended when gone."""
+        """A person's lease, as the server states it: taken when new, prolonged when known, ended when gone.
+
+        One that is gone without having been handed back ran out: nobody decided that the policy shall go on.
+        """
         lease, holder = wishes.lease, self.authority.holder
         if wishes.command is not None and holder is not None and wishes.command.epoch == holder.epoch:
             self._command = wishes.command
@@ -184,14 +185,11 @@ class Pilot:
             is_fresh = lease.holder.epoch > self.authority.newest_epoch and now_s < lease.expires_at_s
             if is_fresh and self.authority.mode is not Mode.STOPPED:
                 self._take(lease, reason="taken over at the console")
-        elif self.authority.source is Source.PERSON and self._is_run_out(now_s=now_s):
-            self._end_lapsed()
-        elif self.authority.source is Source.PERSON:
-            self._apply(AuthorityEvent.HAND_BACK, reason="handed back", holder=holder)
-
-    def _is_run_out(self, *, now_s: float) -> bool:
-        """Whether a lease that the server no longer states ran out by its clock, as far as the robot's can tell."""
-        return self._grant is not None and now_s >= self._grant.expires_at_s - EXPIRY_MARGIN_S
+        elif holder is not None and holder.source is Source.PERSON:
+            if wishes.handed_back_epoch >= holder.epoch:
+                self._apply(AuthorityEvent.HAND_BACK, reason="handed back", holder=holder)
+            else:
+                self._end_lapsed()
 
     def _take_reply(self, wish: SupervisorWish) -> None:
         reply = self._desk.take_reply()
@@ -252,9 +250,17 @@ class Pilot:
         return True
 
     def _prolong(self, grant: Grant) -> None:
-        """Every repetition of the state restates the lease; only a real extension counts as a renewal."""
-        if self._grant is not None and grant.expires_at_s > self._grant.expires_at_s + CLOCK_JITTER_S:
+        """Every repetition of the state restates the lease: only a real extension counts as a renewal.
+
+        An earlier end counts too: the server's clock was read late before, or it shortened the lease.
+        """
+        if self._grant is None:
+            return
+        longer_s = grant.expires_at_s - self._grant.expires_at_s
+        if longer_s > CLOCK_JITTER_S:
             self._grant = grant
+        elif longer_s < 0:
+            self._grant = replace(self._grant, expires_at_s=grant.expires_at_s)
 
     def _release(self, reason: str) -> None:
         holder = self.authority.holder

@@ -163,6 +163,7 @@ class DesiredState(Part, frozen=True, kw_only=True):
     assignments: tuple[AssignedTask, ...]
     policy: PolicyTarget | None
     lease: LeaseInfo | None
+    handed_back_epoch: Count = 0  # of the newest person's lease, if they gave it back; 0 if it ran out or there is none
     stop: StopInfo | None = None  # in force; the robot latches it even if StopRobot was lost
     cleared_stop_id: RowId | None = None  # the newest stop that a person cleared
 

@@ -29,6 +29,16 @@ def lease_held(*, robot_id: uuid.UUID, epoch: int, connection: str) -> Lease:
     return lease
 
 
+def lease_handed_back(*, robot_id: uuid.UUID) -> int:
+    """Return the epoch of the newest person's lease if its holder gave it back in time; 0 if it ran out, or goes on.
+
+    Only who hands back lets the policy go on: a robot whose lease is gone for any other reason stands.
+    """
+    lease = Lease.objects.filter(robot_id=robot_id, source=Source.PERSON.value).order_by("-epoch").first()
+    is_given_back = lease is not None and lease.released_at is not None and lease.released_at < lease.expires_at
+    return lease.epoch if lease is not None and is_given_back else 0
+
+
 def card_leases(*, robot_ids: Sequence[uuid.UUID], now: datetime) -> dict[str, CardLease]:
     """Return the leases in force by robot id."""
     return {

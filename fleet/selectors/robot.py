@@ -16,7 +16,7 @@ from fleet.errors import NotFound
 from fleet.models import Assignment, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredState, PolicyTarget, RobotCard
-from fleet.selectors.lease import card_leases, lease_in_force, lease_info
+from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
@@ -53,6 +53,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         assignments=_assigned_tasks(robot.id),
         policy=policy_target(version) if version else None,
         lease=lease_info(lease) if lease else None,
+        handed_back_epoch=lease_handed_back(robot_id=robot.id),
         stop=stop_info(stop) if stop else None,
         cleared_stop_id=stop_cleared_newest(robot_id=robot.id),
     )

@@ -143,7 +143,7 @@ async def test_a_person_drives_labels_and_hands_back(
         driven = steps["mode"] == MODE_CODES[Mode.TELEOP]
         assert np.allclose(steps["action.asked"][driven][-1], [0.2, 0.5])
         browser.axes = (0.0, 0.5)
-        peer.update(lease=None)
+        peer.update(lease=None, handed_back_epoch=1)
         await until(lambda: browser.told.mode is Mode.AUTONOMOUS and browser.told.episode_id != episode_id)
 
 
@@ -208,7 +208,7 @@ async def test_a_daemon_that_dies_while_a_person_drives_resumes_nothing(
         assert driver.applied == []
         assert "restarted" in browser.told.detail
         await take_over(peer, browser, epoch=2)
-        peer.update(lease=None)
+        peer.update(lease=None, handed_back_epoch=2)
         await until(lambda: browser.told.mode is Mode.AUTONOMOUS)
         await until(lambda: not (tmp_path / "needs_person").exists())
 

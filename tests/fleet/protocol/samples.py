@@ -183,6 +183,7 @@ STATE = DesiredState(
         published_ns=NOW_NS,
     ),
     lease=LEASE,
+    handed_back_epoch=2,
     stop=STOP,
     cleared_stop_id=None,
 )

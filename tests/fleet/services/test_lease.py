@@ -54,6 +54,26 @@ def test_grant_gives_a_new_epoch_and_changes_the_desired_state(robot: Robot) -> 
     assert after.lease is not None and after.lease.epoch == lease.epoch == 1
 
 
+def test_only_who_hands_back_in_time_is_said_to_have(robot: Robot, django_user_model: Any) -> None:
+    """The robot lets its policy go on by this word alone."""
+    ann = django_user_model.objects.create_user("ann")
+
+    def handed_back() -> int:
+        return desired_state(robot_id=str(robot.id)).handed_back_epoch
+
+    lease = _person(robot, ann)
+    assert handed_back() == 0
+    lease_release(robot_id=robot.id, epoch=lease.epoch, reason="done")
+    assert handed_back() == lease.epoch
+    _scripted(robot)
+    assert handed_back() == lease.epoch, "the supervisor's leases say nothing of a person's"
+    late = _person(robot, ann)
+    assert handed_back() == 0
+    Lease.objects.filter(pk=late.pk).update(expires_at=late.granted_at + timedelta(microseconds=1))
+    leases_expire()
+    assert desired_state(robot_id=str(robot.id)).lease is None and handed_back() == 0
+
+
 def test_person_outranks_the_scripted_supervisor(robot: Robot, django_user_model: Any) -> None:
     first = _scripted(robot)
     taken = _person(robot, django_user_model.objects.create_user("ann"))

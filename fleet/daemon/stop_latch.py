@@ -29,7 +29,8 @@ class StopLatch:
     def __init__(self, kept: Latched | None = None) -> None:
         kept = kept if kept is not None else Latched()
         self._stops = deque(kept.stops, maxlen=LATCHED)
-        self._cleared = deque(kept.cleared, maxlen=CLEARED)
+        self._cleared = deque(kept.cleared, maxlen=CLEARED)  # by name
+        self._implied: deque[str] = deque(maxlen=CLEARED)  # with a later one
         self.count = len(self._stops)
 
     @property
@@ -41,9 +42,14 @@ class StopLatch:
     def state(self) -> Latched:
         return Latched(tuple(self._stops), tuple(self._cleared))
 
-    def stop(self, info: StopInfo) -> bool:
-        """Latch; False if this stop is known already, in force or cleared."""
-        if info.stop_id in self._cleared or any(info.stop_id == known.stop_id for known in self._stops):
+    def stop(self, info: StopInfo, *, is_in_force: bool = False) -> bool:
+        """Latch; False if this stop is known already, in force or cleared.
+
+        `is_in_force`: the server says that nobody cleared it. Two stops may reach the robot and the server in different
+        orders; one that was cleared here only with a later one is then latched again, until it is cleared by name.
+        """
+        is_cleared = info.stop_id in self._cleared or (info.stop_id in self._implied and not is_in_force)
+        if is_cleared or any(info.stop_id == known.stop_id for known in self._stops):
             return False
         self._stops.append(info)
         self.count += 1
@@ -60,7 +66,7 @@ class StopLatch:
             return False
         while self._stops:
             known = self._stops.popleft()
-            self._cleared.append(known.stop_id)
             if known.stop_id == stop_id:
                 break
+            self._implied.append(known.stop_id)
         return True

@@ -37,28 +37,28 @@ class Stops:
             logger.warning("stopped by %s %s", info.by, info.reason)
             self._pass_on()
 
-    def clear(self, stop_id: str) -> None:
-        """Clear this stop and those before it."""
-        if self._latch.clear(stop_id):
-            logger.warning("stop %s cleared", stop_id)
-        self._pass_on()
-
     def follow(self, state: DesiredState) -> None:
         """Take in what the server says of stops; it repeats the newest of both with every state."""
-        cleared = state.cleared_stop_id
-        if cleared is not None and cleared not in self._latch.state.cleared:
-            self.clear(cleared)
-        if state.stop is not None:
-            self.stop(state.stop)
+        cleared, stop = state.cleared_stop_id, state.stop
+        is_cleared = cleared is not None and cleared not in self._latch.state.cleared
+        if cleared is not None and is_cleared and self._latch.clear(cleared):
+            logger.warning("stop %s cleared", cleared)
+        is_stopped = stop is not None and self._latch.stop(stop, is_in_force=True)
+        if stop is not None and is_stopped:
+            logger.warning("stopped by %s %s", stop.by, stop.reason)
+        if is_cleared or is_stopped:
+            self._pass_on()
 
     def stop_by_signal(self) -> None:
         """SIGUSR1."""
         self.stop(StopInfo(stop_id=str(uuid.uuid4()), by="SIGUSR1", at_ns=time.time_ns()))
 
     def clear_by_signal(self) -> None:
-        """SIGUSR2: whoever can signal the process stands at the robot."""
-        if self._latch.newest is not None:
-            self.clear(self._latch.newest.stop_id)
+        """SIGUSR2: whoever can signal the process stands at the robot, and clears all there is."""
+        for stop in self._latch.state.stops:
+            self._latch.clear(stop.stop_id)
+            logger.warning("stop %s cleared by SIGUSR2", stop.stop_id)
+        self._pass_on()
 
     def _pass_on(self) -> None:
         self._inbox.put_stop(self._latch.newest, count=self._latch.count)

@@ -43,6 +43,36 @@ def test_a_stop_that_arrives_after_its_clearing_never_stops() -> None:
     assert not latch.stop(info("a"))
 
 
+def test_a_stop_that_the_server_heard_of_last_is_not_cleared_with_another(tmp_path: Path) -> None:
+    """The robot heard "b" over a data channel before "a", the server "a" before "b". Who clears "a" never saw "b"."""
+    inbox, state = ControlInbox(), StateDir(tmp_path)
+    stops = Stops(inbox, state)
+    stops.stop(info("b"))
+    stops.stop(info("a"))
+    stops.follow(desired(stop=info("b"), cleared="a"))
+    assert stops.newest == info("b") and inbox.take().stop == info("b")
+    stops.stop(info("a"))
+    assert stops.newest == info("b"), "a copy of what was cleared by name stops nobody"
+    stops.follow(desired(stop=None, cleared="b"))
+    assert stops.newest is None
+    state.close()
+
+
+def test_who_clears_at_the_robot_clears_whatever_the_server_says(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    stops = Stops(ControlInbox(), state)
+    for name in "ab":
+        stops.stop(info(name))
+    stops.clear_by_signal()
+    for name in "ab":
+        stops.follow(desired(stop=info(name), cleared=None))
+    assert stops.newest is None
+    again = Stops(ControlInbox(), state)
+    again.follow(desired(stop=info("a"), cleared=None))
+    assert again.newest is None, "also over a restart"
+    state.close()
+
+
 def test_memory_is_bounded() -> None:
     latch = StopLatch()
     for number in range(1000):

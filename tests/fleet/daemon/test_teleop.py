@@ -257,7 +257,7 @@ async def test_what_is_held_while_a_stop_is_cleared_moves_nothing(robot: Robot) 
     robot.drive(1, epoch=2)
     robot.drive(2, epoch=2, dx=0.5)
     assert robot.refusals() == {"stopped": 2}
-    robot.stops.clear(stop_id)
+    robot.stops.clear_by_signal()
     robot.drive(3, epoch=2, dx=0.5)
     assert robot.applied() is None and robot.refusals() == {"stopped": 2, "not_neutral": 1}
     robot.drive(4, epoch=2)

@@ -38,6 +38,7 @@ CHECK_TIMEOUT_S = 1.5
 RETRY_S = 0.5  # after a check that failed
 UNCHECKED_S = 5.0  # of driving or watching on without knowing that it is still allowed
 REQUESTS_LIMIT = 32  # waiting for their answer on one connection
+STOPS_AT_ONCE = 64  # beside each other; with more of them the connection is not read on
 ASK_PERIOD_S = 2.0  # between two wishes to drive, which pop up on the holder's page
 CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a browser that may not read
 
@@ -52,6 +53,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._groups: tuple[str, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
         await self.accept()  # refused after accepting, so that the page can tell 4401 from a server that is away
         if not self.scope["user"].is_authenticated:
             await self._fail(Unauthorised("sign in first"), auth.CLOSE_UNAUTHORISED)
@@ -88,7 +90,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
     async def disconnect(self, code: int) -> None:
         """Leases live on until they expire, peers do not. A stop that is under way is finished."""
         self._is_over = True
-        await auth.cancel(*self._tasks)
+        await auth.cancel(*self._tasks, self._watching)
         if self._slot is not None:
             await hub().unsubscribe(self._slot)
             await self._calls.end()
@@ -112,11 +114,14 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             self._slot.is_snapshot_due = True
             self._slot.filled.set()
         elif isinstance(frame.body, m.WatchRun):
-            await self._watch(self._slot, frame.body.run_id)
-        elif isinstance(frame.body, m.ConsoleStop):
+            await auth.cancel(self._watching)
+            self._watching = asyncio.create_task(self._watch(self._slot, frame.body.run_id))
+        elif isinstance(frame.body, m.ConsoleStop) and len(self._stopping) < STOPS_AT_ONCE:
             task = asyncio.create_task(self._answer(frame.body))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
+        elif isinstance(frame.body, m.ConsoleStop):
+            await self._answer(frame.body)
         elif isinstance(frame.body, m.ConsoleRequest):
             await self._enqueue(frame.body)
 
@@ -137,7 +142,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         handler = self._HANDLERS.get(type(request), ConsoleConsumer._on_rows).__get__(self)
         try:
             reply = await handler(request)
-            self._checked_s = time.monotonic()  # every handler looks at session and role
+            if not isinstance(request, m.ConsolePeerClose):  # all others looked at session and user
+                self._checked_s = time.monotonic()
         except SopError as error:
             reply = m.ConsoleReply(request_id=request.request_id, code=error.code, message=error.message[:2000])
         except Exception:  # a defect or a lost database must cost this request alone, and still be answered
@@ -192,9 +198,11 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             wanted = None if run_id is None else uuid.UUID(run_id)
             if wanted is not None:
                 await auth.off_loop(access_training_run_by_id, self.scope["user"], wanted)
+            await hub().watch(slot, wanted)
         except (ValueError, NotFound):
-            wanted = None
-        await hub().watch(slot, wanted)
+            await hub().watch(slot, None)
+        except Exception:  # a database that is away for a moment costs this question alone
+            logger.warning("run not watched", exc_info=True)
 
     # --- From events.py and from robots -------------------------------------------------------------------------------
 

@@ -156,8 +156,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         )
         if revision != beat.status.state_revision:
             await self._send_state()
+        await self._note_stop(beat.status.stop)  # before what may fail
         await self._help.heard(self._robot_id, beat.status)
-        await self._note_stop(beat.status.stop)
 
     async def _note_stop(self, stop: m.StopInfo | None) -> None:
         """Give a stop that the robot latched by itself, as of a data channel or a button, a row to be cleared by."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -139,6 +142,38 @@ def test_nothing_is_heard_of_a_run_that_is_not_there(server: str, cookie: str) -
         assert page.expect(m.RunRows).after_step == 100
 
 
+def test_watching_a_run_fails_alone_without_the_database(
+    server: str, cookie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("the database is away")
+
+    real = console.access_training_run_by_id
+    monkeypatch.setattr(console, "access_training_run_by_id", away)
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        page.watch(str(uuid.uuid4()))
+        page.send(m.Resync(last_seq=0))
+        page.expect(m.ConsoleSnapshot)
+        monkeypatch.setattr(console, "access_training_run_by_id", real)
+        run = builders.running_run()
+        page.watch(str(run.id))
+        assert page.expect(m.RunRows).run_id == str(run.id)
+
+
+async def test_stops_of_a_page_that_reads_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for their turn to be answered, so the connection is not read on."""
+    consumer, never = console.ConsoleConsumer(), asyncio.Event()
+    consumer._is_over, consumer._slot, consumer._stopping = False, hub.Slot(), set()
+    monkeypatch.setattr(consumer, "_answer", lambda request: never.wait())
+    stop = b'[1,{"type":"stop","request_id":"r","robot_id":"r","stop_id":"s"}]'.decode()
+    reading = [asyncio.create_task(consumer.receive(stop)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert (len(consumer._stopping), sum(task.done() for task in reading)) == (64, 64)
+    never.set()
+    await asyncio.gather(*reading)
+
+
 def test_slow_watcher_loses_frames_but_sees_the_gap() -> None:
     """A slot holds a bounded number of frames; what comes after the loss names a row that the page does not have."""
     slot = hub.Slot()
@@ -188,6 +223,21 @@ def test_socket_ends_after_its_session(
         page.expect(m.ConsoleSnapshot)
         SESSION_ENDS[way](django_user_model)
         assert page.expect(m.Fault).code == "unauthorised"
+        assert _close_code(page) == 4401
+
+
+def test_a_page_that_keeps_talking_is_looked_at_all_the_same(
+    server: str, cookie: str, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
+) -> None:
+    """A peer is closed without a look at the session, so that request says nothing of it."""
+    monkeypatch.setattr(console, "RECHECK_S", 0.3)
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        django_user_model.objects.update(is_active=False)
+        with pytest.raises(ConnectionClosed):
+            for _ in range(40):
+                page.send(m.ConsolePeerClose(request_id="r", robot_id="", peer_id=str(uuid.uuid4())))
+                time.sleep(0.05)
         assert _close_code(page) == 4401
 
 

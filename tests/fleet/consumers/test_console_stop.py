@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from fleet.consumers import console_stop
+from fleet.consumers import console, console_stop, help_watch
 from fleet.models import Robot, RobotStop
 from fleet.protocol import messages as m
 from fleet.services.robot import Enrolled
@@ -142,6 +142,31 @@ def test_stop_reaches_the_robot_while_its_row_is_locked(
         done.set()
         holder.join(timeout=10)
     assert RobotStop.objects.count() == 1
+
+
+def test_stop_goes_past_a_question_that_the_database_does_not_answer(
+    server: str, ann: Any, enrolled: Enrolled, online: RobotPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(console, "access_training_run_by_id", lambda user, run_id: answered.wait(timeout=10))
+    try:
+        with console_peer(server, cookie_of(ann)) as page:
+            page.watch(str(uuid.uuid4()))
+            page.request(m.ConsoleStop, enrolled.robot.id, stop_id=str(uuid.uuid4()))
+            assert online.expect(m.StopRobot, timeout_s=3).stop.by == "ann"
+    finally:
+        answered.set()
+
+
+def test_stop_is_noted_although_the_request_for_help_fails(
+    enrolled: Enrolled, online: RobotPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(help_watch, "help_seen", _away)
+    monkeypatch.setattr(help_watch, "help_is_news", lambda **_: True)
+    stop = m.StopInfo(stop_id=str(uuid.uuid4()), by="cem", at_ns=time.time_ns())
+    online.beat(stop=stop)
+    assert online.expect(m.Fault).code == "internal"
+    assert str(RobotStop.objects.get().stop_id) == stop.stop_id
 
 
 def test_stop_works_without_the_database(

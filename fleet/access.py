@@ -6,13 +6,13 @@ Today every signed-in user may see the whole fleet, and managers (is_staff) may 
 from __future__ import annotations
 
 import uuid
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import Episode, HelpRequest, PolicyVersion, Robot, Task, TrainingRun
+from fleet.models import Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun
 
 User = AbstractBaseUser | AnonymousUser
 _Row = TypeVar("_Row", bound=Model)
@@ -29,8 +29,8 @@ def access_tasks(user: User) -> QuerySet[Task]:
 
 
 def access_episodes(user: User) -> QuerySet[Episode]:
-    """Return the episodes this user may see, each with its task."""
-    return _seen(user, Episode.objects.select_related("task"))
+    """Return the episodes this user may see, each with its task, robot, and version with its run."""
+    return _seen(user, Episode.objects.select_related("task", "robot", "policy_version__run"))
 
 
 def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
@@ -41,6 +41,12 @@ def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
 def access_training_runs(user: User) -> QuerySet[TrainingRun]:
     """Return the training runs this user may see."""
     return _seen(user, TrainingRun.objects.all())
+
+
+def access_saved_filters(user: User) -> QuerySet[SavedFilter]:
+    """Return this user's own saved filters."""
+    owner: Any = user.pk
+    return _seen(user, SavedFilter.objects.filter(user=owner))
 
 
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:

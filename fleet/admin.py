@@ -20,6 +20,7 @@ from fleet.models import (
     Assignment,
     EnrolmentToken,
     Episode,
+    EpisodeLabel,
     HelpRequest,
     HelpSettings,
     Lease,
@@ -29,6 +30,7 @@ from fleet.models import (
     RobotKey,
     RobotStop,
     RunMetric,
+    SavedFilter,
     Segment,
     Task,
     TrainingRound,
@@ -221,6 +223,6 @@ class TrainingRoundAdmin(ReadOnly):
     list_display = ("run", "index", "start_step", "end_step", "ingest_upto", "attempts", "begun_at", "committed_at")
 
 
-_plain: tuple[type[Model], ...] = (Segment, RunMetric, HelpSettings)
+_plain: tuple[type[Model], ...] = (Segment, EpisodeLabel, SavedFilter, RunMetric, HelpSettings)
 for _model in _plain:
     admin.site.register(_model, ReadOnly)

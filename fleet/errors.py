@@ -6,6 +6,9 @@
     ├── TokenInvalid        token_invalid      enrolment token unknown, used or expired
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
+    ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
+    ├── LabelUnguarded     precondition_required  a label is written only over the revision that was read
+    ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
@@ -49,6 +52,18 @@ class NameTaken(SopError):
 
 class DuplicateEpisode(RecordingError):
     code = "duplicate_id"
+
+
+class LabelChanged(SopError):
+    code = "precondition_failed"
+
+
+class LabelUnguarded(SopError):
+    code = "precondition_required"
+
+
+class NothingToUndo(SopError):
+    code = "nothing_to_undo"
 
 
 class UnknownReference(RecordingError):

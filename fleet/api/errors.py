@@ -11,7 +11,15 @@ from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from fleet.errors import InvalidRequest, NameTaken, NotFound, TokenInvalid
+from fleet.errors import (
+    InvalidRequest,
+    LabelChanged,
+    LabelUnguarded,
+    NameTaken,
+    NotFound,
+    NothingToUndo,
+    TokenInvalid,
+)
 from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
 from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid
 
@@ -27,6 +35,9 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (TokenInvalid, 403),
     (SignatureInvalid, 403),
     (NameTaken, 409),
+    (NothingToUndo, 409),
+    (LabelChanged, 412),
+    (LabelUnguarded, 428),
     (ObjectConflict, 409),
     (AuthorityError, 409),
     (ObjectMismatch, 422),

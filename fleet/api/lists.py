@@ -1,58 +1,18 @@
-"""Read-only lists and details: tasks, episodes, policy versions."""
+"""Read-only lists and details: tasks, policy versions."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from fleet.access import access_episodes, access_policy_versions, access_tasks
-from fleet.models import Episode, PolicyVersion, Segment, Task
+from fleet.access import access_policy_versions, access_tasks
+from fleet.models import PolicyVersion, Task
 
 
 class TaskOut(serializers.ModelSerializer[Task]):
     class Meta:
         model = Task
         fields = ("id", "slug", "instruction", "driver_task", "max_steps", "is_active", "created_at")
-
-
-class SegmentOut(serializers.ModelSerializer[Segment]):
-    class Meta:
-        model = Segment
-        fields = ("start", "end", "mode", "source", "lease_epoch", "operator", "reason")
-
-
-class EpisodeOut(serializers.ModelSerializer[Episode]):
-    task = serializers.SlugRelatedField[Task](slug_field="slug", read_only=True)
-
-    class Meta:
-        model = Episode
-        fields = (
-            "id",
-            "index_seq",
-            "origin",
-            "outcome",
-            "outcome_reason",
-            "robot",
-            "task",
-            "policy_version",
-            "instruction",
-            "seed",
-            "steps",
-            "human_steps",
-            "started_at",
-            "ended_at",
-            "uploaded_at",
-            "indexed_at",
-            "first_sampled_at",
-            "size_bytes",
-        )
-
-
-class EpisodeDetailOut(EpisodeOut):
-    segments = SegmentOut(many=True, read_only=True)
-
-    class Meta(EpisodeOut.Meta):
-        fields = (*EpisodeOut.Meta.fields, "segments")  # type: ignore[assignment]
 
 
 class PolicyVersionOut(serializers.ModelSerializer[PolicyVersion]):
@@ -76,23 +36,6 @@ class TaskDetail(generics.RetrieveAPIView[Task]):
 
     def get_queryset(self) -> QuerySet[Task]:
         return access_tasks(self.request.user)
-
-
-class EpisodeList(generics.ListAPIView[Episode]):
-    serializer_class = EpisodeOut
-    ordering = ("-index_seq",)
-    queryset = Episode.objects.none()
-
-    def get_queryset(self) -> QuerySet[Episode]:
-        return access_episodes(self.request.user)
-
-
-class EpisodeDetail(generics.RetrieveAPIView[Episode]):
-    serializer_class = EpisodeDetailOut
-    queryset = Episode.objects.none()
-
-    def get_queryset(self) -> QuerySet[Episode]:
-        return access_episodes(self.request.user).prefetch_related("segments")
 
 
 class PolicyVersionList(generics.ListAPIView[PolicyVersion]):

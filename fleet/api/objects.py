@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from email.utils import formatdate
-from pathlib import Path
 from typing import BinaryIO, cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from fleet.api.errors import PROBLEM_TYPE, problem, problem_response
+from fleet.api.ranges import file_response
 from fleet.errors import NotFound
 from fleet.protocol.errors import SopError
 from fleet.selectors.objects import object_store
 from fleet.storage.local import LocalStore
 
-_PIECE = 256 * 1024
-_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,24 +58,7 @@ async def _read(request: HttpRequest, store: LocalStore, key: str) -> HttpRespon
     _check(request, store, key, method="GET")
     path = store.path_or_none(key)
     assert path is not None
-    stat = await asyncio.to_thread(path.stat)
-    etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    headers = {"Accept-Ranges": "bytes", "ETag": etag, "Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
-    start, end, status = 0, stat.st_size, 200
-    wanted = request.headers.get("Range", "")
-    # Several ranges or another unit get the whole object: RFC 9110 lets a server ignore what it does not serve.
-    match = _RANGE.fullmatch(wanted)
-    if match is not None and request.headers.get("If-Range", etag) == etag:
-        start, end = _bounds(match, stat.st_size)
-        if start >= end:
-            return _refuse(416, "range_not_satisfiable", wanted[:100], {"Content-Range": f"bytes */{stat.st_size}"})
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.st_size}"
-    headers["Content-Length"] = str(end - start)
-    if request.method == "HEAD":
-        return HttpResponse(status=status, headers=headers, content_type="application/octet-stream")
-    body = _pieces(path, start, end)
-    return StreamingHttpResponse(body, status=status, headers=headers, content_type="application/octet-stream")
+    return await asyncio.to_thread(file_response, request, path, content_type="application/octet-stream")
 
 
 def _check(request: HttpRequest, store: LocalStore, key: str, *, method: str = "PUT", promise: str = "") -> None:
@@ -90,27 +69,6 @@ def _check(request: HttpRequest, store: LocalStore, key: str, *, method: str = "
         signature=request.GET.get("signature", ""),
         promise=promise,
     )
-
-
-def _bounds(match: re.Match[str], size: int) -> tuple[int, int]:
-    """Return [start, end) of a single byte range; start >= end if it lies beyond the object."""
-    first, last, suffix = match.groups()
-    if suffix is not None:
-        return max(0, size - int(suffix)), size
-    return int(first), min(int(last) + 1 if last else size, size)
-
-
-async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
-    """Yield bytes [start, end), read in threads so that the event loop never waits for a disk."""
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        await asyncio.to_thread(file.seek, start)
-        left = end - start
-        while left > 0 and (piece := await asyncio.to_thread(file.read, min(_PIECE, left))):
-            left -= len(piece)
-            yield piece
-    finally:
-        file.close()
 
 
 def _refuse(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> HttpResponse:

@@ -6,7 +6,19 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from fleet.api import help, ice, lists, metrics, robots, session, training_runs
+from fleet.api import (
+    episode_files,
+    episode_labels,
+    episodes,
+    help,
+    ice,
+    lists,
+    metrics,
+    robots,
+    saved_filters,
+    session,
+    training_runs,
+)
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
@@ -18,8 +30,18 @@ urlpatterns = [
     path("robots/<uuid:pk>/thumbnail", robots.ThumbnailView.as_view(), name="robot-thumbnail"),
     path("tasks", lists.TaskList.as_view(), name="tasks"),
     path("tasks/<uuid:pk>", lists.TaskDetail.as_view(), name="task"),
-    path("episodes", lists.EpisodeList.as_view(), name="episodes"),
-    path("episodes/<uuid:pk>", lists.EpisodeDetail.as_view(), name="episode"),
+    path("episodes", episodes.EpisodeList.as_view(), name="episodes"),
+    path("episodes/counts", episodes.EpisodeCountsView.as_view(), name="episode-counts"),
+    path("episodes/labels", episode_labels.BulkLabelView.as_view(), name="episode-labels"),
+    path("episodes/labels/<uuid:batch>/undo", episode_labels.BulkLabelUndoView.as_view(), name="episode-labels-undo"),
+    path("episodes/<uuid:pk>", episodes.EpisodeDetail.as_view(), name="episode"),
+    path("episodes/<uuid:pk>/steps", episode_files.EpisodeStepsView.as_view(), name="episode-steps"),
+    path("episodes/<uuid:pk>/files/<str:name>", episode_files.EpisodeFileView.as_view(), name="episode-file"),
+    path("episodes/<uuid:pk>/label", episode_labels.LabelView.as_view(), name="episode-label"),
+    path("episodes/<uuid:pk>/label/undo", episode_labels.LabelUndoView.as_view(), name="episode-label-undo"),
+    path("episodes/<uuid:pk>/label/history", episode_labels.LabelHistoryView.as_view(), name="episode-label-history"),
+    path("saved-filters", saved_filters.SavedFilterList.as_view(), name="saved-filters"),
+    path("saved-filters/<uuid:pk>", saved_filters.SavedFilterDetail.as_view(), name="saved-filter"),
     path("policy-versions", lists.PolicyVersionList.as_view(), name="policy-versions"),
     path("policy-versions/<uuid:pk>", lists.PolicyVersionDetail.as_view(), name="policy-version"),
     path("training-runs", training_runs.TrainingRunList.as_view(), name="training-runs"),

@@ -1,6 +1,7 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
 from fleet.models.episode import Episode, Segment
+from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
 from fleet.models.policy import PolicyDeployment, PolicyVersion
@@ -13,6 +14,7 @@ __all__ = [
     "Assignment",
     "EnrolmentToken",
     "Episode",
+    "EpisodeLabel",
     "HelpRequest",
     "HelpSettings",
     "Lease",
@@ -22,6 +24,7 @@ __all__ = [
     "RobotKey",
     "RobotStop",
     "RunMetric",
+    "SavedFilter",
     "Segment",
     "Task",
     "TrainingRound",

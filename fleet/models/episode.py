@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Cast, NullIf
 
 from fleet.models.policy import PolicyVersion
 from fleet.models.robot import Robot
@@ -18,6 +21,9 @@ class Episode(models.Model):
     """One episode. `started_at`, `ended_at`, `uploaded_at` by the robot's clock, the rest by the server's.
 
     `index_seq` counts 1, 2, 3, ... in commit order: whoever saw number n has seen every smaller one.
+    `outcome` with its source and reason is what counts: a person's label once there is one (models/episode_label.py
+    keeps what was before), else what was recorded. `tags`, `comment`, `is_archived` and `label_revision` are of the
+    newest label; `sources`, `operators` (of the segments) and `search_text` (lower case) are there to be searched.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,10 +50,35 @@ class Episode(models.Model):
     manifest_key = models.CharField(max_length=300)
     manifest_sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
+    human_share = models.GeneratedField(
+        expression=Cast(F("human_steps"), models.FloatField()) / NullIf(Cast(F("steps"), models.FloatField()), 0.0),
+        output_field=models.FloatField(),
+        db_persist=True,
+    )
+    sources = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+    operators = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    comment = models.CharField(max_length=4000, blank=True)
+    is_archived = models.BooleanField(default=False)
+    label_revision = models.PositiveIntegerField(default=0)
+    search_text = models.TextField(blank=True)
 
     class Meta:
         ordering = ("-index_seq",)
+        # Pages go by (sort value, index_seq); benchmarks/episode_list.py shows which index each question takes.
         indexes = (
+            models.Index(fields=("ended_at", "index_seq"), name="episode_by_end"),
+            models.Index(fields=("steps", "index_seq"), name="episode_by_steps"),
+            models.Index(fields=("human_share", "index_seq"), name="episode_by_human_share"),
+            models.Index(fields=("size_bytes", "index_seq"), name="episode_by_size"),
+            models.Index(fields=("task", "index_seq"), name="episode_task_seq"),
+            models.Index(fields=("robot", "index_seq"), name="episode_robot_seq"),
+            models.Index(fields=("policy_version", "index_seq"), name="episode_version_seq"),
+            models.Index(fields=("outcome", "index_seq"), name="episode_outcome_seq"),
+            models.Index(fields=("index_seq",), condition=Q(is_archived=True), name="episode_archived"),
+            GinIndex(fields=("operators",), name="episode_operators"),
+            GinIndex(fields=("tags",), name="episode_tags"),
+            GinIndex(fields=("search_text",), opclasses=("gin_trgm_ops",), name="episode_search_text"),
             models.Index(fields=("origin", "ended_at"), name="episode_origin_end"),
             models.Index(fields=("task", "origin", "ended_at"), name="episode_task_origin_end"),
             models.Index(fields=("robot", "-ended_at"), name="episode_robot_end"),

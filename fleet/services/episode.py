@@ -106,6 +106,13 @@ def episodes_mark_sampled(*, episode_ids: Sequence[str], at: datetime | None = N
     return fresh.update(first_sampled_at=at or timezone.now())
 
 
+def episode_search_text(episode: Episode) -> str:
+    """Return what a search looks in, in lower case: task, instruction, robot, people, reason, tags, comment."""
+    robot = episode.robot.name if episode.robot else ""
+    words = (episode.task.slug, episode.instruction, robot, *episode.operators, episode.outcome_reason)
+    return "\n".join(word for word in (*words, *episode.tags, episode.comment) if word).lower()
+
+
 def _manifest_sha256(manifest: EpisodeManifest) -> str:
     return hashlib.sha256(encode_manifest(manifest)).hexdigest()
 
@@ -180,6 +187,8 @@ def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, obj
         "manifest_key": keys.episode_object(manifest.episode_id, MANIFEST_OBJECT),
         "manifest_sha256": _manifest_sha256(manifest),
         "size_bytes": sum(record.size for record in manifest.objects),
+        "sources": sorted({segment.source.value for segment in manifest.segments}),
+        "operators": sorted({segment.operator[:200] for segment in manifest.segments if segment.operator}),
     }
 
 
@@ -193,9 +202,11 @@ def _insert(manifest: EpisodeManifest, references: dict[str, object], values: di
     if existing is not None:
         return existing
     newest = Episode.objects.aggregate(newest=Max("index_seq"))["newest"] or 0
-    episode = Episode.objects.create(
+    episode = Episode(
         id=uuid.UUID(manifest.episode_id), index_seq=newest + 1, indexed_at=timezone.now(), **references, **values
     )
+    episode.search_text = episode_search_text(episode)
+    episode.save(force_insert=True)
     Segment.objects.bulk_create(
         Segment(
             episode=episode,

@@ -24,15 +24,16 @@ export function listen(pane: HTMLElement, input: OperatorInput, keys: PaneKeys):
   const stop = new AbortController();
   const { signal } = stop;
   const release = (because: string) => () => input.release(because);
+  const lose = (because: string) => () => input.lose(because);
   window.addEventListener("keydown", (event) => keyDown(event, pane, input, keys), { signal });
   window.addEventListener("keyup", (event) => input.lift(`key:${event.code}`), { signal });
-  window.addEventListener("blur", release("the window lost the focus"), { signal });
-  window.addEventListener("pagehide", release("the page was left"), { signal });
+  window.addEventListener("blur", lose("the window lost the focus"), { signal });
+  window.addEventListener("pagehide", lose("the page was left"), { signal });
   window.addEventListener("gamepaddisconnected", release("the gamepad was unplugged"), { signal });
   document.addEventListener(
     "visibilitychange",
     () => {
-      if (document.visibilityState === "hidden") input.release("the tab was hidden");
+      if (document.visibilityState === "hidden") input.lose("the tab was hidden");
     },
     { signal },
   );
@@ -51,7 +52,7 @@ export function listen(pane: HTMLElement, input: OperatorInput, keys: PaneKeys):
 
 function keyDown(event: KeyboardEvent, pane: HTMLElement, input: OperatorInput, keys: PaneKeys): void {
   if (event.ctrlKey || event.metaKey || event.altKey) {
-    input.release("a key of the system was pressed");
+    input.lose("a key of the system was pressed"); // which may swallow the end of others
     return;
   }
   const at = document.activeElement;
@@ -69,6 +70,7 @@ function keyDown(event: KeyboardEvent, pane: HTMLElement, input: OperatorInput, 
     if (keys.isDriving()) event.preventDefault(); // a held arrow must not scroll
     return;
   }
+  input.touch(source);
   if (keys.onCommand(event) || (keys.isDriving() && input.press(source))) event.preventDefault();
 }
 

@@ -90,6 +90,20 @@ describe("release", () => {
     expect(input.read()[0]).toBeGreaterThan(0.8);
   });
 
+  it("waits for a key that was down before it could drive", () => {
+    const input = atRest();
+    input.touch("key:KeyW");
+    input.touch("key:KeyM"); // means nothing
+    expect(input.isAtRest).toBe(false);
+    input.release("the robot was stopped");
+    expect(input.held.isWaiting).toBe(true);
+    input.lift("key:KeyW");
+    expect(input.isAtRest).toBe(true);
+    input.touch("key:KeyW");
+    input.lose("the window lost the focus");
+    expect(input.isAtRest).toBe(true);
+  });
+
   it("begins so: a stick that is stuck when it is plugged in moves nothing", () => {
     const input = new OperatorInput(axes, defaultBindings(axes));
     input.sample(gamepad([0, -1]));

@@ -23,6 +23,7 @@ export class OperatorInput {
   readonly axes: Axes;
   #bindings: Bindings;
   readonly #keys = new Set<InputSource>();
+  readonly #down = new Set<InputSource>();
   readonly #pads: number[];
   readonly #kept: number[];
   #gamepad: GamepadSample | null = null;
@@ -66,12 +67,17 @@ export class OperatorInput {
     return { isWaiting: this.#isWaitingForRest || this.#holds.size > 0, because: [...this.#holds].at(-1) ?? this.#releasedBecause };
   }
 
-  /** Whether nothing is held or deflected. */
+  /** Whether nothing is held or deflected, not even a key that drives nothing now. */
   get isAtRest(): boolean {
-    return this.axes.names.every((_, index) => this.#isKept(index) || Math.abs(this.#raw(index)) === 0);
+    return this.#down.size === 0 && this.axes.names.every((_, index) => this.#isKept(index) || Math.abs(this.#raw(index)) === 0);
   }
 
-  /** A key went down. Returns whether it means something here. */
+  /** A key is down, whether or not anybody drives: what moves the robot later must be let go first. */
+  touch(source: InputSource): void {
+    if (this.#targetOf(source)?.startsWith("axis:") === true) this.#down.add(source);
+  }
+
+  /** A key went down and drives. Returns whether it means something here. */
   press(source: InputSource): boolean {
     const target = this.#targetOf(source);
     if (target === null) return false;
@@ -82,6 +88,7 @@ export class OperatorInput {
 
   lift(source: InputSource): void {
     this.#keys.delete(source);
+    this.#down.delete(source);
   }
 
   /** A pad on the screen: `value` in [-1, 1], 0 when it is let go. A kept axis takes the value and keeps it. */
@@ -120,6 +127,12 @@ export class OperatorInput {
     this.#pads.fill(0);
     this.#isWaitingForRest = true;
     this.#releasedBecause = because;
+  }
+
+  /** Release, and forget which keys are down: their end may be told to another window. */
+  lose(because: string): void {
+    this.#down.clear();
+    this.release(because);
   }
 
   /** Release, and take nothing until the returned function is called. */

@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test test-python test-e2e test-frontend check bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -54,7 +54,7 @@ demo: $(RUNTIME) $(DIST) ## Run the whole system with simulated robots (ARGS="--
 demo-reset: $(RUNTIME) ## Ask, then clear what the demo keeps (ARGS=--yes does not ask)
 	@$(BIN)/python -m sop_web.demo reset $(ARGS)
 
-test: setup $(DIST) test-frontend test-e2e test-python ## Set up, build, and run every test
+test: setup $(DIST) test-frontend test-e2e safety test-python ## Set up, build, and run every test
 
 test-frontend: $(NODE)
 	cd frontend && npm test
@@ -62,7 +62,11 @@ test-frontend: $(NODE)
 # A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
 test-e2e: $(DEV) $(DIST)
 	@scripts/ensure-chromium
-	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/safety
+
+safety: $(DEV) $(DIST) ## The safety acceptance tests: a line each with the time to standstill
+	@scripts/ensure-chromium
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e/safety -p no:randomly
 
 test-python: $(DEV)
 	$(BIN)/python -m pytest tests --ignore=tests/e2e

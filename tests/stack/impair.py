@@ -106,6 +106,13 @@ class Impairment:
         with self._lock:
             self._is_frozen = True
 
+    def kill(self) -> None:
+        """Be gone, as a TURN server that died; what is sent here is answered by nobody."""
+        self._is_closed.set()
+        self._thread.join(5)
+        for end in self._ends:
+            end.socket.close()
+
     def spike(self, seconds: float) -> None:
         """Keep what comes for `seconds`, then pass all of it on at once: a lag spike and its flush."""
         with self._lock:
@@ -118,10 +125,7 @@ class Impairment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_closed.set()
-        self._thread.join(5)
-        for end in self._ends:
-            end.socket.close()
+        self.kill()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:

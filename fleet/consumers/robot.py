@@ -33,7 +33,7 @@ from fleet.selectors.lease import lease_info
 from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
-from fleet.services.stop import stop_register
+from fleet.services.stop import stop_confirm, stops_cleared_at_robot
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._outbox_filled = asyncio.Event()
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(INBOX_LIMIT)
         self._calls = RobotCalls(self._send)
-        self._noted_stop_id = ""
+        self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
         self._help = HelpWatch()
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
@@ -160,16 +160,21 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await self._help.heard(self._robot_id, beat.status)
 
     async def _note_stop(self, stop: m.StopInfo | None) -> None:
-        """Give a stop that the robot latched by itself, as of a data channel or a button, a row to be cleared by."""
-        if stop is None or stop.stop_id == self._noted_stop_id:
+        """Keep the rows to what the robot latched or cleared by itself, as by a data channel or a signal."""
+        reported = stop.stop_id if stop is not None else ""
+        if reported == self._noted_stop_id:
             return
-        self._noted_stop_id = stop.stop_id
+        self._noted_stop_id = reported
         try:
-            await auth.off_loop(stop_register, robot_id=self._robot_id, stop=stop)
+            if stop is not None:
+                await auth.off_loop(stop_confirm, robot_id=self._robot_id, stop=stop)
+            else:
+                call, session_id = stops_cleared_at_robot, self._session_id
+                await auth.off_loop(call, robot_id=self._robot_id, session_id=session_id)
         except SopError:
             raise  # this one never gets a row
         except Exception:
-            self._noted_stop_id = ""  # with the next heartbeat
+            self._noted_stop_id = None  # with the next heartbeat
             raise
 
     async def _on_thumbnail(self, picture: m.Thumbnail) -> None:

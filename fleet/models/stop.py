@@ -28,9 +28,17 @@ class RobotStop(models.Model):
     by = models.CharField(max_length=200)
     reason = models.CharField(max_length=2000, blank=True)
     stopped_at = models.DateTimeField(help_text="By the clock of whoever stopped.")
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the server first heard of it from the robot itself."
+    )
     cleared_at = models.DateTimeField(null=True, blank=True)
     cleared_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Empty if it was cleared at the robot.",
     )
 
     class Meta:
@@ -38,9 +46,7 @@ class RobotStop(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("robot", "stop_id"), name="stop_id_unique_a_robot"),
             models.CheckConstraint(
-                condition=Q(cleared_at__isnull=True, cleared_by__isnull=True)
-                | Q(cleared_at__isnull=False, cleared_by__isnull=False),
-                name="stop_cleared_by_a_person",
+                condition=Q(cleared_at__isnull=False) | Q(cleared_by__isnull=True), name="stop_cleared_by_at_a_time"
             ),
         )
         indexes = (models.Index(fields=("robot",), condition=Q(cleared_at__isnull=True), name="stop_in_force"),)

@@ -51,6 +51,39 @@ def stop_register(*, robot_id: uuid.UUID | str, stop: StopInfo, user: AbstractBa
 
 
 @transaction.atomic
+def stop_confirm(*, robot_id: uuid.UUID | str, stop: StopInfo) -> RobotStop:
+    """Note that the robot reports this stop as latched; one that it made by itself gets its row.
+
+    Raises: InvalidRequest if the id is no UUID; NotFound.
+    """
+    row = stop_register(robot_id=robot_id, stop=stop)
+    if row.confirmed_at is None:
+        row.confirmed_at = timezone.now()
+        row.save(update_fields=["confirmed_at"])
+    return row
+
+
+@transaction.atomic
+def stops_cleared_at_robot(*, robot_id: uuid.UUID | str, session_id: str) -> int:
+    """The robot reports no stop: close those that it had confirmed, and those before them; return how many.
+
+    Somebody at the robot cleared them (SIGUSR2). A stop that it never confirmed is still on its way and stays.
+    `session_id`: of the connection that reports; an older one than the robot's present one says nothing.
+    Raises: NotFound.
+    """
+    robot = robot_lock(robot_id=robot_id)
+    in_force = RobotStop.objects.filter(robot=robot, cleared_at__isnull=True)
+    newest = in_force.filter(confirmed_at__isnull=False).order_by("-id").first()
+    if newest is None or robot.link_session != session_id:
+        return 0
+    count = in_force.filter(id__lte=newest.id).update(cleared_at=timezone.now())
+    robots_bump(robot_ids=[robot.id])
+    event = {"robot": str(robot.id), "stop": str(newest.stop_id), "by": "at the robot"}
+    logger.warning("stop cleared", extra={"event": event})
+    return count
+
+
+@transaction.atomic
 def stop_clear(*, robot_id: uuid.UUID | str, stop_id: str, user: AbstractBaseUser) -> RobotStop:
     """Clear this stop and those before it, which its clearer saw; a later one stays in force.
 

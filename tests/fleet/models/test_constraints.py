@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -147,8 +148,8 @@ BROKEN: dict[str, Callable[[World], object]] = {
     ),
     "key_revoked_after_creation": lambda w: w.robot.keys.update(revoked_at=NOW - timedelta(days=1)),
     "stop_id_unique_a_robot": _two_stops,
-    "stop_cleared_by_a_person": lambda w: RobotStop.objects.create(
-        robot=w.robot, stop_id=uuid.uuid4(), by="ann", stopped_at=NOW, cleared_at=NOW
+    "stop_cleared_by_at_a_time": lambda w: RobotStop.objects.create(
+        robot=w.robot, stop_id=uuid.uuid4(), by="ann", stopped_at=NOW, cleared_by=get_user_model().objects.create()
     ),
     "task_max_steps_range": lambda w: Task.objects.update(max_steps=0),
     "task_has_an_instruction": lambda w: Task.objects.update(instruction=""),

@@ -14,7 +14,7 @@ from fleet.protocol.authority import Source
 from fleet.protocol.messages import DesiredState, StopInfo
 from fleet.selectors.robot import desired_state, robot_cards
 from fleet.services.lease import lease_grant
-from fleet.services.stop import stop_clear, stop_register
+from fleet.services.stop import stop_clear, stop_confirm, stop_register, stops_cleared_at_robot
 from tests.fleet import builders
 
 pytestmark = pytest.mark.django_db
@@ -133,3 +133,18 @@ def test_card_shows_what_was_asked_until_the_robot_says_it(robot: Robot) -> None
         10**12,
         False,
     )
+
+
+def test_stop_that_was_cleared_at_the_robot_is_closed_with_those_before_it(robot: Robot, manager: Any) -> None:
+    """One that the robot never confirmed is still on its way, and stays."""
+    Robot.objects.update(link_session="now")
+    first, second, later = _stop(), _stop(), _stop()
+    stop_register(robot_id=robot.id, stop=first, user=manager)
+    stop_confirm(robot_id=robot.id, stop=second)
+    stop_register(robot_id=robot.id, stop=later, user=manager)
+    assert stops_cleared_at_robot(robot_id=robot.id, session_id="before") == 0, "an older connection says nothing"
+    assert stops_cleared_at_robot(robot_id=robot.id, session_id="now") == 2
+    assert stops_cleared_at_robot(robot_id=robot.id, session_id="now") == 0
+    state = _state(robot)
+    assert (state.stop, state.cleared_stop_id) == (later, second.stop_id)
+    assert RobotStop.objects.filter(cleared_at__isnull=False, cleared_by__isnull=True).count() == 2

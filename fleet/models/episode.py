@@ -32,6 +32,12 @@ class Episode(models.Model):
     outcome = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in Outcome])
     outcome_source = models.CharField(max_length=16, choices=[(str(v), str(v)) for v in OutcomeSource])
     outcome_reason = models.CharField(max_length=2000, blank=True)
+    environment_outcome = models.CharField(
+        max_length=16,
+        choices=[(str(v), str(v)) for v in Outcome],
+        blank=True,
+        help_text="What the environment had said of an episode that its operator labelled; empty if nothing yet.",
+    )
     robot = models.ForeignKey(Robot, on_delete=models.PROTECT, null=True, blank=True, related_name="episodes")
     task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="episodes")
     policy_version = models.ForeignKey(
@@ -89,6 +95,10 @@ class Episode(models.Model):
             models.CheckConstraint(condition=Q(index_seq__gte=1), name="episode_index_seq_range"),
             models.CheckConstraint(condition=Q(origin__in=[str(v) for v in Origin]), name="episode_origin_known"),
             models.CheckConstraint(condition=Q(outcome__in=[str(v) for v in Outcome]), name="episode_outcome_known"),
+            models.CheckConstraint(
+                condition=Q(environment_outcome__in=["", *(str(v) for v in Outcome)]),
+                name="episode_environment_outcome_known",
+            ),
             models.CheckConstraint(condition=Q(ended_at__gte=F("started_at")), name="episode_ends_after_start"),
             models.CheckConstraint(
                 condition=Q(manifest_sha256__regex=r"^[0-9a-f]{64}$"), name="episode_manifest_is_hashed"

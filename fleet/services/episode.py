@@ -176,6 +176,7 @@ def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, obj
         "outcome": manifest.outcome.value,
         "outcome_source": manifest.outcome_source.value,
         "outcome_reason": manifest.outcome_reason[:2000],
+        "environment_outcome": manifest.environment_outcome.value if manifest.environment_outcome is not None else "",
         "instruction": manifest.instruction,
         "seed": manifest.seed,
         "steps": manifest.steps,

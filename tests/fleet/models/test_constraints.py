@@ -170,6 +170,7 @@ BROKEN: dict[str, Callable[[World], object]] = {
     "episode_index_seq_range": lambda w: w.add_episode(index_seq=0),
     "episode_origin_known": lambda w: w.add_episode(origin="dream"),
     "episode_outcome_known": lambda w: w.add_episode(outcome="draw"),
+    "episode_environment_outcome_known": lambda w: w.add_episode(environment_outcome="draw"),
     "episode_ends_after_start": lambda w: w.add_episode(ended_at=NOW - timedelta(seconds=1)),
     "episode_manifest_is_hashed": lambda w: w.add_episode(manifest_sha256="x"),
     "episode_online_has_a_robot": lambda w: w.add_episode(robot=None),

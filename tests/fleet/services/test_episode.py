@@ -13,7 +13,7 @@ from django.db import connection
 from fleet.errors import DuplicateEpisode, InvalidRequest, UnknownReference
 from fleet.models import Episode, Segment
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest, ObjectMismatch
-from fleet.protocol.recording import STEPS_OBJECT, EpisodeManifest, Outcome
+from fleet.protocol.recording import STEPS_OBJECT, EpisodeManifest, Outcome, OutcomeSource
 from fleet.selectors.episode import episodes_for_learner
 from fleet.services.episode import ObjectAbsent, episode_register, episode_upload_grant, episodes_mark_sampled
 from fleet.storage import keys
@@ -38,6 +38,19 @@ def test_registers_an_episode_with_its_segments(objects: LocalStore) -> None:
     assert (row.uploaded_at - row.ended_at).total_seconds() == 1.0
     segments = list(row.segments.values_list("start", "end", "mode", "source"))
     assert segments == [(0, 4, "autonomous", "policy"), (4, 6, "teleop", "scripted")]
+
+
+def test_operator_s_word_on_the_outcome_and_the_environment_s_are_both_kept(objects: LocalStore) -> None:
+    robot, task = builders.enrol().robot, builders.task()
+    kept = []
+    for said in (Outcome.SUCCESS, None):
+        manifest, files = builders.episode(
+            task, robot, outcome=Outcome.FAILURE, outcome_source=OutcomeSource.PERSON, environment_outcome=said
+        )
+        builders.store(manifest, files)
+        row = _register(manifest, robot)
+        kept.append((row.outcome, row.outcome_source, row.environment_outcome))
+    assert kept == [("failure", "person", "success"), ("failure", "person", "")]
 
 
 def test_registering_twice_is_one_registration(objects: LocalStore) -> None:

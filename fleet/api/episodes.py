@@ -45,6 +45,7 @@ class EpisodeOut(serializers.ModelSerializer[Episode]):
             "outcome",
             "outcome_source",
             "outcome_reason",
+            "environment_outcome",
             "robot",
             "robot_name",
             "task",

@@ -33,7 +33,7 @@ MAX_TAG = 64
 MAX_BULK = 5000
 _CHUNK = 500
 _FIELDS = ("outcome", "outcome_source", "outcome_reason", "tags", "comment", "is_archived")
-_OF_ROW = (*_FIELDS, "label_revision", "search_text")
+_OF_ROW = (*_FIELDS, "environment_outcome", "label_revision", "search_text")
 # These turn the reading direction of what follows: a tag could look like another one.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
@@ -155,6 +155,7 @@ def _apply(
     for episode in episodes:
         before = _label(episode, episode.indexed_at)
         _change(episode, change, recorded.get(episode.id, before))
+        _keep_environment(episode, before)
         if any(getattr(episode, field) != getattr(before, field) for field in _FIELDS):
             first += [before] if episode.label_revision == 0 else []
             changed.append(episode)
@@ -167,8 +168,10 @@ def _restore(episodes: Sequence[Episode], user: AbstractBaseUser, now: datetime,
     wanted = EpisodeLabel.objects.filter(episode__in=episodes, revision=F("episode__label_revision") - 1)
     before = {label.episode_id: label for label in wanted}
     for episode in episodes:
+        newest = _label(episode, now)
         for field in _FIELDS:
             setattr(episode, field, getattr(before[episode.id], field))
+        _keep_environment(episode, newest)
     _write(episodes, [], user, now, batch, is_undo=True)
     return len(episodes)
 
@@ -200,6 +203,14 @@ def _write(
 def _label(episode: Episode, at: datetime) -> EpisodeLabel:
     values = {field: getattr(episode, field) for field in _FIELDS}
     return EpisodeLabel(episode=episode, revision=episode.label_revision, at=at, **values)
+
+
+def _keep_environment(episode: Episode, before: EpisodeLabel) -> None:
+    """Let the row say what the environment had said as long as a person's word counts instead."""
+    if episode.outcome_source == before.outcome_source:
+        return
+    is_person = episode.outcome_source == OutcomeSource.PERSON.value
+    episode.environment_outcome = before.outcome if is_person else ""
 
 
 def _recorded(episodes: Sequence[Episode]) -> dict[uuid.UUID, EpisodeLabel]:

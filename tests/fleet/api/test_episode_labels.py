@@ -95,7 +95,9 @@ def test_every_selector_goes_by_the_person_s_outcome(signed_in: Client, episodes
 
 def test_what_was_recorded_counts_again_on_demand(signed_in: Client, episodes: list[Episode]) -> None:
     _patch(signed_in, episodes[0], {"outcome": "success", "tags": ["kept"]})
+    assert Episode.objects.get(id=episodes[0].id).environment_outcome == "timeout"
     answer = _patch(signed_in, episodes[0], {"outcome": None}, over='"1"').json()
+    assert Episode.objects.get(id=episodes[0].id).environment_outcome == ""
     assert (answer["outcome"], answer["outcome_source"], answer["outcome_reason"]) == (
         "timeout",
         "environment",
@@ -141,7 +143,9 @@ def test_undo_adds_a_revision_and_can_be_undone(signed_in: Client, episodes: lis
         "environment",
         [],
     )
+    assert Episode.objects.get(id=episodes[0].id).environment_outcome == ""
     again = _undo(signed_in, episodes[0], over='"2"').json()
+    assert Episode.objects.get(id=episodes[0].id).environment_outcome == "timeout"
     assert (again["revision"], again["outcome"], again["tags"]) == (3, "failure", ["a"])
     assert [row["undoes"] for row in _history(signed_in, episodes[0])] == [2, 1, None, None]
     assert _undo(signed_in, episodes[0], over='"1"').status_code == 412

@@ -107,7 +107,7 @@ class TeleopConfig:
     feedback_hz: float = 20.0  # to one peer, at most
     max_peers: int = 3
     silent_s: float = 10.0  # a browser that says nothing for this long is hung up on
-    unlinked_s: float = 30.0  # and everybody, when the server was away for this long
+    unlinked_s: float = 30.0  # and one that was not offered anew for this long after the server was lost
 
     def __post_init__(self) -> None:
         _require(0 <= self.full_speed_delay_s < self.late_s, "full_speed_delay_s must lie below late_s")

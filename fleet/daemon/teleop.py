@@ -51,6 +51,7 @@ class Peer:
         self.rate = RateBound(rate_hz=config.message_rate_hz, burst=max(1, int(config.message_rate_hz)))
         self.stops = RateBound(rate_hz=STOPS_HZ, burst=STOPS_BURST)
         self.heard_s = now_s
+        self.unlinked_at_s: float | None = None  # when the server was lost since the offer
         self.told_s = float("-inf")
         self.command: Command | None = None
 
@@ -80,7 +81,6 @@ class Teleop:
         self._send = send
         self._now = now
         self._lease: HeldLease | None = None
-        self._unlinked_at_s: float | None = None
         self._peers: dict[str, Peer] = {}
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()  # a task that nobody keeps may be collected
@@ -96,14 +96,19 @@ class Teleop:
 
     def follow(self, lease: LeaseInfo | None) -> None:
         """Note whose commands may drive, as the server says."""
-        self._unlinked_at_s = None
         is_person = lease is not None and lease.source is Source.PERSON
         self._lease = HeldLease(lease.epoch, lease.connection) if lease is not None and is_person else None
 
     def unlinked(self) -> None:
-        """The server is away and can tell of no stop and of no other driver: commands wait for it to come back."""
+        """The server is away and can tell of no stop and of no other driver: commands wait for it to come back.
+
+        Nor can it say whose right to watch has ended, and it does not say so again: peers have to be offered anew.
+        """
         self._lease = None
-        self._unlinked_at_s = self._now() if self._unlinked_at_s is None else self._unlinked_at_s
+        for peer_id in list(self._answering):  # nobody hears the answer any more
+            self.closed(peer_id, "unlinked")
+        for peer in self._peers.values():
+            peer.unlinked_at_s = self._now() if peer.unlinked_at_s is None else peer.unlinked_at_s
 
     def offered(self, offer: PeerOffer) -> None:
         """Answer a browser's offer in the background; a newer offer of that peer ends the answering of the older."""
@@ -222,8 +227,8 @@ class Teleop:
                 self._media.send(peer.peer_id, encode_peer_message(peer.clock.probe(now_s=self._now())))
 
     def _why_hang_up(self, peer: Peer, *, now_s: float) -> str | None:
-        if self._unlinked_at_s is not None and now_s - self._unlinked_at_s > self._config.unlinked_s:
-            return "unlinked"  # the server's word that this person may not watch any more would not arrive
+        if peer.unlinked_at_s is not None and now_s - peer.unlinked_at_s > self._config.unlinked_s:
+            return "unlinked"
         return "silent" if now_s - peer.heard_s > self._config.silent_s else None
 
     def _hang_up(self, peer_id: str, reason: str) -> None:

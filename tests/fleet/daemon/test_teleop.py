@@ -278,25 +278,33 @@ async def test_a_flood_of_stops_stops_once_and_costs_little(robot: Robot) -> Non
     assert robot.inbox.take().stop is not None, "the first stop of a robot that moves always counts"
 
 
-async def test_nobody_watches_for_long_without_the_server(robot: Robot) -> None:
-    """It could not tell the robot whose right to watch has ended."""
-    robot.teleop.follow(None)
+async def test_who_is_not_offered_anew_after_the_server_was_lost_is_hung_up_on(robot: Robot) -> None:
+    """What it said meanwhile of people who may not watch any more was lost, also when it is back long before."""
     await robot.watch()
-    await robot.know_clock()
+    await robot.watch("p2")
     robot.teleop.unlinked()
-    robot.now_s += 25.0
-    await robot.know_clock()
+    robot.now_s += 5.0
     robot.teleop.unlinked()  # a server that accepts and leaves again is away all the same
-    robot.now_s += 4.0
-    await robot.know_clock()
-    assert list(robot.teleop._peers) == ["p1"]
+    robot.teleop.follow(None)
+    await robot.watch("p2")
+    for _ in range(4):
+        robot.now_s += 6.0
+        for peer_id in ("p1", "p2"):
+            await robot.know_clock(peer_id)
+    assert set(robot.teleop._peers) == {"p1", "p2"}
     robot.now_s += 2.0
     await until(lambda: ("p1", "unlinked") in robot.media.closed)
-    robot.teleop.follow(None)
-    assert (await robot.watch()).code == ""
-    robot.now_s += 1.0
-    await robot.know_clock()
-    assert list(robot.teleop._peers) == ["p1"]
+    assert set(robot.teleop._peers) == {"p2"}
+
+
+async def test_an_answer_that_nobody_hears_any_more_is_not_waited_for(robot: Robot) -> None:
+    robot.media.gate.clear()
+    robot.teleop.offered(offer("p1"))
+    await asyncio.sleep(0)
+    robot.teleop.unlinked()
+    robot.media.gate.set()
+    await until(lambda: ("p1", "unlinked") in robot.media.closed)
+    assert not robot.teleop._peers and robot.told == []
 
 
 async def test_feedback_says_what_was_asked_and_what_was_done(robot: Robot) -> None:

@@ -81,6 +81,7 @@ export class CockpitSession {
   #timeline: Timeline = emptyTimeline;
   #figures: ConnectionFigures | null = null;
   #stop: StopState = noStop;
+  #wasOffline = false;
   #mainView: string;
   #view: CockpitView;
 
@@ -152,6 +153,16 @@ export class CockpitSession {
   /** The network changed, or the operator pressed "Connect again". */
   redial(reason: string): void {
     this.#peer.nudge(reason);
+  }
+
+  /**
+   * The fleet says whether the robot has the server. Once it has it again, offer anew although the video works: whatever
+   * the server told the robot of its peers meanwhile was lost, and it hangs up on those that are not offered anew.
+   */
+  noteOnline(isOnline: boolean): void {
+    if (isOnline && this.#wasOffline) this.#peer.renew("The robot is back. Connecting again.");
+    else if (isOnline) this.#peer.nudge("The robot is online. Connecting.");
+    this.#wasOffline = !isOnline;
   }
 
   /** Watch the frames of a view in this element until the returned function is called. */

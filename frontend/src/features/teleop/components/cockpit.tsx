@@ -64,9 +64,9 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
   }, [session, hasFirstFocus]);
 
   useHeldRobot(record.name, situation.isOurs, session.lease);
-  const isOnline = card?.is_online === true;
+  const isOnline = card?.is_online;
   useEffect(() => {
-    if (isOnline) session.redial("The robot is online. Connecting.");
+    if (isOnline !== undefined) session.noteOnline(isOnline);
   }, [isOnline, session]);
 
   return (

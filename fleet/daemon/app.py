@@ -236,7 +236,7 @@ class Daemon:
             teleop=config.teleop,
             asking=config.help,
             events=LoopEvents(self, self._loop),
-            needs_person=self._state_dir.read_need(),
+            left_epoch=self._state_dir.read_need(),
         )
 
     # --- Running -----------------------------------------------------------------------------------------------------
@@ -382,9 +382,9 @@ class Daemon:
     def ordered(self, order_id: str, code: str, message: str) -> None:
         self._send(OrderDone(order_id=order_id, code=code, message=message))
 
-    def attended(self, needs_person: bool) -> None:
+    def attended(self, epoch: int | None) -> None:
         try:
-            self._state_dir.write_need(needs_person)
+            self._state_dir.write_need(epoch)
         except OSError:
             logger.exception("a restart will not know whether a person is needed")
 

@@ -89,9 +89,9 @@ class EpisodeRunner:
         teleop: TeleopConfig | None = None,
         events: ControlEvents | None = None,
         asking: HelpConfig | None = None,
-        needs_person: bool = False,
+        left_epoch: int | None = None,
     ) -> None:
-        """`needs_person`: begin paused, as the daemon that ended left the robot (pilot.py)."""
+        """`left_epoch`: begin paused, as the daemon that ended left the robot (pilot.py)."""
         self._driver = driver
         self._control = control
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -102,7 +102,7 @@ class EpisodeRunner:
         self._safety = safety
         self._teleop = teleop if teleop is not None else TeleopConfig()
         self._events = events
-        self._was_person_needed = needs_person
+        self._told_epoch = left_epoch
         self._help = HelpWatch(asking if asking is not None else HelpConfig(is_enabled=False), self._clock)
         self._guard = ActionGuard(safety, driver.info.action_names)
         self.pilot = Pilot(
@@ -110,7 +110,7 @@ class EpisodeRunner:
             supervisor=supervision if supervision is not None else SupervisorConfig(),
             handover_steps=control.handover_steps,
             leases=leases,
-            needs_person=needs_person,
+            left_epoch=left_epoch,
         )
         self.pacer = Pacer(self._clock, period_s=control.period_s)
         self.driver_error: DriverError | None = None  # what ended the last episode, if the driver did
@@ -173,9 +173,10 @@ class EpisodeRunner:
     # --- What the event loop hears of it -----------------------------------------------------------------------------
 
     def _note_need(self) -> None:
-        if self._events is not None and self.pilot.needs_person is not self._was_person_needed:
-            self._was_person_needed = self.pilot.needs_person
-            self._events.attended(self._was_person_needed)
+        epoch = self.pilot.authority.newest_epoch if self.pilot.needs_person else None
+        if self._events is not None and epoch != self._told_epoch:
+            self._told_epoch = epoch
+            self._events.attended(epoch)
 
     def _answer(self, order: EpisodeOrder, code: str = "", message: str = "") -> None:
         if self._events is not None:
@@ -186,9 +187,6 @@ class EpisodeRunner:
         if self._events is None:
             return
         pilot = self.pilot
-        defaults: dict[str, Any] = {
-            "proposed": None, "share": 1.0, "limits": (), "episode_id": None, "step": 0, "max_steps": 0
-        }  # fmt: skip
         report = StepReport(
             at_s=at_s,
             mode=pilot.authority.mode,
@@ -199,7 +197,7 @@ class EpisodeRunner:
             applied=applied,
             state=state,
             detail=pilot.pause_text,
-            **(defaults | values),
+            **values,
         )
         self._events.stepped(report)
 

@@ -44,10 +44,14 @@ class Pilot:
         supervisor: SupervisorConfig,
         handover_steps: int,
         leases: LeaseDesk | None,
-        needs_person: bool = False,
+        left_epoch: int | None = None,
     ) -> None:
-        """`needs_person`: the daemon ended while only a person could let the robot drive on; that still holds."""
-        self.authority = Authority(mode=Mode.PAUSED) if needs_person else Authority()
+        """`left_epoch`: the newest lease when the daemon ended, if only a person could let the robot drive on then.
+
+        That still holds, and that lease moves nothing any more: whoever held it takes over anew.
+        """
+        is_left = left_epoch is not None
+        self.authority = Authority(mode=Mode.PAUSED, newest_epoch=left_epoch or 0) if is_left else Authority()
         self.reason = ""  # why the present mode began
         self._safety = safety
         self._handover_steps = handover_steps
@@ -56,7 +60,7 @@ class Pilot:
         self._grant: Grant | None = None  # of the present holder
         self._taken_s = 0.0
         self._command: Command | None = None
-        self._cause: PauseCause | None = PauseCause.REBOOT if needs_person else None
+        self._cause: PauseCause | None = PauseCause.REBOOT if is_left else None
         self._was_pause_wanted = False
         self._steps_in_mode = 0
         self._desk = _Desk(supervisor, leases)

@@ -31,13 +31,13 @@ class StepReport:
     epoch: int
     asked: Array
     applied: Array
-    proposed: Array | None
-    share: float
-    limits: tuple[str, ...]
+    proposed: Array | None = None
+    share: float = 1.0
+    limits: tuple[str, ...] = ()
     state: Array
-    episode_id: str | None
-    step: int
-    max_steps: int
+    episode_id: str | None = None
+    step: int = 0
+    max_steps: int = 0
     detail: str
 
 
@@ -50,8 +50,8 @@ class ControlEvents(Protocol):
     def ordered(self, order_id: str, code: str, message: str) -> None:
         """An operator's order was done, or refused with a code."""
 
-    def attended(self, needs_person: bool) -> None:
-        """From now on nothing but a person may let the policy drive again, or that is over."""
+    def attended(self, epoch: int | None) -> None:
+        """From now on only a person with a newer lease than `epoch` may let the robot move; None: that is over."""
 
 
 class LoopEvents:
@@ -67,5 +67,5 @@ class LoopEvents:
     def ordered(self, order_id: str, code: str, message: str) -> None:
         self._loop.call_soon_threadsafe(self._receiver.ordered, order_id, code, message)
 
-    def attended(self, needs_person: bool) -> None:
-        self._loop.call_soon_threadsafe(self._receiver.attended, needs_person)
+    def attended(self, epoch: int | None) -> None:
+        self._loop.call_soon_threadsafe(self._receiver.attended, epoch)

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 LOCK_FILE = "lock"
 WISHES_FILE = "desired_state.json"
 STOPS_FILE = "stops.json"
-NEED_FILE = "needs_person"  # it is there or not
+NEED_FILE = "needs_person"  # is there or not; holds the newest epoch
 
 
 class StateDirBusy(SopError):
@@ -87,12 +87,22 @@ class StateDir:
     def write_stops(self, latched: Latched) -> None:
         write_durably(self.path / STOPS_FILE, msgspec.json.encode(latched))
 
-    def read_need(self) -> bool:
-        """Return whether the daemon ended while only a person could let the policy drive."""
-        return (self.path / NEED_FILE).exists()
+    def read_need(self) -> int | None:
+        """Return the newest lease's epoch when the daemon ended, if only a person could let the robot drive on then.
 
-    def write_need(self, needs_person: bool) -> None:
-        if needs_person:
-            write_durably(self.path / NEED_FILE, b"")
+        A file that does not parse says so too: any lease counts as newer.
+        """
+        file = self.path / NEED_FILE
+        try:
+            return int(file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logger.error("the remembered need of a person is unusable: %s", error)
+            return 0
+
+    def write_need(self, epoch: int | None) -> None:
+        if epoch is not None:
+            write_durably(self.path / NEED_FILE, str(epoch).encode())
         else:
             (self.path / NEED_FILE).unlink(missing_ok=True)

@@ -225,14 +225,18 @@ def test_6_a_lease_that_is_not_renewed_ends_in_paused(arena: Arena, browser: Bro
 
 
 def test_6_a_robot_that_reboots_resumes_nothing(arena: Arena, browser: Browser, measured: Measured) -> None:
-    """The lease still holds and the key is still held: the robot begins paused and moves for nobody."""
+    """The lease still holds and the key is still held: the robot begins paused, and no lease of before moves it."""
     person = driving(arena, browser)
     arena.system.kill(ROBOT)
     arena.start_robot_again()
     person.wait_until_connected()
-    told = person.wait_for_feedback("f.mode === 'paused' || f.mode === 'handover'", timeout_s=60)
+    person.wait_for_feedback("f.mode === 'paused' && f.detail.includes('restarted')", timeout_s=60)
+    person.let_go()
+    person.page.keyboard.down("w")
     time.sleep(SETTLE_S)
     told = person.feedback()
-    assert told["mode"] in ("paused", "handover") and not told["is_armed"]
-    assert not any(told["applied"][:MOVING_AXES])
+    assert told["mode"] == "paused" and not any(told["applied"][:MOVING_AXES])
+    person.let_go()
+    person.take_over()
+    person.push()
     measured("6 robot rebooted, after it was back", 0.0)

@@ -394,7 +394,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.answers: list[tuple[str, str]] = []
-        self.needs: list[bool] = []
+        self.needs: list[int | None] = []
         self.reports: list[StepReport] = []
 
     def stepped(self, report: StepReport) -> None:
@@ -403,8 +403,8 @@ class Heard:
     def ordered(self, order_id: str, code: str, message: str) -> None:
         self.answers.append((order_id, code))
 
-    def attended(self, needs_person: bool) -> None:
-        self.needs.append(needs_person)
+    def attended(self, epoch: int | None) -> None:
+        self.needs.append(epoch)
 
 
 def order(kind: OrderKind, *, order_id: str = "1", epoch: int = 1, episode_id: str | None = None) -> EpisodeOrder:
@@ -467,8 +467,8 @@ def test_only_a_person_lets_a_robot_drive_that_was_left_to_one() -> None:
     """A daemon that ended during a takeover begins paused, whatever the server says, until it is paused and resumed."""
     inbox, heard = driven_by_ana(range(3, 30), dx=0.1, until=12), Heard()
     runner(inbox=inbox, events=heard).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
-    assert heard.needs == [True, False]
-    loop = runner(needs_person=True)
+    assert heard.needs == [1, None]
+    loop = runner(left_epoch=1)
     for _ in range(5):
         loop.idle_step()
     assert loop.pilot.authority.mode is Mode.PAUSED

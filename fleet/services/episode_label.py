@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from msgspec import UNSET, UnsetType
@@ -33,9 +33,11 @@ MAX_TAG = 64
 MAX_BULK = 5000
 _CHUNK = 500
 _FIELDS = ("outcome", "outcome_source", "outcome_reason", "tags", "comment", "is_archived")
-_OF_ROW = (*_FIELDS, "environment_outcome", "label_revision", "search_text")
 # These turn the reading direction of what follows: a tag could look like another one.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+_Changed = tuple[Episode, EpisodeLabel]  # as it is to be, and its label as it was
 
 
 class LabelChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,35 +152,31 @@ def _apply(
 ) -> int:
     """Write the change to locked episodes; return how many it changed."""
     recorded = _recorded(episodes) if change.outcome is None else {}
-    changed: list[Episode] = []
-    first: list[EpisodeLabel] = []
+    changed: list[_Changed] = []
     for episode in episodes:
         before = _label(episode, episode.indexed_at)
         _change(episode, change, recorded.get(episode.id, before))
-        _keep_environment(episode, before)
         if any(getattr(episode, field) != getattr(before, field) for field in _FIELDS):
-            first += [before] if episode.label_revision == 0 else []
-            changed.append(episode)
-    _write(changed, first, user, now, batch)
+            changed.append((episode, before))
+    _write(changed, user, now, batch)
     return len(changed)
 
 
 def _restore(episodes: Sequence[Episode], user: AbstractBaseUser, now: datetime, *, batch: uuid.UUID | None) -> int:
     """Write each locked episode's revision before the newest once more; return how many."""
     wanted = EpisodeLabel.objects.filter(episode__in=episodes, revision=F("episode__label_revision") - 1)
-    before = {label.episode_id: label for label in wanted}
+    earlier = {label.episode_id: label for label in wanted}
+    changed: list[_Changed] = []
     for episode in episodes:
-        newest = _label(episode, now)
+        changed.append((episode, _label(episode, now)))
         for field in _FIELDS:
-            setattr(episode, field, getattr(before[episode.id], field))
-        _keep_environment(episode, newest)
-    _write(episodes, [], user, now, batch, is_undo=True)
-    return len(episodes)
+            setattr(episode, field, getattr(earlier[episode.id], field))
+    _write(changed, user, now, batch, is_undo=True)
+    return len(changed)
 
 
 def _write(
-    episodes: Sequence[Episode],
-    first: list[EpisodeLabel],
+    changed: Sequence[_Changed],
     user: AbstractBaseUser,
     now: datetime,
     batch: uuid.UUID | None,
@@ -186,31 +184,36 @@ def _write(
     is_undo: bool = False,
 ) -> None:
     """Give each episode, whose fields are changed already, its next revision."""
-    labels = []
-    for episode in episodes:
+    if not changed:
+        return
+    labels = [before for _, before in changed if before.revision == 0]
+    for episode, before in changed:
+        if episode.outcome_source != before.outcome_source:
+            is_person = episode.outcome_source == OutcomeSource.PERSON.value
+            episode.environment_outcome = before.outcome if is_person else ""
         episode.label_revision += 1
         episode.search_text = episode_search_text(episode)
         label = _label(episode, now)
         label.by, label.by_name, label.batch = user, user.get_username(), batch  # type: ignore[assignment]
-        label.undoes = episode.label_revision - 1 if is_undo else None
+        label.undoes = before.revision if is_undo else None
         labels.append(label)
-    EpisodeLabel.objects.bulk_create([*first, *labels])
-    Episode.objects.bulk_update(episodes, _OF_ROW)
-    if episodes:
-        hint_consoles("metrics")  # outcomes are what the charts count
+    EpisodeLabel.objects.bulk_create(labels)
+    _save([episode for episode, _ in changed])
+    hint_consoles("metrics")  # outcomes are what the charts count
+
+
+def _save(episodes: Sequence[Episode]) -> None:
+    """Write what labels change in the rows. 5,000 took 7 s by `bulk_update`, all but 1 s of it in Python."""
+    columns = (*_FIELDS, "environment_outcome", "label_revision", "search_text")
+    assignments = ", ".join(f"{column} = %s" for column in columns)
+    values = [[*(getattr(episode, column) for column in columns), episode.id] for episode in episodes]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE fleet_episode SET {assignments} WHERE id = %s", values)
 
 
 def _label(episode: Episode, at: datetime) -> EpisodeLabel:
     values = {field: getattr(episode, field) for field in _FIELDS}
     return EpisodeLabel(episode=episode, revision=episode.label_revision, at=at, **values)
-
-
-def _keep_environment(episode: Episode, before: EpisodeLabel) -> None:
-    """Let the row say what the environment had said as long as a person's word counts instead."""
-    if episode.outcome_source == before.outcome_source:
-        return
-    is_person = episode.outcome_source == OutcomeSource.PERSON.value
-    episode.environment_outcome = before.outcome if is_person else ""
 
 
 def _recorded(episodes: Sequence[Episode]) -> dict[uuid.UUID, EpisodeLabel]:

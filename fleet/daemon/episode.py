@@ -125,7 +125,7 @@ class EpisodeBuffer:
             started_ns=self._started_ns,
             ended_ns=max(ended_ns, self._started_ns),
             outcome=outcome,
-            outcome_reason=reason,
+            outcome_reason=_storable(reason),
             outcome_source=source,
             environment_outcome=environment_outcome,
             arrays=arrays,
@@ -162,6 +162,11 @@ class EpisodeBuffer:
         found = segments_of(arrays["mode"], arrays["source"], arrays["lease_epoch"])
         firsts = [self._steps[segment.start] for segment in found]
         return tuple(
-            msgspec.structs.replace(segment, operator=first.operator, reason=first.reason)
+            msgspec.structs.replace(segment, operator=_storable(first.operator), reason=_storable(first.reason))
             for segment, first in zip(found, firsts, strict=True)
         )
+
+
+def _storable(text: str) -> str:
+    """Return what a person wrote without zero characters: no database holds them, and the episode would be refused."""
+    return text.replace("\x00", "")

@@ -25,6 +25,7 @@ from fleet.models import HelpRequest, HelpSettings, Lease, PolicyVersion, Task
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpRanking, HelpReason, HelpSignal, RobotStatus
 from fleet.services.robot import robot_lock
+from fleet.services.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def _open(robot_id: uuid.UUID, status: RobotStatus, signal: HelpSignal, now: dat
         robot_id=robot_id,
         reason=signal.reason.value,
         score=_score(signal),
-        detail=signal.detail,
+        detail=storable(signal.detail),
         opened_at=now,
         ranked_at=now,
         task=Task.objects.filter(id=task_id).first() if task_id else None,
@@ -166,7 +167,7 @@ def _rank_anew(request: HelpRequest, signal: HelpSignal, now: datetime) -> None:
     reason, score = signal.reason.value, _score(signal)
     if request.reason == reason and abs(request.score - score) < SCORE_STEP:
         return
-    request.reason, request.score, request.detail, request.ranked_at = reason, score, signal.detail, now
+    request.reason, request.score, request.detail, request.ranked_at = reason, score, storable(signal.detail), now
     request.save(update_fields=["reason", "score", "detail", "ranked_at"])
     hint_consoles("help", request.id)
 

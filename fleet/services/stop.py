@@ -16,6 +16,7 @@ from fleet.models import RobotStop
 from fleet.protocol.messages import StopInfo
 from fleet.selectors.lease import lease_in_force
 from fleet.services.robot import robot_lock, robots_bump
+from fleet.services.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def stop_register(*, robot_id: uuid.UUID | str, stop: StopInfo, user: AbstractBa
         robot=robot,
         stop_id=stop_id,
         user=user,  # type: ignore[misc]
-        by=_storable(stop.by)[:200],
-        reason=_storable(stop.reason),
+        by=storable(stop.by)[:200],
+        reason=storable(stop.reason),
         stopped_at=stopped_at,
     )
     robots_bump(robot_ids=[robot.id])
@@ -113,8 +114,3 @@ def _uuid(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise InvalidRequest("a stop's id must be a UUID", field="stop_id") from None
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL's text holds no zero character, and a robot may report anything."""
-    return text.replace("\x00", "")

@@ -588,6 +588,13 @@ def test_a_stop_latches_and_ends_the_episode() -> None:
     assert loop.pilot.authority.mode is Mode.AUTONOMOUS
 
 
+def test_no_reason_that_a_person_gives_costs_the_episode() -> None:
+    """The server would refuse it for good: PostgreSQL holds no zero characters."""
+    inbox = Scripted({4: lambda inbox: inbox.put_stop(stop_info("smo\x00ke"), count=1)})
+    recording = runner(inbox=inbox).run(spec(), ConstantPolicy())
+    assert recording.outcome_reason == recording.segments[-1].reason == "stopped by ben: smoke"
+
+
 def test_holding_for_too_long_aborts() -> None:
     inbox = ControlInbox()
     inbox.put_state(is_paused=True, lease=None)

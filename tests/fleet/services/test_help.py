@@ -101,6 +101,15 @@ def test_whatever_score_a_robot_sends_is_kept_in_range(beats: Beats, score: floa
     assert (opened.score, opened.task, opened.policy_version) == (kept, None, None)
 
 
+def test_whatever_text_a_robot_sends_is_kept(beats: Beats) -> None:
+    said = HelpSignal(reason=HelpReason.PAUSED, score=1.0, detail="stopped by ben: smo\x00ke", since_ns=0)
+    request = beats.beat(said)
+    assert request is not None and request.detail == "stopped by ben: smoke"
+    beats.now_s += 20.0
+    request = beats.beat(HelpSignal(reason=HelpReason.NO_PROGRESS, score=0.5, detail="\x00", since_ns=0))
+    assert request is not None and (request.reason, request.detail) == ("no_progress", "")
+
+
 def test_rank_is_pinned_for_a_while(beats: Beats) -> None:
     """Given a pin of 5 s: reason and score stay what they are for so long, then the newest are taken over at once."""
     beats.beat(signal(score=0.5))

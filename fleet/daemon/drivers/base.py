@@ -51,7 +51,10 @@ class Driver(Protocol):
         """Release the hardware; safe to call twice."""
 
     def reset(self, task: str, *, seed: int) -> Observation:
-        """Bring the scene to the start of `task`; equal seeds give equal starts where the robot can."""
+        """Bring the scene to the start of `task`; equal seeds give equal starts where the robot can.
+
+        Whoever stops the robot meanwhile is heard when this returns.
+        """
 
     def observe(self) -> Observation:
         """Return what the policy may see now. Never object state."""

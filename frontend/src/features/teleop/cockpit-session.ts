@@ -266,6 +266,7 @@ export class CockpitSession {
     this.#feedback = feedback;
     this.#ledger.offsetMs = feedback.offset_ms;
     this.#timeline = follow(this.#timeline, feedback);
+    if (before?.stop && !feedback.stop) this.#stop = noStop; // whoever cleared it
     const isOurs = feedback.is_driver && feedback.is_armed;
     if (!isOurs) this.input.adopt(feedback.applied);
     const wasOurs = before?.is_driver === true && before.is_armed && before.epoch === feedback.epoch;

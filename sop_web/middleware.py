@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-# Everything comes from this server. Styles may be inline because chart libraries and the admin set them; scripts not.
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
+
+def content_security_policy(store_url: str) -> str:
+    """Return the header. `store_url`: OBJECT_STORE_URL; recorded videos are redirected to the bucket's server."""
+    # All else comes from this server. Styles may be inline because chart libraries and the admin set them; scripts not.
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "img-src 'self' data: blob:",
+            f"media-src 'self' blob:{_bucket(store_url)}",
+            "style-src 'self' 'unsafe-inline'",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
     )
-)
+
+
+def _bucket(store_url: str) -> str:
+    parts = urlsplit(store_url)
+    if parts.scheme != "s3":
+        return ""
+    endpoint = parse_qs(parts.query).get("endpoint")
+    return " " + (endpoint[0].rstrip("/") if endpoint else "https://*.amazonaws.com")
 
 
 class ContentSecurityPolicy:
@@ -31,6 +44,7 @@ class ContentSecurityPolicy:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
         self._get_response = get_response
+        self._policy = content_security_policy(settings.SOP_OBJECT_STORE_URL)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -45,7 +59,6 @@ class ContentSecurityPolicy:
     async def _answer_async(self, request: HttpRequest) -> HttpResponse:
         return self._add(await self._get_response(request))  # type: ignore[misc]
 
-    @staticmethod
-    def _add(response: HttpResponse) -> HttpResponse:
-        response.headers.setdefault("Content-Security-Policy", POLICY)
+    def _add(self, response: HttpResponse) -> HttpResponse:
+        response.headers.setdefault("Content-Security-Policy", self._policy)
         return response

@@ -29,6 +29,7 @@ class EpisodeOut(serializers.ModelSerializer[Episode]):
     """`human_share`: human steps of all steps. `label_revision`: 0 until a person labels it; see the label."""
 
     task = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    environment_outcome = serializers.CharField(read_only=True)  # as text: it may be empty, unlike other outcomes
     robot_name = serializers.CharField(source="robot.name", default=None, allow_null=True, read_only=True)
     policy_number = serializers.IntegerField(
         source="policy_version.number", default=None, allow_null=True, read_only=True

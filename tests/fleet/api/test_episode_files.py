@@ -15,6 +15,7 @@ from fleet.selectors import episode_recording
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from fleet.storage.s3 import S3Store
+from sop_web.middleware import content_security_policy
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
 
@@ -138,3 +139,15 @@ def test_a_bucket_is_redirected_to(signed_in: Client, objects: LocalStore, monke
     answer = signed_in.get(f"/api/v1/episodes/{episode.id}/files/front.mp4")
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith(f"http://127.0.0.1:1/bucket/episodes/{episode.id}/front.mp4?X-Amz-")
+
+
+@pytest.mark.parametrize(
+    ("store", "sources"),
+    [
+        ("file:///objects", "'self' blob:"),
+        ("s3://bucket/p?endpoint=http://127.0.0.1:8333/", "'self' blob: http://127.0.0.1:8333"),
+        ("s3://bucket?region=eu-north-1", "'self' blob: https://*.amazonaws.com"),
+    ],
+)
+def test_pages_may_play_videos_from_the_bucket(store: str, sources: str) -> None:
+    assert f"; media-src {sources}; " in content_security_policy(store)

@@ -106,6 +106,8 @@ class TeleopConfig:
     clock_window: int = 50  # answers remembered, 10 s
     feedback_hz: float = 20.0  # to one peer, at most
     max_peers: int = 3
+    offer_rate_hz: float = 4.0  # offers of all browsers together; each costs the robot's processor for a moment
+    offer_burst: int = 12
     silent_s: float = 10.0  # a browser that says nothing for this long is hung up on
     unlinked_s: float = 30.0  # and one that was not offered anew for this long after the server was lost
 
@@ -114,10 +116,12 @@ class TeleopConfig:
         _require(0 < self.video_slow_s < self.video_stop_s, "video_slow_s must lie below video_stop_s")
         _require(0 <= self.late_share <= 1 and 0 <= self.video_slow_share <= 1, "shares must lie in [0, 1]")
         _require(0 <= self.neutral < 1, "neutral must lie in [0, 1)")
-        rates = (self.rate_hz, self.message_rate_hz, self.probe_hz, self.feedback_hz)
+        rates = (self.rate_hz, self.message_rate_hz, self.probe_hz, self.feedback_hz, self.offer_rate_hz)
         _require(min(rates) > 0, "rates must be positive")
         _require(min(self.silent_s, self.unlinked_s) > 0, "silent_s and unlinked_s must be positive")
-        _require(min(self.rate_burst, self.clock_window, self.max_peers) >= 1, "bounds must be at least 1")
+        _require(
+            min(self.rate_burst, self.offer_burst, self.clock_window, self.max_peers) >= 1, "bounds must be at least 1"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

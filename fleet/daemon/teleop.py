@@ -80,6 +80,7 @@ class Teleop:
         self._stops = stops
         self._send = send
         self._now = now
+        self._offers = RateBound(rate_hz=config.offer_rate_hz, burst=config.offer_burst)
         self._lease: HeldLease | None = None
         self._peers: dict[str, Peer] = {}
         self._answering: dict[str, asyncio.Task[None]] = {}
@@ -152,6 +153,8 @@ class Teleop:
         others = (self._peers.keys() | self._answering.keys()) - {peer_id}
         if not self._config.is_enabled:
             raise MediaError("this robot's configuration allows no viewers")
+        if not self._offers.allows(now_s=self._now()):
+            raise TooManyPeers("too many offers at once; try again")
         if len(others) >= self._config.max_peers:
             raise TooManyPeers(f"{len(others)} people watch this robot already", limit=self._config.max_peers)
 

@@ -177,6 +177,16 @@ async def test_no_more_than_so_many_watch(robot: Robot) -> None:
     assert (await robot.watch("p3")).code == ""
 
 
+async def test_a_flood_of_offers_is_not_answered(robot: Robot) -> None:
+    for number in range(50):
+        robot.teleop.offered(offer("p1"))
+        await until(lambda wanted=number + 1: len(robot.told) == wanted)
+    codes = [message.code for message in robot.told if isinstance(message, PeerAnswer)]
+    assert codes == [""] * 12 + ["too_many_peers"] * 38
+    robot.now_s += 1.0
+    assert (await robot.watch("p1")).code == ""
+
+
 async def test_a_newer_offer_ends_the_answering_of_the_older(robot: Robot) -> None:
     robot.media.gate.clear()
     robot.teleop.offered(offer("p1"))

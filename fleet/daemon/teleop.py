@@ -249,8 +249,8 @@ class Teleop:
                 self._media.send(peer.peer_id, encode_peer_message(self._feedback(peer, report, now_s=now_s)))
 
     def _feedback(self, peer: Peer, report: StepReport, *, now_s: float) -> Feedback:
-        gate, clock, command = peer.gate, peer.clock, peer.command
-        is_driver = gate.is_driver(self._lease)
+        gate, clock, command, lease = peer.gate, peer.clock, peer.command, self._lease
+        is_obeyed = lease is not None and lease.epoch == report.epoch  # not one that lapsed on the robot's own clock
         offset_s, round_trip_s = clock.offset_s, clock.round_trip_s
         age_s = now_s - command.received_s + command.delay_s if command is not None else None
         return Feedback(
@@ -259,8 +259,8 @@ class Teleop:
             source=report.source,
             operator=report.operator,
             epoch=report.epoch,
-            is_driver=is_driver,
-            is_armed=gate.is_armed(self._lease, now_s=now_s),
+            is_driver=gate.is_driver(lease),
+            is_armed=is_obeyed and gate.is_armed(lease, now_s=now_s),
             asked=_shown(report.asked),
             applied=_shown(report.applied),
             proposed=_shown(report.proposed) if report.proposed is not None else None,

@@ -317,6 +317,40 @@ async def test_an_answer_that_nobody_hears_any_more_is_not_waited_for(robot: Rob
     assert not robot.teleop._peers and robot.told == []
 
 
+def driven(**changes: Any) -> StepReport:
+    """A step in which Ana drives, slowed by her delay."""
+    values: dict[str, Any] = {
+        "at_s": 50.0,
+        "mode": Mode.TELEOP,
+        "source": Source.PERSON,
+        "operator": "ana",
+        "epoch": 1,
+        "asked": np.array([1.0, 0.5], np.float32),
+        "applied": np.array([0.3, 0.5], np.float32),
+        "proposed": None,
+        "share": 0.3,
+        "limits": ("delay",),
+        "state": np.array([0.123456, 0.0], np.float32),
+        "episode_id": "e",
+        "step": 4,
+        "max_steps": 60,
+        "detail": "",
+    }
+    return StepReport(**(values | changes))
+
+
+async def test_whom_the_control_loop_does_not_obey_is_not_told_to_drive(robot: Robot) -> None:
+    """The server still states the lease, and commands come; by the robot's own clock it is over."""
+    robot.teleop.follow(lease())
+    await robot.watch()
+    await robot.know_clock()
+    robot.drive(1)
+    robot.media.sent.clear()
+    robot.teleop.stepped(driven(mode=Mode.PAUSED, source=Source.POLICY, operator="", epoch=0))
+    told = _feedback(robot.media.sent)["p1"]
+    assert (told.is_driver, told.is_armed) == (True, False)
+
+
 async def test_feedback_says_what_was_asked_and_what_was_done(robot: Robot) -> None:
     robot.teleop.follow(lease())
     await robot.watch()
@@ -325,23 +359,7 @@ async def test_feedback_says_what_was_asked_and_what_was_done(robot: Robot) -> N
     robot.now_s += 0.03
     robot.drive(1, sent_ms=(robot.now_s - 0.02 + BROWSER_AHEAD_S) * 1e3)
     robot.media.sent.clear()
-    report = StepReport(
-        at_s=robot.now_s,
-        mode=Mode.TELEOP,
-        source=Source.PERSON,
-        operator="ana",
-        epoch=1,
-        asked=np.array([1.0, 0.5], np.float32),
-        applied=np.array([0.3, 0.5], np.float32),
-        proposed=None,
-        share=0.3,
-        limits=("delay",),
-        state=np.array([0.123456, 0.0], np.float32),
-        episode_id="e",
-        step=4,
-        max_steps=60,
-        detail="",
-    )
+    report = driven()
     robot.teleop.stepped(report)
     robot.teleop.stepped(report)  # too soon for another
     told = _feedback(robot.media.sent)

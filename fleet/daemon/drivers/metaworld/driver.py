@@ -138,7 +138,10 @@ class MetaWorldDriver:
         return StepFeedback(reward=self.simulation.reward, success=is_done)
 
     def hold(self) -> None:
-        """Nothing to do: simulated time passes only in `apply`."""
+        """Simulated time passes only in `apply`. Before the first episode a scene is put up for people to look at: a
+        robot that waits for a person after a restart is taken over by its picture."""
+        if self._current is None and self._backend is not None:
+            self.reset(INFO.tasks[0], seed=0)
 
     def snapshot(self, width: int, height: int) -> Array:
         return self._cameras[self.simulation.task].snapshot(self.simulation.data, width, height)

@@ -81,3 +81,19 @@ def test_the_filming_process_ends_with_filming_and_is_replaced_when_it_dies(driv
     driver.end_filming()
     assert psutil.Process().children() == []
     driver.film("overview")  # and begins again when asked
+
+
+def test_a_robot_that_only_waits_shows_a_scene() -> None:
+    """After a restart it stands until a person takes over, and they take over by its picture."""
+    driver = MetaWorldDriver()
+    driver.connect()
+    try:
+        driver.hold()
+        picture, _ = driver.film("overview")
+        assert picture.std() > 10
+        scene = driver.simulation
+        driver.hold()
+        assert driver.simulation is scene, "holding keeps the scene"
+    finally:
+        driver.end_filming()
+        driver.close()

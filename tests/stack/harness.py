@@ -96,14 +96,14 @@ class System:
         found = self.rows("SELECT id FROM fleet_robot WHERE name = %s", name)
         return str(found[0][0]) if found else None
 
-    def assign(self, name: str) -> None:
-        """Give the robot the test's task. The revision counts up, so the next heartbeat brings it."""
+    def assign(self, name: str, slug: str = TASK) -> None:
+        """Give the robot a task. The revision counts up, so the next heartbeat brings it."""
         self.rows(
             "INSERT INTO fleet_assignment (id, robot_id, task_id, weight, created_at) "
             "SELECT gen_random_uuid(), r.id, t.id, 1, now() FROM fleet_robot r, fleet_task t "
             "WHERE r.name = %s AND t.slug = %s AND NOT EXISTS "
             "(SELECT 1 FROM fleet_assignment a WHERE a.robot_id = r.id AND a.ended_at IS NULL)",
-            name, TASK,
+            name, slug,
         )  # fmt: skip
         self.rows("UPDATE fleet_robot SET state_revision = state_revision + 1 WHERE name = %s", name)
 
@@ -144,8 +144,10 @@ class System:
 
 
 @contextlib.contextmanager
-def running_system(folder: Path, *, port: int | None = None, speed: float = 20.0) -> Iterator[System]:
-    """Services, migrated database, account, task, run, server, fleet worker; the learner is the test's to start."""
+def running_system(
+    folder: Path, *, port: int | None = None, speed: float = 20.0, tasks: tuple[str, ...] = (TASK,)
+) -> Iterator[System]:
+    """Services, migrated database, account, tasks, run, server, fleet worker; the learner is the test's to start."""
     with contextlib.ExitStack() as exits:
         services = exits.enter_context(start_services(folder, plan_services(folder, is_durable=False)))
         stack = Stack(data_dir=folder, port=port or system.free_port(), services=services, speed=speed)
@@ -154,7 +156,7 @@ def running_system(folder: Path, *, port: int | None = None, speed: float = 20.0
             exits.callback(processes.stop)
             manage(stack, "migrate", "--noinput", "--verbosity", "0")
             manage(
-                stack, "demo_seed", "--run", RUN, "--tasks", TASK, "--seed", "3",
+                stack, "demo_seed", "--run", RUN, "--tasks", ",".join(tasks), "--seed", "3",
                 environment=PASSWORDS,
             )  # fmt: skip
             start_server(processes, stack)

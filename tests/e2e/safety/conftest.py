@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.safety.arena import OPTIONS, ROBOT, Arena
-from tests.stack.harness import RUN, System, running_system
+from tests.stack.harness import RUN, TASK, System, running_system
 from tests.stack.impair import Impairment, own_address
 from tests.stack.policies import write_random_policy
 
 LONG_STEPS = 20_000  # of an episode: none ends by itself here
+DRAWER = "drawer-open"
 Measured = Callable[[str, float], None]
 
 _results: dict[str, list[float]] = defaultdict(list)
@@ -24,7 +25,7 @@ _results: dict[str, list[float]] = defaultdict(list)
 def running(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
     """One robot in real time with a random policy, and nobody who helps it."""
     folder = make_open_folder("safety")
-    with running_system(folder / "system", speed=1.0) as system:
+    with running_system(folder / "system", speed=1.0, tasks=(TASK, DRAWER)) as system:
         system.rows("UPDATE fleet_task SET max_steps = %s", LONG_STEPS)
         system.manage("policy_import", str(write_random_policy(folder / "policy", seed=1)), "--run", RUN)
         system.start_robot(ROBOT, *OPTIONS)

@@ -34,6 +34,7 @@ def driving(arena: Arena, browser: Browser, profile: Profile = PRISTINE, *, scri
     person.wait_until_connected()
     arena.set_profile(profile)
     person.take_over()
+    person.page.keyboard.press("3")  # full speed
     person.push()
     return person
 
@@ -191,7 +192,6 @@ def test_5_a_frozen_picture_slows_and_then_stops(
 ) -> None:
     """Frames stop and commands go on: slow after 300 ms, still after 700 ms, each plus one period and one frame."""
     person = driving(arena, browser, profile)
-    person.page.keyboard.press("3")  # full speed
     person.wait_for_feedback(f"f.asked.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.9)")
     at_ns = now_ns()
     arena.path.freeze()

@@ -44,6 +44,7 @@ ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked aga
 WATCH_PERIOD_S = 0.25
 THUMBNAIL_PERIOD_S = 0.5  # the contract says one a second at most; what comes faster is dropped
 CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a peer that may not read
+_NEWEST_COUNTS = (m.Heartbeat, m.Thumbnail)  # a newer one replaces the one that waits to be handled
 
 
 class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
@@ -59,6 +60,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         self._outbox_filled = asyncio.Event()
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(INBOX_LIMIT)
+        self._waiting: dict[type, m.Heartbeat | m.Thumbnail] = {}  # in the inbox, by kind
         self._calls = RobotCalls(self._send)
         self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
         self._help = HelpWatch()
@@ -91,20 +93,38 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take one frame; its messages are handled in order. Until the robot was welcomed nothing else is heard."""
+        """Take one frame; its messages are handled in order. Until the robot was welcomed nothing else is heard.
+
+        A heartbeat is acknowledged at once: a database that hangs must not cost the link, by which stops come.
+        """
         if self._is_closing:
             return
         try:
             if bytes_data is None:
                 raise MalformedFrame("robots send binary frames")
             messages = self._session.receive(bytes_data, now=time.monotonic())
+            for message in messages:
+                if isinstance(message, m.Heartbeat):
+                    self._send(m.HeartbeatAck(clock_ns=message.clock_ns, server_clock_ns=time.time_ns()))
         except ProtocolError as error:
             await self._fail(error)
             return
         for message in messages:
-            await self._inbox.put(functools.partial(self._handle, message))
+            await self._put(message)
         if self._session.state is not LinkState.OPEN:
             await self._inbox.join()
+
+    async def _put(self, message: m.RobotMessage) -> None:
+        if not isinstance(message, _NEWEST_COUNTS):
+            await self._inbox.put(functools.partial(self._handle, message))
+            return
+        is_waiting = type(message) in self._waiting
+        self._waiting[type(message)] = message
+        if not is_waiting:
+            await self._inbox.put(functools.partial(self._handle_newest, type(message)))
+
+    async def _handle_newest(self, kind: type) -> None:
+        await self._handle(self._waiting.pop(kind))
 
     async def _act(self) -> None:
         """Handle what came in. Errors of the link end it, errors of one message are answered, the process lives on."""
@@ -142,7 +162,6 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 
     async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
-        self._send(m.HeartbeatAck(clock_ns=beat.clock_ns, server_clock_ns=time.time_ns()))
         is_row_due = time.monotonic() >= self._row_due_at
         if is_row_due:
             self._row_due_at = time.monotonic() + ROW_PERIOD_S

@@ -25,6 +25,13 @@ def _card(page: ConsolePeer, wanted: Callable[[m.RobotCard], bool]) -> m.RobotCa
                 return card
 
 
+def _is_soon(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return is_true
+
+
 def _away(*_: object, **__: object) -> None:
     raise OperationalError("the database is away")
 
@@ -120,7 +127,7 @@ def test_stop_that_is_cleared_at_the_robot_leaves_the_card(
     with console_peer(server, cookie_of(ann)) as page:
         page.ask(m.ConsoleStop, enrolled.robot.id, stop_id=str(uuid.uuid4()))
         online.beat(stop=online.expect(m.StopRobot).stop)
-        online.expect(m.HeartbeatAck)
+        assert _is_soon(lambda: not RobotStop.objects.filter(confirmed_at__isnull=True).exists())
         with joined_robot(server, enrolled) as again:
             again.beat()
             while again.expect(m.StateChanged).state.stop is not None:

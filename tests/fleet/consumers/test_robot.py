@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
+from asgiref.sync import async_to_sync
 
+from fleet.consumers.calls import send_to_robot
 from fleet.models import Episode, Lease, PolicyDeployment, Robot
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.protocol.codec import MAX_ROBOT_FRAME_BYTES, encode_robot_frame
 from fleet.protocol.recording import MANIFEST_OBJECT, Outcome
 from fleet.selectors.robot import robot_cards
+from fleet.services import robot
 from fleet.services.lease import lease_grant
 from fleet.services.policy import policy_version_publish
 from fleet.services.robot import robot_key_revoke, robot_pause
@@ -137,6 +142,28 @@ def test_heartbeat_is_acknowledged_and_shown(server: str) -> None:
         assert (card.task, card.step, card.activity) == ("box-close", 17, "running")
     _until(lambda: not robot_cards()[0].is_online)
     assert robot_cards()[0].activity == "offline"
+
+
+def test_database_that_hangs_costs_no_link(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats are acknowledged, and only the newest is handled once the rows can be reached again."""
+    enrolled, seen, free = builders.enrol(), [], threading.Event()
+    real = robot.robot_seen
+
+    def hang(*, status: m.RobotStatus, **more: Any) -> int:
+        free.wait(timeout=10)
+        seen.append(status.step)
+        return real(status=status, **more)
+
+    with joined_robot(server, enrolled) as peer:
+        monkeypatch.setattr(robot, "robot_seen", hang)
+        for step in range(1, 6):
+            peer.beat(step=step)
+            peer.expect(m.HeartbeatAck, timeout_s=2)
+        async_to_sync(send_to_robot)(str(enrolled.robot.id), m.StopRobot(stop=m.StopInfo(stop_id="s", by="a", at_ns=0)))
+        assert peer.expect(m.StopRobot, timeout_s=2).stop.by == "a"
+        free.set()
+        _until(lambda: 5 in seen)
+    assert len(seen) == 2
 
 
 def test_silent_robot_is_disconnected_and_shown_offline(server: str) -> None:

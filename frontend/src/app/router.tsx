@@ -3,6 +3,7 @@
 import { createBrowserRouter, type RouteObject } from "react-router";
 
 import { ErrorRoute } from "@/app/error-route";
+import { EpisodesRoute } from "@/app/routes/episodes-route";
 import { FleetRoute } from "@/app/routes/fleet-route";
 import { HelpRoute } from "@/app/routes/help-route";
 import { NotFoundRoute } from "@/app/routes/not-found-route";
@@ -30,6 +31,7 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
       { path: "/help", element: <HelpRoute /> },
+      { path: "/episodes", element: <EpisodesRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       { path: "*", element: <NotFoundRoute /> },

@@ -16,6 +16,7 @@ import { useFleetLink } from "@/lib/socket/use-fleet-link";
 const pages: readonly { readonly to: string; readonly label: string; readonly badge?: ReactNode }[] = [
   { to: "/", label: "Fleet" },
   { to: "/help", label: "Help", badge: <HelpBadge /> },
+  { to: "/episodes", label: "Episodes" },
   { to: "/training", label: "Training" },
 ];
 

@@ -6,12 +6,19 @@ import { create } from "zustand";
 import { Button } from "@/components/ui/button";
 
 const SHOWN_MS = 6000;
+const SHOWN_WITH_ACTION_MS = 15_000;
 const AT_MOST = 3;
+
+interface ToastAction {
+  readonly label: string;
+  readonly run: () => void;
+}
 
 interface Toast {
   readonly id: number;
   readonly kind: "done" | "failed";
   readonly text: string;
+  readonly action: ToastAction | undefined;
 }
 
 interface ToastStore {
@@ -26,11 +33,12 @@ const useToasts = create<ToastStore>()((set) => ({
 
 let nextId = 1;
 
-/** Show a notice. Failures stay until they are dismissed. */
-export function notify(kind: Toast["kind"], text: string): void {
-  const toast: Toast = { id: nextId++, kind, text };
+/** Show a notice, maybe with something to do about it. Failures stay until they are dismissed. */
+export function notify(kind: Toast["kind"], text: string, action?: ToastAction): void {
+  const toast: Toast = { id: nextId++, kind, text, action };
   useToasts.setState((state) => ({ toasts: [...state.toasts, toast].slice(-AT_MOST) }));
-  if (kind === "done") setTimeout(() => useToasts.getState().dismiss(toast.id), SHOWN_MS);
+  const shownMs = action === undefined ? SHOWN_MS : SHOWN_WITH_ACTION_MS;
+  if (kind === "done") setTimeout(() => useToasts.getState().dismiss(toast.id), shownMs);
 }
 
 export function Toaster() {
@@ -48,11 +56,24 @@ export function Toaster() {
             <TriangleAlert aria-hidden className="mt-1.5 size-4 shrink-0 text-caution" />
           )}
           <p className="grow py-1.5">{toast.text}</p>
+          {toast.action === undefined ? null : <ActionButton action={toast.action} onDone={() => dismiss(toast.id)} />}
           <Button variant="icon" aria-label="Dismiss" onClick={() => dismiss(toast.id)}>
             <X aria-hidden className="size-4" />
           </Button>
         </div>
       ))}
     </div>
+  );
+}
+
+function ActionButton({ action, onDone }: { readonly action: ToastAction; readonly onDone: () => void }) {
+  const act = () => {
+    onDone();
+    action.run();
+  };
+  return (
+    <Button variant="quiet" className="font-medium text-link" onClick={act}>
+      {action.label}
+    </Button>
   );
 }

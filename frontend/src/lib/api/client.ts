@@ -15,6 +15,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
   readonly limitMs?: number;
+  /** ETag of what the request may change, quotes included. */
+  readonly ifMatch?: string;
 }
 
 const problem = record<Problem>({ code: text, title: text, detail: text, status: number });
@@ -39,11 +41,12 @@ export async function request<T>(path: string, decoder: Decoder<T>, options: Req
 
 /** The raw answer, errors included only as exceptions of the transport: for pictures and downloads. */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
-  const { method = "GET", body, signal, limitMs = DEFAULT_LIMIT_MS } = options;
+  const { method = "GET", body, signal, limitMs = DEFAULT_LIMIT_MS, ifMatch } = options;
   const limit = AbortSignal.timeout(limitMs);
   const headers = new Headers({ Accept: "application/json" });
   if (body !== undefined) headers.set("Content-Type", "application/json");
   if (method !== "GET") headers.set("X-CSRFToken", csrfToken());
+  if (ifMatch !== undefined) headers.set("If-Match", ifMatch);
   try {
     return await fetch(path, {
       method,

@@ -13,7 +13,7 @@ import type uPlot from "uplot";
 import { Cell, Table } from "@/components/ui/table";
 import type { ChartSpec, LineSpec } from "@/features/training/chart-specs";
 import { type Axis, hidePoint, makeMetricPlot, showPoint, toPlotData } from "@/features/training/components/metric-plot";
-import type { PlotMark } from "@/features/training/components/plot-parts";
+import type { PlotMark } from "@/components/plot/plot-parts";
 import type { FrameLine, RunFrames } from "@/features/training/run-frames";
 import { useSeenTheme } from "@/hooks/use-theme";
 import { formatClock, formatCount } from "@/lib/units/format";

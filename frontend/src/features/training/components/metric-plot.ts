@@ -8,7 +8,7 @@
 import uPlot from "uplot";
 
 import type { ChartSpec, LineSpec } from "@/features/training/chart-specs";
-import { axisStyle, clockTicks, drawMarks, type PlotMark, resolveColour } from "@/features/training/components/plot-parts";
+import { axisStyle, clockTicks, drawMarks, type PlotMark, resolveColour } from "@/components/plot/plot-parts";
 import type { RunFrames } from "@/features/training/run-frames";
 import { formatTick } from "@/lib/units/format";
 

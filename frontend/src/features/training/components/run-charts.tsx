@@ -13,7 +13,7 @@ import {
   taskCharts,
 } from "@/features/training/chart-specs";
 import { MetricChart } from "@/features/training/components/metric-chart";
-import type { PlotMark } from "@/features/training/components/plot-parts";
+import type { PlotMark } from "@/components/plot/plot-parts";
 import type { Look } from "@/features/training/components/run-controls";
 import type { RunFrames } from "@/features/training/run-frames";
 import { samplerStory, valueStory } from "@/features/training/run-words";

@@ -8,7 +8,7 @@
 import uPlot from "uplot";
 
 import type { SuccessPoint, VersionMark } from "@/features/training/api/success";
-import { axisStyle, clockTicks, drawMarks, resolveColour } from "@/features/training/components/plot-parts";
+import { axisStyle, clockTicks, drawMarks, resolveColour } from "@/components/plot/plot-parts";
 
 const RATE_SERIES = 3;
 

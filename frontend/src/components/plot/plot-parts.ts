@@ -1,4 +1,4 @@
-/** What every plot of this feature draws alike: colours from tokens, clock ticks, marks of policy versions. */
+/** What every plot draws alike: colours from tokens, clock ticks, marks of policy versions. */
 
 import type uPlot from "uplot";
 

@@ -3,6 +3,7 @@
 import { createBrowserRouter, type RouteObject } from "react-router";
 
 import { ErrorRoute } from "@/app/error-route";
+import { EpisodeRoute } from "@/app/routes/episode-route";
 import { EpisodesRoute } from "@/app/routes/episodes-route";
 import { FleetRoute } from "@/app/routes/fleet-route";
 import { HelpRoute } from "@/app/routes/help-route";
@@ -32,6 +33,7 @@ export const routes: RouteObject[] = [
       },
       { path: "/help", element: <HelpRoute /> },
       { path: "/episodes", element: <EpisodesRoute /> },
+      { path: "/episodes/:id", element: <EpisodeRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       { path: "*", element: <NotFoundRoute /> },

@@ -135,7 +135,7 @@ class MediaHost:
                 self._take_answer(message)
             case wire.Heard(peer_id, request, text):
                 if self._peers.get(peer_id) == request:
-                    self._on_text(peer_id, text)
+                    self._pass_on(peer_id, text)
             case wire.Gone(peer_id, request, reason):
                 if self._peers.get(peer_id) == request:
                     del self._peers[peer_id]
@@ -148,6 +148,12 @@ class MediaHost:
                     self._filmer.release(slot)
             case wire.Beat():
                 pass  # MediaChild counts every message as a sign of life
+
+    def _pass_on(self, peer_id: str, text: str) -> None:
+        try:
+            self._on_text(peer_id, text)
+        except Exception:  # one message of one browser must not end everybody's video
+            logger.exception("a message of peer %s failed", peer_id)
 
     def _take_answer(self, message: wire.Answered) -> None:
         peer_id, answer = self._waiting.pop(message.request, ("", None))

@@ -354,3 +354,21 @@ def test_the_media_process_does_not_outlive_a_killed_daemon(tmp_path: Path) -> N
         daemon.wait()
         gone, _ = psutil.wait_procs([child], timeout=5)
     assert gone
+
+
+async def test_a_message_that_fails_ends_nobody_s_video(studio: Studio) -> None:
+    watcher = await studio.join(views=("overview",))
+    await until(lambda: watcher.frames["overview"])
+    heard: list[str] = []
+
+    def fail_once(peer_id: str, text: str) -> None:
+        heard.append(text)
+        if len(heard) == 1:
+            raise RuntimeError("a defect")
+
+    studio.media.start(fail_once, lambda *gone: studio.closed.append(gone))
+    watcher.drive.send("one")
+    await until(lambda: heard == ["one"])
+    watcher.drive.send("two")
+    await until(lambda: heard == ["one", "two"])
+    assert not studio.running.done() and not studio.closed

@@ -115,6 +115,7 @@ class SceneFilmer:
             self.end()
             raise DriverError(f"the filming process failed: {error}") from None
         self._backoff.reset()
+        self._next_start_s = 0.0  # filming that ended after it worked may begin again at once
         return process.picture(size), captured_s
 
     def end(self) -> None:

@@ -100,10 +100,18 @@ class Arena:
 
     def stop_by_hand(self) -> None:
         """Stop the robot as somebody who stands beside it, which ends and delivers the episode."""
-        os.kill(self.daemon_pid, signal.SIGUSR1)
+        if not self._is_stopped():
+            os.kill(self.daemon_pid, signal.SIGUSR1)
+            # A signal that follows at once could be taken before this one.
+            self.system.wait_for(self._is_stopped, what="the robot stopped")
 
     def release_by_hand(self) -> None:
         os.kill(self.daemon_pid, signal.SIGUSR2)
+        self.system.wait_for(lambda: not self._is_stopped(), what="the stop cleared")
+
+    def _is_stopped(self) -> bool:
+        path = self.system.robot_state(ROBOT) / "stops.json"
+        return path.exists() and bool(json.loads(path.read_bytes())["stops"])
 
     def driven_at(self, at_ns: int) -> Driven:
         """End the episode and return what the robot recorded of the one that ran at `at_ns`."""
@@ -150,14 +158,10 @@ class Arena:
         self.people.clear()
         self.path.mend()
         self.path.set_profile(PRISTINE)
-        stops = self.system.robot_state(ROBOT) / "stops.json"
         self.stop_by_hand()
-        # One after the other: two signals at once may be taken in any order.
-        self.system.wait_for(lambda: json.loads(stops.read_text())["stops"], what="the robot stopped")
         self.system.rows("UPDATE fleet_lease SET released_at = now(), end_reason = 'tidy' WHERE released_at IS NULL")
         self.system.rows("UPDATE fleet_robot SET state_revision = state_revision + 1")
         self.release_by_hand()
-        self.system.wait_for(lambda: not json.loads(stops.read_text())["stops"], what="the stop cleared")
 
 
 @dataclass

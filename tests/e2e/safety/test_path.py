@@ -46,7 +46,7 @@ def drawer(arena: Arena) -> Iterator[None]:
     system.unassign(ROBOT)
     system.assign(ROBOT, DRAWER)
     state = system.robot_state(ROBOT) / "desired_state.json"
-    system.wait_for(lambda: DRAWER in state.read_text(), what="the assignment at the robot")
+    system.wait_for(lambda: state.exists() and DRAWER in state.read_text(), what="the assignment at the robot")
     yield
     system.unassign(ROBOT)
     system.assign(ROBOT)

@@ -26,7 +26,15 @@ from sop_web.embedded import ServicesPlan, plan_services, start_services  # noqa
 # Folders whose tests need no server unless they ask for the database or `services`.
 _WITHOUT_SERVICES = tuple(
     ROOT / "tests" / name
-    for name in ("architecture", "deploy", "learner", "fleet/daemon", "fleet/exports", "fleet/protocol", "sop_web/embedded")
+    for name in (
+        "architecture",
+        "deploy",
+        "learner",
+        "fleet/daemon",
+        "fleet/exports",
+        "fleet/protocol",
+        "sop_web/embedded",
+    )
 )
 _FIXTURES_OF_SERVICES = frozenset({"db", "transactional_db", "live_server", "services", "django_db_setup"})
 

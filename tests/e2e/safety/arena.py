@@ -51,7 +51,8 @@ class Driven:
 
     @property
     def is_moving(self) -> np.ndarray[Any, Any]:
-        return (np.abs(self.action[:, :MOVING_AXES]) > 1e-6).any(axis=1)
+        moving: np.ndarray[Any, Any] = (np.abs(self.action[:, :MOVING_AXES]) > 1e-6).any(axis=1)
+        return moving
 
     def standstill_ms(self, at_ns: int) -> float:
         """Return the time from `at_ns` to the first step from which on nothing moved any more.
@@ -71,7 +72,8 @@ class Driven:
         return watchdog_ms + max(100.0, float(self.period_ms[near].max()))
 
     def is_driven(self) -> np.ndarray[Any, Any]:
-        return self.mode == MODE_CODES[Mode.TELEOP]
+        driven: np.ndarray[Any, Any] = self.mode == MODE_CODES[Mode.TELEOP]
+        return driven
 
 
 @dataclass

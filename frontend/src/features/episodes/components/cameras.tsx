@@ -12,7 +12,7 @@ interface CamerasProps {
 
 export function Cameras({ cameras, attach }: CamerasProps) {
   return (
-    <div className="grid gap-3 sm:grid-cols-[repeat(auto-fit,minmax(16rem,1fr))]">
+    <div className="grid grid-cols-1 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(16rem,1fr))]">
       {cameras.map((camera) => (
         <CameraVideo key={camera.name} camera={camera} attach={attach} />
       ))}

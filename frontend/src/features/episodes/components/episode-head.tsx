@@ -40,7 +40,7 @@ export function EpisodeFacts({ episode }: { readonly episode: EpisodeDetail }) {
         <Figure label="Steps" note={`at ${formatRate(episode.control_rate_hz, "Hz")}`}>
           {formatCount(episode.steps)}
         </Figure>
-        <Figure label="Human steps" note={`of all, ${formatCount(episode.human_steps)}`}>
+        <Figure label="Human steps" note={`${formatCount(episode.human_steps)} of ${formatCount(episode.steps)}`}>
           {formatPercent(fraction(episode.human_share))}
         </Figure>
         <Figure label="Policy">

@@ -40,7 +40,7 @@ export function EpisodeLibrary() {
           onValue={(value) => query.set({ sort: value })}
         />
       </div>
-      <div className="grid items-start gap-4 lg:grid-cols-[15rem_minmax(0,1fr)]">
+      <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[15rem_minmax(0,1fr)]">
         <Card className="p-3">
           <FilterPanel query={query} counts={counts.data} />
         </Card>

@@ -56,8 +56,8 @@ function KnownEpisode({ episode }: { readonly episode: EpisodeDetail }) {
   return (
     <>
       <EpisodeHead episode={episode} />
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
-        <div className="grid min-w-0 gap-4">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+        <div className="grid min-w-0 grid-cols-1 gap-4">
           <Card className="p-4">
             {recording === null ? (
               <Notice icon={FileWarning} title="Its recording cannot be read">
@@ -70,7 +70,7 @@ function KnownEpisode({ episode }: { readonly episode: EpisodeDetail }) {
           </Card>
           <StepCharts episode={episode} frame={player.frame} seek={player.seek} />
         </div>
-        <div className="grid min-w-0 gap-4">
+        <div className="grid min-w-0 grid-cols-1 gap-4">
           <LabelPanel episode={episode} />
           <SegmentList segments={segments} seek={player.seek} />
           <EpisodeFacts episode={episode} />

@@ -10,7 +10,6 @@ import { cn } from "@/lib/class-names";
 const columns = [
   { key: "steps", label: "Steps", isNumeric: true },
   { key: "driver", label: "Driven by" },
-  { key: "mode", label: "Mode" },
   { key: "reason", label: "Reason" },
 ];
 
@@ -28,8 +27,8 @@ export function SegmentList({ segments, seek }: SegmentListProps) {
           return (
             <tr key={start}>
               <Cell isNumeric className="whitespace-nowrap">
-                <Button variant="quiet" aria-label={`Go to step ${start}`} onClick={() => seek(start)}>
-                  {start}–{end - 1}
+                <Button variant="quiet" onClick={() => seek(start)}>
+                  <span className="sr-only">Go to steps</span> {start}–{end - 1}
                 </Button>
               </Cell>
               <Cell>
@@ -38,9 +37,9 @@ export function SegmentList({ segments, seek }: SegmentListProps) {
                   <Icon aria-hidden className="size-3.5 text-ink-muted" />
                   {operator === "" ? text : operator}
                 </span>
+                <span className="text-xs text-ink-muted">{mode}</span>
               </Cell>
-              <Cell>{mode}</Cell>
-              <Cell>{reason || "–"}</Cell>
+              <Cell className="min-w-32">{reason || "–"}</Cell>
             </tr>
           );
         })}

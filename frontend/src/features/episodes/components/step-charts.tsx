@@ -53,7 +53,7 @@ export function StepCharts({ episode, frame, seek }: StepChartsProps) {
       title="Steps"
       actions={shown.length < charts.length ? <Button onClick={() => setWhole(true)}>{`Show all ${charts.length} charts`}</Button> : null}
     >
-      <div className="grid gap-4 md:grid-cols-2 2xl:grid-cols-3">
+      <div className="grid grid-cols-1 gap-4 md:grid-cols-2 2xl:grid-cols-3">
         {shown.map((chart) => (
           <ChartOfSteps key={chart.title} chart={chart} steps={steps} frame={frame} seek={seek} />
         ))}

@@ -52,6 +52,7 @@ function drawPlayhead(plot: uPlot, frame: number, ink: string): void {
   ctx.save();
   ctx.strokeStyle = ink;
   ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([]); // the last line's is still set
   ctx.beginPath();
   ctx.moveTo(x, bbox.top);
   ctx.lineTo(x, bbox.top + bbox.height);

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import msgspec
 from celery import shared_task
 from django.conf import settings
 from django.db import close_old_connections, connection
@@ -35,7 +36,7 @@ from django.db import close_old_connections, connection
 from fleet.errors import RunFenced, RunNotRunning
 from fleet.protocol.errors import ArtifactMismatch, PolicyError, RecordingError, SopError
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
-from fleet.protocol.recording import EpisodeManifest, decode_manifest
+from fleet.protocol.recording import EpisodeManifest, Outcome, decode_manifest
 from fleet.selectors.episode import LearnerEpisode, episodes_for_learner
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_base
@@ -315,9 +316,10 @@ def _prefetch(warm: _Warm, claim: RunClaim) -> None:
 
 
 def _manifest_or_none(claim: RunClaim, row: LearnerEpisode) -> EpisodeManifest | None:
-    """Raises: StoreUnavailable."""
+    """Return the manifest with the row's outcome, which a person may have corrected. Raises: StoreUnavailable."""
     try:
-        return decode_manifest(object_store().get(row.manifest_key))
+        manifest = decode_manifest(object_store().get(row.manifest_key))
+        return msgspec.structs.replace(manifest, outcome=Outcome(row.outcome))
     except (RecordingError, ObjectMissing) as error:
         event = {"run": claim.name, "episode": row.id, "code": error.code, "message": error.message}
         logger.warning("episode left out of training", extra={"event": event})

@@ -16,7 +16,10 @@ LEARNER_ORIGINS = (Origin.ONLINE.value, Origin.DEMONSTRATION.value)
 
 @dataclass(frozen=True)
 class LearnerEpisode:
-    """What the learner's index needs of an episode. `policy_step`: of the version that acted, if it is this run's."""
+    """What the learner's index needs of an episode. `outcome`: a person's where there is one.
+
+    `policy_step`: of the version that acted, if it is this run's.
+    """
 
     id: str
     index_seq: int
@@ -44,7 +47,8 @@ def episodes_for_learner(*, run_id: str, after_seq: int, upto_seq: int) -> list[
     """Return the run's episodes with after_seq < index_seq <= upto_seq, in that order.
 
     Online episodes and demonstrations of the run's tasks (all tasks if it names none); evaluations never, aborted
-    episodes neither. The answer for fixed bounds never changes, which is what makes a killed round repeatable.
+    episodes neither. The answer for fixed bounds changes only when a person labels one of them with another outcome:
+    a killed round is repeatable but for that, and a run that goes on elsewhere learns from the corrected one.
     """
     found = episodes_of_run(run_id=uuid.UUID(run_id)).filter(index_seq__gt=after_seq, index_seq__lte=upto_seq)
     return [

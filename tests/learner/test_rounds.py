@@ -13,11 +13,14 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from fleet.models import Episode, PolicyVersion, RunMetric, TrainingRound, TrainingRun
 from fleet.protocol.policy import decode_policy_manifest
+from fleet.protocol.recording import Outcome
 from fleet.selectors.objects import object_store
+from fleet.services.episode_label import LabelChange, episode_label
 from fleet.services.training import training_run_start
 from fleet.storage import keys
 from learner import tasks
@@ -195,6 +198,17 @@ def test_a_round_records_metrics_marks_episodes_and_drops_old_checkpoints():
     assert events.read_bytes().count(b"loss/box-close/offline") == 4
     assert Episode.objects.get().first_sampled_at is not None
     assert tasks._process.warm is not None
+
+
+def test_a_person_s_outcome_is_what_is_learned_from():
+    """The manifest says success; labelled as a failure before the round, the episode is a failure to the learner."""
+    episode = Episode.objects.get(id=register("one"))
+    user = get_user_model().objects.create_user("ann")
+    episode_label(episode_id=episode.id, user=user, change=LabelChange(outcome=Outcome.FAILURE), revision=0)
+    train(start("labelled"))
+    assert tasks._process.warm is not None
+    learned = tasks._process.warm.trainer.replay.episode(0).manifest
+    assert (learned.episode_id, learned.outcome, episode.outcome) == (str(episode.id), Outcome.FAILURE, "success")
 
 
 def test_a_fenced_worker_writes_nothing():

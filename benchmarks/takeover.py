@@ -4,8 +4,8 @@
 
 The real stack, one simulated robot at 10 Hz in real time, a real Chromium on the same machine, no relay between. All
 times are read in the page: `picture_ms` from the navigation to the first frame shown, `armed_ms` from the click on the
-button to the robot's word that it takes commands, `motion_ms` from a key going down to the robot's word that it moves by
-it (up to one control period of which is waiting). Prints JSON; asserts nothing.
+button to the robot's word that it takes commands, `motion_ms` from a key going down to the robot's word that it moves
+by it (up to one control period of which is waiting). Prints JSON; asserts nothing.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def test_1_the_cable_is_pulled(arena: Arena, browser: Browser, measured: Measure
 
 @profiles
 def test_1_the_tab_is_hidden(arena: Arena, browser: Browser, measured: Measured, profile: Profile) -> None:
-    """Chromium tells the page itself: another tab of the same window comes to the front."""
+    """A headless Chromium hides no tab by itself, so the page is told what it would be told."""
     person = driving(arena, browser, profile)
     at_ns = now_ns()
     person.page.evaluate(

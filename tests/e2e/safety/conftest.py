@@ -17,8 +17,10 @@ from tests.stack.policies import write_random_policy
 LONG_STEPS = 20_000  # of an episode: none ends by itself here
 DRAWER = "drawer-open"
 Measured = Callable[[str, float], None]
+Unmoved = Callable[[str], None]
 
 _results: dict[str, list[float]] = defaultdict(list)
+_unmoved: dict[str, int] = defaultdict(int)
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +55,22 @@ def measured() -> Measured:
     return lambda name, milliseconds: _results[name].append(milliseconds)
 
 
+@pytest.fixture
+def unmoved() -> Unmoved:
+    """Note that nothing moved, where there is no time to take: the robot was to stand all the while, and did."""
+
+    def note(name: str) -> None:
+        _unmoved[name] += 1
+
+    return note
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _results:
+    if not _results and not _unmoved:
         return
     terminalreporter.section("safety: time to standstill, from the robot's own recording")
     for name, found in sorted(_results.items()):
         worst, median = max(found), statistics.median(found)
         terminalreporter.write_line(f"{name:<58} worst {worst:5.0f} ms   median {median:5.0f} ms   n = {len(found)}")
+    for name, count in sorted(_unmoved.items()):
+        terminalreporter.write_line(f"{name:<58} nothing moved   n = {count}")

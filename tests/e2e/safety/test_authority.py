@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.safety.arena import MOVES, MOVING_AXES, ROBOT, Arena, now_ns, watch
-from tests.e2e.safety.conftest import Measured
+from tests.e2e.safety.conftest import Measured, Unmoved
 from tests.e2e.safety.test_standing import SETTLE_S, driving, stands
 from tests.stack.harness import PASSWORD, USERNAME, System
 
@@ -110,9 +110,7 @@ def test_4_a_viewer_stops_and_only_the_driver_clears(
     assert first.feedback()["mode"] == "stopped"
 
 
-def test_4_clearing_needs_neutral_input_and_then_a_new_lease(
-    arena: Arena, browser: Browser, measured: Measured
-) -> None:
+def test_4_clearing_needs_neutral_input_and_then_a_new_lease(arena: Arena, browser: Browser, unmoved: Unmoved) -> None:
     """While a key is held nothing is cleared. Then the stop goes, and the robot stays still until it is taken anew."""
     person = driving(arena, browser)
     person.page.keyboard.press(".")
@@ -131,7 +129,7 @@ def test_4_clearing_needs_neutral_input_and_then_a_new_lease(
     person.let_go()
     person.take_over()
     person.push()
-    measured("4 cleared: still until taken over anew", 0.0)
+    unmoved("4 cleared: still until taken over anew")
 
 
 # --- 7. A gamepad ----------------------------------------------------------------------------------------------------
@@ -146,7 +144,7 @@ window.plug = (axes) => {
 """
 
 
-def test_7_a_stuck_stick_does_not_arm(arena: Arena, browser: Browser, measured: Measured) -> None:
+def test_7_a_stuck_stick_does_not_arm(arena: Arena, browser: Browser, unmoved: Unmoved) -> None:
     person = watch(arena, browser, USERNAME, extra_script=PADS + "window.plug([0.8, 0, 0, 0]);")
     person.wait_until_connected()
     expect(person.cockpit().get_by_test_id("check-input")).to_have_attribute("data-ok", "false")
@@ -155,7 +153,7 @@ def test_7_a_stuck_stick_does_not_arm(arena: Arena, browser: Browser, measured: 
     person.take_over()
     person.page.evaluate("() => window.plug([0, 0.9, 0, 0])")
     person.wait_for_feedback(MOVES)
-    measured("7 stuck stick: not armed", 0.0)
+    unmoved("7 stuck stick: not armed")
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["with the event", "silently"])

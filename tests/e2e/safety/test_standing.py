@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserType
 from sop_web.demo.run import wait_until_serving
 from sop_web.demo.stack import start_server
 from tests.e2e.safety.arena import MOVING_AXES, ROBOT, Arena, Person, now_ns, watch
-from tests.e2e.safety.conftest import Measured
+from tests.e2e.safety.conftest import Measured, Unmoved
 from tests.stack.harness import USERNAME
 from tests.stack.impair import PRISTINE, PROFILES, Profile
 
@@ -153,7 +153,7 @@ def test_1_the_media_process_is_stopped(arena: Arena, browser: Browser, measured
     stands(arena, at_ns, measured, "1 media process stopped (SIGSTOP)")
 
 
-def test_1_the_daemon_is_stopped_and_goes_on(arena: Arena, browser: Browser, measured: Measured) -> None:
+def test_1_the_daemon_is_stopped_and_goes_on(arena: Arena, browser: Browser, unmoved: Unmoved) -> None:
     """A robot whose program hung for two seconds does not carry out what was meant for then."""
     driving(arena, browser)
     os.kill(arena.daemon_pid, signal.SIGSTOP)
@@ -164,7 +164,7 @@ def test_1_the_daemon_is_stopped_and_goes_on(arena: Arena, browser: Browser, mea
     driven = arena.driven_at(at_ns)
     after = driven.captured_ns >= at_ns
     assert not driven.is_moving[after].any(), "an old command moved the robot"
-    measured("1 daemon stopped (SIGSTOP), after it went on", 0.0)
+    unmoved("1 daemon stopped (SIGSTOP), after it went on")
 
 
 # --- 2. A lag spike --------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_5_a_frozen_picture_slows_and_then_stops(
 # --- 6. Leases that end, robots and servers that restart -------------------------------------------------------------
 
 
-def test_6_a_lease_that_is_not_renewed_ends_in_paused(arena: Arena, browser: Browser, measured: Measured) -> None:
+def test_6_a_lease_that_is_not_renewed_ends_in_paused(arena: Arena, browser: Browser, unmoved: Unmoved) -> None:
     person = driving(arena, browser)
     person.page.evaluate("() => window.sop.dropped.push('console renew')")
     told = person.wait_for_feedback("f.mode === 'paused'", timeout_s=15)
@@ -223,10 +223,10 @@ def test_6_a_lease_that_is_not_renewed_ends_in_paused(arena: Arena, browser: Bro
     time.sleep(SETTLE_S)
     driven = arena.driven_at(at_ns)
     assert not driven.is_moving[driven.captured_ns >= at_ns].any()
-    measured("6 lease expired, after it was over", 0.0)
+    unmoved("6 lease expired, after it was over")
 
 
-def test_6_a_robot_that_reboots_resumes_nothing(arena: Arena, browser: Browser, measured: Measured) -> None:
+def test_6_a_robot_that_reboots_resumes_nothing(arena: Arena, browser: Browser, unmoved: Unmoved) -> None:
     """The lease still holds and the key is still held: the robot begins paused, and no lease of before moves it."""
     person = driving(arena, browser)
     arena.system.kill(ROBOT)
@@ -241,4 +241,4 @@ def test_6_a_robot_that_reboots_resumes_nothing(arena: Arena, browser: Browser, 
     person.let_go()
     person.take_over()
     person.push()
-    measured("6 robot rebooted, after it was back", 0.0)
+    unmoved("6 robot rebooted, after it was back")

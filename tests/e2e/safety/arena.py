@@ -182,6 +182,10 @@ class Person:
         found: dict[str, Any] | None = self.page.evaluate("() => window.sop.feedback")
         return found or {}
 
+    def picture_ns(self) -> int:
+        """Return when this browser last showed a fresh picture, as its commands tell the robot (Unix time)."""
+        return int(self.page.evaluate("() => window.sop.pictureMs") * 1e6)
+
     def wait_for_feedback(self, condition: str, *, timeout_s: float = 20.0) -> dict[str, Any]:
         """Wait until the JavaScript `condition` holds of the feedback `f`."""
         try:

@@ -1,7 +1,7 @@
 // In every page of the safety tests, before its own scripts: leads the peer connection through the impairing relay,
 // and keeps what the robot says and the channels, so that a test can see and send what the page would not.
 (() => {
-  const sop = { feedback: null, said: [], channels: {}, dropped: [] };
+  const sop = { feedback: null, said: [], channels: {}, dropped: [], pictureMs: 0 };
   window.sop = sop;
   const CANDIDATE = /^(a=candidate:\S+ 1 udp \d+ )\S+ \d+ typ host.*$/i;
 
@@ -28,6 +28,12 @@
     return setRemote.call(this, led);
   };
 
+  // When this browser last showed a fresh picture, by the clock that it shares with the test (Unix time, ms).
+  const noteDrive = (drive) => {
+    sop.drive = drive;
+    sop.pictureMs = Math.max(sop.pictureMs, performance.timeOrigin + drive.sent_ms - drive.video_age_ms);
+  };
+
   const createChannel = RTCPeerConnection.prototype.createDataChannel;
   RTCPeerConnection.prototype.createDataChannel = function (label, options) {
     const channel = createChannel.call(this, label, options);
@@ -40,7 +46,7 @@
     channel.send = function (data) {
       const type = JSON.parse(data).type;
       if (sop.dropped.includes(`peer ${type}`)) return undefined;
-      if (type === "drive") sop.drive = JSON.parse(data);
+      if (type === "drive") noteDrive(JSON.parse(data));
       return send.call(this, data);
     };
     return channel;

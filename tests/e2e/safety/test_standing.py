@@ -25,6 +25,8 @@ pytestmark = pytest.mark.e2e
 WATCHDOG_MS = 300.0
 SETTLE_S = 1.5  # how long the robot is watched after it should stand
 PATIENCE_S = 2.0  # of a spike or a stopped process
+LAST_PICTURE_S = 1.0  # after the video froze: relay's queue, jitter buffer and decoder
+CLOCK_MS = 20.0  # the error of a clock that was asked over loopback between busy processes
 profiles = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 
 
@@ -190,19 +192,25 @@ def test_2_nothing_that_was_queued_moves_the_robot(
 def test_5_a_frozen_picture_slows_and_then_stops(
     arena: Arena, browser: Browser, measured: Measured, profile: Profile
 ) -> None:
-    """Frames stop and commands go on: slow after 300 ms, still after 700 ms, each plus one period and one frame."""
+    """Frames stop and commands go on: slow 300 ms and still 700 ms after the last picture, each plus one period.
+
+    What was on its way when the video froze still arrives, later on a bad network and a busy machine, so time counts
+    from the last picture that the browser showed. The robot's word for that moment may be off by half a round trip.
+    """
     person = driving(arena, browser, profile)
     person.wait_for_feedback(f"f.asked.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.9)")
     at_ns = now_ns()
     arena.path.freeze()
     person.wait_for_feedback("f.limits.includes('video') && f.speed_cap === 0")
     time.sleep(SETTLE_S)
+    shown_ns = max(at_ns, person.picture_ns())
+    assert shown_ns - at_ns <= LAST_PICTURE_S * 1e9, "the video did not freeze"
     driven = arena.driven_at(at_ns)
-    frame_ms = 150.0  # what was on its way when the video froze, on the slowest profile
+    clock_ms = profile.delay_ms + profile.jitter_ms + CLOCK_MS
     took_ms = driven.standstill_ms(at_ns)
-    measured("5 frozen picture: still", took_ms)
-    assert took_ms <= driven.bound_ms(700.0, at_ns) + frame_ms
-    slow_after_ns = at_ns + int((driven.bound_ms(300.0, at_ns) + frame_ms) * 1e6)
+    measured("5 frozen picture: still", max(0.0, took_ms - (shown_ns - at_ns) / 1e6))
+    assert took_ms <= (shown_ns - at_ns) / 1e6 + driven.bound_ms(700.0, shown_ns) + clock_ms
+    slow_after_ns = shown_ns + int((driven.bound_ms(300.0, shown_ns) + clock_ms) * 1e6)
     speed = abs(driven.action[:, :MOVING_AXES]).max(axis=1)
     assert (speed[driven.captured_ns >= slow_after_ns] <= 0.3 + 1e-6).all()
     if profile is not PRISTINE:  # on a bad network commands stop, too, now and then

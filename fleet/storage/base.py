@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fleet.protocol.errors import SopError
 
@@ -70,6 +71,24 @@ class ObjectStore(abc.ABC):
     @abc.abstractmethod
     def get(self, key: str) -> bytes:
         """Return the whole object. Raises: ObjectMissing."""
+
+    @abc.abstractmethod
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:
+        """Store a file of any size as `put` does; `sha256`: of its bytes, which the caller hashed.
+
+        Raises: ObjectMismatch if the file holds other bytes now.
+        """
+
+    @abc.abstractmethod
+    def holds(self, key: str, *, size: int, sha256: str) -> bool:
+        """Whether `put_file` stored exactly these bytes here, without reading them all where the store can tell."""
+
+    @abc.abstractmethod
+    def open(self, key: str, *, start: int = 0) -> IO[bytes]:
+        """Return the bytes from `start` on as a stream to be closed; nothing is read ahead of the reader.
+
+        Raises: ObjectMissing, here or at the first read.
+        """
 
     @abc.abstractmethod
     def exists(self, key: str) -> bool: ...

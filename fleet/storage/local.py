@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from urllib.parse import quote, urlencode
 
 from fleet.protocol.errors import ObjectMismatch
@@ -30,7 +30,7 @@ from fleet.storage.base import (
 
 URL_PREFIX = "/objects/"
 _PIECE = 1024 * 1024
-_TEMPORARY = ".incoming"  # no key begins with a dot, so nothing here is ever listed
+_TEMPORARY = ".incoming"  # no part of a key begins with a dot, so nothing here is ever listed
 
 
 class LocalStore(ObjectStore):
@@ -66,6 +66,26 @@ class LocalStore(ObjectStore):
     def get(self, key: str) -> bytes:
         return self._existing(key).read_bytes()
 
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:
+        target = self._path(key)
+        with path.open("rb") as source:
+            temporary = self._write_temporary(iter(lambda: source.read(_PIECE), b""))
+        try:
+            if sha256_of_file(temporary)[1] != sha256:
+                raise ObjectMismatch("the file differs from its SHA-256", key=key)
+            self._name(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def holds(self, key: str, *, size: int, sha256: str) -> bool:
+        path = self._path(key)
+        return path.is_file() and path.stat().st_size == size and sha256_of_file(path)[1] == sha256
+
+    def open(self, key: str, *, start: int = 0) -> IO[bytes]:
+        file = self._existing(key).open("rb")
+        file.seek(start)
+        return file
+
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
@@ -82,8 +102,12 @@ class LocalStore(ObjectStore):
         # Walk only the deepest folder that the prefix names completely.
         root = self._folder / prefix.rpartition("/")[0]
         found = (path.relative_to(self._folder) for path in root.rglob("*") if path.is_file())
-        keys = (path.as_posix() for path in found if path.parts[0] != _TEMPORARY)
+        keys = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
         yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def folder(self, key: str) -> Path:
+        """Return where a folder of objects lies, for those who make and remove whole ones (exports)."""
+        return self._path(key)
 
     def path_or_none(self, key: str) -> Path | None:
         return self._existing(key)

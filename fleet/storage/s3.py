@@ -3,8 +3,8 @@
 Robots PUT and GET with presigned URLs, so their bytes never pass through this server; they must be able to reach the
 endpoint under the name in OBJECT_STORE_URL, since the host is part of the signature. Credentials come from boto3's
 chain (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role); with a role's temporary ones a URL ends with
-them, whatever its own time. One object goes in one request, so it may have 5 GiB at most. Imported by `factory.py`
-when the URL asks for it.
+them, whatever its own time. What robots PUT goes in one request, so it may have 5 GiB at most; files of our own go in
+parts. Imported by `factory.py` when the URL asks for it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3.session
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from fleet.protocol.errors import ObjectMismatch
 from fleet.storage.base import (
     ConfigurationInvalid,
     ObjectMissing,
@@ -36,6 +40,10 @@ CONTENT_TYPE = "application/octet-stream"
 _CONNECTIONS = 16
 _PIECE = 1024 * 1024
 _MISSING = ("404", "NoSuchKey", "NotFound")  # a HEAD has no body, so its code is the bare status
+_BEYOND = ("416", "InvalidRange")
+PART_SIZE = 16 * 1024 * 1024  # 10,000 parts, the most there may be, make 160 GB
+_PARTS_AT_ONCE = 4  # what a file under way costs in memory: so many parts
+_SHA256 = "sha256"  # metadata of objects that came in parts, whose checksum is a hash of hashes
 
 
 class S3Store(ObjectStore):
@@ -68,6 +76,48 @@ class S3Store(ObjectStore):
             body: bytes = self._client.get_object(**place)["Body"].read()
             return body
 
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:
+        """As the contract says; the store compares each part with its own checksum before it takes it."""
+        if path.stat().st_size <= PART_SIZE:
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise ObjectMismatch("the file differs from its SHA-256", key=key)
+            self.put(key, data)
+            return
+        place = self._place(key)
+        extra = {"ContentType": CONTENT_TYPE, "ChecksumAlgorithm": "SHA256", "Metadata": {_SHA256: sha256}}
+        config = TransferConfig(
+            multipart_threshold=PART_SIZE, multipart_chunksize=PART_SIZE, max_concurrency=_PARTS_AT_ONCE
+        )
+        with _translated(key), path.open("rb") as file:
+            hashed = _Hashed(file)
+            self._client.upload_fileobj(hashed, place["Bucket"], place["Key"], ExtraArgs=extra, Config=config)
+        if hashed.digest != sha256:
+            self.delete(key)
+            raise ObjectMismatch("the file differs from its SHA-256", key=key)
+
+    def holds(self, key: str, *, size: int, sha256: str) -> bool:
+        """As the contract says; of an object in parts the hash that came with it counts, beside its parts' own."""
+        try:
+            head = self._head(key)
+        except ObjectMissing:
+            return False
+        stated = _whole_checksum(head) or str(head.get("Metadata", {}).get(_SHA256, ""))
+        return (int(head["ContentLength"]), stated) == (size, sha256)
+
+    def open(self, key: str, *, start: int = 0) -> IO[bytes]:
+        place = self._place(key)
+        with _translated(key):
+            try:
+                wanted = {"Range": f"bytes={start}-"} if start else {}
+                body: Any = self._client.get_object(**place, **wanted)["Body"]
+            except ClientError as error:
+                if str(error.response.get("Error", {}).get("Code", "")) not in _BEYOND:
+                    raise
+                return io.BytesIO()  # nothing is there from `start` on, as in a file
+        found: IO[bytes] = io.BufferedReader(_Body(body, key), buffer_size=64 * 1024)
+        return found
+
     def exists(self, key: str) -> bool:
         try:
             self._head(key)
@@ -84,10 +134,8 @@ class S3Store(ObjectStore):
         Objects that came without SHA-256, or in parts (a hash of hashes), are downloaded and hashed.
         """
         head = self._head(key)
-        stated = str(head.get("ChecksumSHA256", ""))
-        if stated and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in stated:
-            return int(head["ContentLength"]), base64.b64decode(stated).hex()
-        return self._hash(key)
+        stated = _whole_checksum(head)
+        return (int(head["ContentLength"]), stated) if stated else self._hash(key)
 
     def delete(self, key: str) -> None:
         place = self._place(key)
@@ -149,6 +197,54 @@ class S3Store(ObjectStore):
             return str(self._client.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s))
 
 
+class _Hashed:
+    """A file that the transfer manager reads once, in order, part by part: hashes what it reads.
+
+    Not seekable, so that the manager reads ahead no further than the parts under way.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._hash.update(piece)
+        return piece
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class _Body(io.RawIOBase):
+    """A response's body as a stream whose failures are ours."""
+
+    def __init__(self, body: Any, key: str) -> None:
+        super().__init__()
+        self._body, self._key = body, key
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _translated(self._key):
+            piece = self._body.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
+def _whole_checksum(head: dict[str, Any]) -> str:
+    """Return the SHA-256 of the whole object that the store keeps, "" if it keeps none."""
+    stated = str(head.get("ChecksumSHA256", ""))
+    is_whole = stated and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in stated
+    return base64.b64decode(stated).hex() if is_whole else ""
+
+
 def _client(endpoint: str | None, region: str | None) -> Any:
     """Return a client, which threads may share. Its worst case is about ATTEMPTS * (connect + read timeout)."""
     config = Config(
@@ -177,7 +273,7 @@ def _translated(key: str = "") -> Iterator[None]:
         raise StoreUnavailable(f"the object store refused: {code}", key=key) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise ConfigurationInvalid("OBJECT_STORE_URL is s3://, so set AWS_ACCESS_KEY_ID and its secret") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}", key=key) from error
 
 

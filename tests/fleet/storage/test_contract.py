@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store
+from fleet.protocol.errors import ObjectMismatch
+from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store, s3
 from fleet.storage.base import KeyInvalid
 
 DATA = b"0123456789" * 1000
@@ -49,6 +52,48 @@ def served(request: pytest.FixtureRequest) -> Any:
         base, store = f"http://{request.getfixturevalue('server')}", request.getfixturevalue("objects")
     with httpx.Client(base_url=base, timeout=10) as http:
         yield Served(store, http)
+
+
+@pytest.mark.parametrize("size", [0, 10_000, 5 * 1024 * 1024 + 3])
+def test_a_file_is_stored_and_known_again(
+    store: ObjectStore, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one request or in parts: the same bytes, known by their hash without being read, and no others."""
+    monkeypatch.setattr(s3, "PART_SIZE", 5 * 1024 * 1024)
+    data = random.Random(size).randbytes(size)
+    sha256, path = hashlib.sha256(data).hexdigest(), tmp_path / "file"
+    path.write_bytes(data)
+    store.put_file("a/b.bin", path, sha256=sha256)
+    assert (store.get("a/b.bin"), store.digest("a/b.bin")) == (data, (size, sha256))
+    assert store.holds("a/b.bin", size=size, sha256=sha256)
+    assert not store.holds("a/b.bin", size=size, sha256=SHA)
+    assert not store.holds("a/b.bin", size=size + 1, sha256=sha256)
+    assert not store.holds("a/c.bin", size=size, sha256=sha256)
+
+
+@pytest.mark.parametrize("size", [1000, 5 * 1024 * 1024 + 3])
+def test_a_file_that_changed_is_not_stored(
+    store: ObjectStore, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PART_SIZE", 5 * 1024 * 1024)
+    (tmp_path / "file").write_bytes(b"x" * size)
+    with pytest.raises(ObjectMismatch):
+        store.put_file("a/b.bin", tmp_path / "file", sha256=SHA)
+    assert not store.exists("a/b.bin")
+
+
+@pytest.mark.parametrize("start", [0, 1, 9_999, 10_000, 20_000])
+def test_a_stream_begins_anywhere(store: ObjectStore, start: int) -> None:
+    store.put("a/b.bin", DATA)
+    with store.open("a/b.bin", start=start) as stream:
+        first = stream.read(3)
+        assert first + stream.read() == DATA[start:]
+        assert stream.read(1) == b""
+
+
+def test_a_stream_of_nothing_is_missing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing), store.open("a/b.bin") as stream:
+        stream.read(1)
 
 
 def test_bytes_come_back(store: ObjectStore) -> None:

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
+from fleet.services.rollup import rollups_compact
 from fleet.services.training import training_runs_reap
 
 
@@ -16,3 +17,9 @@ def reap() -> None:
     leases_expire()
     help_sweep()
     training_runs_reap()
+
+
+@shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]
+def compact_rollups() -> None:
+    """Fold the charts' sums that changed since the last time."""
+    rollups_compact()

@@ -44,6 +44,7 @@ class Environment:
     merge.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
+    `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
     """
 
     database_url: str
@@ -65,6 +66,7 @@ class Environment:
     help_pin_s: float
     help_ranking: str
     help_risk_weight: float
+    reset_max_s: float
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -94,6 +96,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         help_pin_s=_seconds(values, "SOP_HELP_PIN_S", 5.0),
         help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
         help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
+        reset_max_s=_seconds(values, "SOP_RESET_MAX_S", 120.0),
     )
 
 

@@ -6,6 +6,7 @@ from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
+from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
 from fleet.models.task import Assignment, Task
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
@@ -15,6 +16,7 @@ __all__ = [
     "EnrolmentToken",
     "Episode",
     "EpisodeLabel",
+    "EpisodeRollup",
     "HelpRequest",
     "HelpSettings",
     "Lease",

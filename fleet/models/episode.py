@@ -21,6 +21,8 @@ class Episode(models.Model):
     """One episode. `started_at`, `ended_at`, `uploaded_at` by the robot's clock, the rest by the server's.
 
     `index_seq` counts 1, 2, 3, ... in commit order: whoever saw number n has seen every smaller one.
+    `interventions`: how often a person or the scripted supervisor took over from the policy. `reset_ms`: from the end
+    of the robot's episode before until this one began, at most SOP_RESET_MAX_S; 0 after a longer break.
     `outcome` with its source and reason is what counts: a person's label once there is one (models/episode_label.py
     keeps what was before), else what was recorded. `tags`, `comment`, `is_archived` and `label_revision` are of the
     newest label; `sources`, `operators` (of the segments) and `search_text` (lower case) are there to be searched.
@@ -47,6 +49,8 @@ class Episode(models.Model):
     seed = models.BigIntegerField()
     steps = models.PositiveIntegerField()
     human_steps = models.PositiveIntegerField()
+    interventions = models.PositiveIntegerField(default=0, db_default=0)
+    reset_ms = models.PositiveIntegerField(default=0, db_default=0)
     control_rate_hz = models.FloatField()
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()

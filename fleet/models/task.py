@@ -20,6 +20,7 @@ class Task(models.Model):
     driver_task = models.CharField(max_length=100)
     max_steps = models.PositiveIntegerField()
     is_active = models.BooleanField(default=True)
+    target_rate = models.FloatField(default=0.8, db_default=0.8, help_text="Success rate that charts show as the goal.")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -27,6 +28,7 @@ class Task(models.Model):
         constraints = (
             models.CheckConstraint(condition=Q(max_steps__gte=1, max_steps__lte=100_000), name="task_max_steps_range"),
             models.CheckConstraint(condition=~Q(instruction=""), name="task_has_an_instruction"),
+            models.CheckConstraint(condition=Q(target_rate__gte=0, target_rate__lte=1), name="task_target_rate_range"),
         )
 
     def __str__(self) -> str:

@@ -300,3 +300,9 @@ def sha256_of_file(path: Path) -> tuple[int, str]:
 def human_steps_of(segments: Iterable[Segment]) -> int:
     """Count the steps of human effort in segments."""
     return sum(s.end - s.start for s in segments if is_human(s.mode, s.source))
+
+
+def interventions_of(segments: Iterable[Segment]) -> int:
+    """Count how often a person or the scripted supervisor took over from the policy; one after another is one."""
+    sources = [Source.POLICY, *(segment.source for segment in segments)]
+    return sum(before is Source.POLICY and after is not Source.POLICY for before, after in itertools.pairwise(sources))

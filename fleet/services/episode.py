@@ -7,8 +7,9 @@ import logging
 import re
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DataError, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -26,11 +27,13 @@ from fleet.protocol.recording import (
     EpisodeManifest,
     ObjectRecord,
     encode_manifest,
+    interventions_of,
     validate_manifest,
     validate_steps,
 )
 from fleet.protocol.steps import decode_steps
 from fleet.selectors.objects import object_store
+from fleet.services.rollup import rollup_episodes_changed
 from fleet.storage import ObjectMissing, keys
 
 logger = logging.getLogger(__name__)
@@ -181,6 +184,7 @@ def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, obj
         "seed": manifest.seed,
         "steps": manifest.steps,
         "human_steps": manifest.human_steps,
+        "interventions": interventions_of(manifest.segments),
         "control_rate_hz": manifest.control_rate_hz,
         "started_at": started_at,
         "ended_at": ended_at,
@@ -207,7 +211,13 @@ def _insert(manifest: EpisodeManifest, references: dict[str, object], values: di
         id=uuid.UUID(manifest.episode_id), index_seq=newest + 1, indexed_at=timezone.now(), **references, **values
     )
     episode.search_text = episode_search_text(episode)
-    episode.save(force_insert=True)
+    episode.reset_ms = _reset_ms(episode)
+    following = _following(episode)
+    with rollup_episodes_changed(episode_ids=[row.id for row in (episode, following) if row is not None]):
+        episode.save(force_insert=True)
+        if following is not None:  # it was uploaded earlier, and took this episode's time for a reset
+            following.reset_ms = _reset_ms(following)
+            following.save(update_fields=["reset_ms"])
     Segment.objects.bulk_create(
         Segment(
             episode=episode,
@@ -228,6 +238,25 @@ def _insert(manifest: EpisodeManifest, references: dict[str, object], values: di
         extra={"event": {"episode": manifest.episode_id, "seq": newest + 1, "outcome": episode.outcome}},
     )
     return episode
+
+
+def _reset_ms(episode: Episode) -> int:
+    """Return the time since the robot's episode before ended, by the robot's clock; see Episode."""
+    earlier = Episode.objects.filter(robot=episode.robot_id, ended_at__lte=episode.started_at).exclude(id=episode.id)
+    ended_at = earlier.order_by("-ended_at").values_list("ended_at", flat=True).first() if episode.robot_id else None
+    if ended_at is None:
+        return 0
+    gap_s = (episode.started_at - ended_at).total_seconds()
+    return round(gap_s * 1000) if gap_s <= settings.SOP_RESET_MAX_S else 0
+
+
+def _following(episode: Episode) -> Episode | None:
+    """Return the robot's episode after this one, locked, if it began soon enough to have counted a reset."""
+    if episode.robot_id is None:
+        return None
+    horizon = episode.ended_at + timedelta(seconds=settings.SOP_RESET_MAX_S)
+    later = Episode.objects.select_for_update(of=("self",)).filter(robot=episode.robot_id, started_at__lte=horizon)
+    return later.filter(started_at__gte=episode.ended_at, ended_at__gte=episode.ended_at).order_by("ended_at").first()
 
 
 def _discard(manifest: EpisodeManifest) -> None:

@@ -25,6 +25,7 @@ from fleet.events import hint_consoles
 from fleet.models import Episode, EpisodeLabel
 from fleet.protocol.recording import Outcome, OutcomeSource
 from fleet.services.episode import episode_search_text
+from fleet.services.rollup import rollup_episodes_changed
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +199,13 @@ def _write(
         label.undoes = before.revision if is_undo else None
         labels.append(label)
     EpisodeLabel.objects.bulk_create(labels)
-    _save([episode for episode, _ in changed])
+    counted = [
+        episode.id
+        for episode, before in changed
+        if (episode.outcome, episode.is_archived) != (before.outcome, before.is_archived)
+    ]
+    with rollup_episodes_changed(episode_ids=counted):
+        _save([episode for episode, _ in changed])
     hint_consoles("metrics")  # outcomes are what the charts count
 
 

@@ -133,7 +133,10 @@ CELERY_TASK_ANNOTATIONS = {
         "time_limit": 1800,
     }
 }
-CELERY_BEAT_SCHEDULE = {"reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE = {
+    "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
+    "rollups": {"task": "fleet.rollups_compact", "schedule": 60.0, "options": {"expires": 60}},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
@@ -192,3 +195,4 @@ SOP_RUN_METRIC_ROWS = ENVIRONMENT.run_metric_rows
 SOP_HELP_PIN_S = ENVIRONMENT.help_pin_s
 SOP_HELP_RANKING = ENVIRONMENT.help_ranking
 SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight
+SOP_RESET_MAX_S = ENVIRONMENT.reset_max_s

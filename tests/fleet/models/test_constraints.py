@@ -152,6 +152,7 @@ BROKEN: dict[str, Callable[[World], object]] = {
         robot=w.robot, stop_id=uuid.uuid4(), by="ann", stopped_at=NOW, cleared_by=get_user_model().objects.create()
     ),
     "task_max_steps_range": lambda w: Task.objects.update(max_steps=0),
+    "task_target_rate_range": lambda w: Task.objects.update(target_rate=1.1),
     "task_has_an_instruction": lambda w: Task.objects.update(instruction=""),
     "assignment_one_active_a_robot_task": _two_assignments,
     "assignment_weight_range": lambda w: Assignment.objects.create(robot=w.robot, task=w.task, weight=0.0),

@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun
+from fleet.models import ApiToken, Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun
 
 User = AbstractBaseUser | AnonymousUser
 _Row = TypeVar("_Row", bound=Model)
@@ -47,6 +47,12 @@ def access_saved_filters(user: User) -> QuerySet[SavedFilter]:
     """Return this user's own saved filters."""
     owner: Any = user.pk
     return _seen(user, SavedFilter.objects.filter(user=owner))
+
+
+def access_api_tokens(user: User) -> QuerySet[ApiToken]:
+    """Return this user's own API tokens, also those that no longer work, the newest first."""
+    owner: Any = user.pk
+    return _seen(user, ApiToken.objects.filter(created_by=owner).order_by("-created_at"))
 
 
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:

@@ -17,6 +17,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from fleet.models import (
+    ApiToken,
     Assignment,
     EnrolmentToken,
     Episode,
@@ -216,6 +217,17 @@ class RobotStopAdmin(ReadOnly):
 class HelpRequestAdmin(ReadOnly):
     list_display = ("robot", "reason", "score", "state", "ending", "operator", "opened_at", "claimed_at", "closed_at")
     list_filter = ("state", "reason", "robot")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnly):
+    list_display = ("name", "created_by", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_filter = ("created_by",)
+    exclude = ("token_sha256",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """With its owner's account alone, or the account could not be removed."""
+        return bool(request.user.has_perm("auth.delete_user"))
 
 
 @admin.register(TrainingRound)

@@ -4,6 +4,8 @@
     ├── NotFound            not_found          missing, or not yours to see: the two are never told apart
     ├── InvalidRequest      invalid_request    a value that a service refuses; data["field"] names it
     ├── TokenInvalid        token_invalid      enrolment token unknown, used or expired
+    ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
+    ├── SessionRequired     session_required   only a person signed in to the console may do this, no token
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
@@ -44,6 +46,14 @@ class InvalidRequest(SopError):
 
 class TokenInvalid(SopError):
     code = "token_invalid"
+
+
+class ScopeMissing(SopError):
+    code = "scope_missing"
+
+
+class SessionRequired(SopError):
+    code = "session_required"
 
 
 class NameTaken(SopError):

@@ -39,7 +39,7 @@ class Environment:
     """Configuration of every server and learner process.
 
     `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
-    `lease_s`: length of a lease unless renewed.
+    `lease_s`: length of a lease unless renewed. `token_life_s`: the longest life of an API token.
     `turn_ttl_s`: how long made TURN credentials work. `run_metric_rows`: of one training run, beyond which old ones
     merge.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
@@ -58,6 +58,7 @@ class Environment:
     log_format: str
     heartbeat_s: float
     lease_s: float
+    token_life_s: float
     run_stale_s: float
     run_metric_rows: int
     ice_servers: tuple[IceServer, ...]
@@ -88,6 +89,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         log_format=values.get("SOP_LOG_FORMAT", "text"),
         heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
         lease_s=_seconds(values, "SOP_LEASE_S", 5.0, most=LEASE_MOST_S),
+        token_life_s=_seconds(values, "SOP_TOKEN_LIFE_S", 365 * 86400.0, most=3660 * 86400.0),
         run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
         ice_servers=_ice_servers(values),
         turn_secret=values.get("SOP_TURN_SECRET", ""),

@@ -18,6 +18,7 @@ from fleet.access import access_episode_by_id
 from fleet.api.ranges import file_response
 from fleet.errors import NotFound
 from fleet.protocol.recording import MANIFEST_OBJECT, MAX_STEPS
+from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_recording import MAX_POINTS, episode_manifest, episode_object_type, episode_steps
 from fleet.selectors.objects import object_store
 from fleet.storage import keys
@@ -55,6 +56,8 @@ class StepsOut(serializers.Serializer[Any]):
 
 
 class EpisodeStepsView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(parameters=[StepsIn], responses=StepsOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the steps [start, end) at no more than `max_points` points, fewer for robots with many axes."""
@@ -66,6 +69,8 @@ class EpisodeStepsView(APIView):
 
 
 class EpisodeFileView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: uuid.UUID, name: str) -> HttpResponseBase:
         """Return a file of the episode, or the byte range asked for; a store in S3 is redirected to.

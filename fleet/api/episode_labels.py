@@ -21,6 +21,7 @@ from fleet.api.episode_query import EpisodeFilterIn, filter_of
 from fleet.errors import InvalidRequest, LabelUnguarded
 from fleet.models import Episode, EpisodeLabel
 from fleet.protocol.recording import Outcome
+from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_filter import episodes_filter
 from fleet.services.episode_label import (
     MAX_BULK,
@@ -109,6 +110,8 @@ class BulkOut(serializers.Serializer[BulkDone]):
 
 
 class LabelView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(responses=LabelOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the label that counts, with its revision as ETag."""
@@ -123,6 +126,8 @@ class LabelView(APIView):
 
 
 class LabelUndoView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(request=None, responses=LabelOut, parameters=[_IF_MATCH])
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take the change back that made the revision in If-Match; again, and it is there again."""
@@ -131,6 +136,8 @@ class LabelUndoView(APIView):
 
 
 class LabelHistoryView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(responses=HistoryOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the newest 100 revisions, the newest first; none while nobody labelled the episode."""
@@ -139,6 +146,8 @@ class LabelHistoryView(APIView):
 
 
 class BulkLabelView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(request=BulkBody, responses=BulkOut)
     def post(self, request: Request) -> Response:
         """Change many labels at once, whatever their revisions."""
@@ -151,6 +160,8 @@ class BulkLabelView(APIView):
 
 
 class BulkLabelUndoView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(request=None, responses=BulkOut)
     def post(self, request: Request, batch: uuid.UUID) -> Response:
         """Take a bulk change back, except where something came after it; those are `unchanged`."""

@@ -19,6 +19,7 @@ from fleet.api.episode_query import EpisodeFilterIn, filter_asked
 from fleet.models import Episode, Segment
 from fleet.protocol.errors import SopError
 from fleet.protocol.recording import EpisodeManifest
+from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_counts import episode_counts
 from fleet.selectors.episode_filter import episodes_filter
 from fleet.selectors.episode_page import DEFAULT_SORT, SORT_NAMES, episode_page
@@ -159,6 +160,8 @@ class EpisodeCountsOut(serializers.Serializer[Any]):
 
 
 class EpisodeList(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(operation_id="episodes_list", parameters=[EpisodeListIn], responses=EpisodePageOut)
     def get(self, request: Request) -> Response:
         """Return a page of the episodes that the filter finds; archived ones only where it asks for them."""
@@ -177,6 +180,8 @@ class EpisodeList(APIView):
 
 
 class EpisodeCountsView(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(parameters=[EpisodeFilterIn], responses=EpisodeCountsOut)
     def get(self, request: Request) -> Response:
         """Count what the filter finds, and by each facet's values, each facet without its own choice."""
@@ -185,6 +190,8 @@ class EpisodeCountsView(APIView):
 
 
 class EpisodeDetail(APIView):
+    needs = Needs(read=Scope.EPISODES_READ)
+
     @extend_schema(responses=EpisodeDetailOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return one episode, archived or not, with its segments, its label, and where its files are."""

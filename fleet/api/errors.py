@@ -18,6 +18,8 @@ from fleet.errors import (
     NameTaken,
     NotFound,
     NothingToUndo,
+    ScopeMissing,
+    SessionRequired,
     TokenInvalid,
 )
 from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
@@ -33,6 +35,8 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (KeyInvalid, 404),
     (Unauthorised, 401),
     (TokenInvalid, 403),
+    (ScopeMissing, 403),
+    (SessionRequired, 403),
     (SignatureInvalid, 403),
     (NameTaken, 409),
     (NothingToUndo, 409),
@@ -102,4 +106,5 @@ def _text(detail: Any) -> str:
 
 
 def _respond(body: dict[str, object], status: int) -> Response:
-    return Response(body, status=status, content_type=PROBLEM_TYPE)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return Response(body, status=status, content_type=PROBLEM_TYPE, headers=headers)

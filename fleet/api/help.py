@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from fleet.access import access_help_requests, may_rank_help
 from fleet.models import HelpRequest
 from fleet.protocol.messages import HelpRanking
+from fleet.scopes import Needs, Scope
 from fleet.selectors.help import help_figures, help_queue, help_ranking
 from fleet.services.help import help_ranking_set
 
@@ -104,6 +105,8 @@ class RankingBody(serializers.Serializer[Any]):
 
 
 class HelpQueueView(APIView):
+    needs = Needs(read=Scope.FLEET_READ)
+
     @extend_schema(responses=HelpQueueOut)
     def get(self, request: Request) -> Response:
         """Return the queue as consoles get it live: those that wait, the most urgent first, then those being served."""
@@ -113,6 +116,7 @@ class HelpQueueView(APIView):
 class HelpHistory(generics.ListAPIView[HelpRequest]):
     """Every request, the newest first."""
 
+    needs = Needs(read=Scope.FLEET_READ)
     serializer_class = HelpRequestOut
     ordering = ("-opened_at", "id")
     queryset = HelpRequest.objects.none()
@@ -122,6 +126,8 @@ class HelpHistory(generics.ListAPIView[HelpRequest]):
 
 
 class HelpFiguresView(APIView):
+    needs = Needs(read=Scope.FLEET_READ)
+
     @extend_schema(parameters=[FiguresIn], responses=HelpFiguresOut)
     def get(self, request: Request) -> Response:
         """Return waiting and service times of requests that ended in the window, dwell and switches by operator."""
@@ -131,6 +137,8 @@ class HelpFiguresView(APIView):
 
 
 class HelpRankingView(APIView):
+    needs = Needs(read=Scope.FLEET_READ, write=Scope.FLEET_WRITE)
+
     @extend_schema(responses=RankingBody)
     def get(self, request: Request) -> Response:
         """Return the rule by which the queue is ranked."""

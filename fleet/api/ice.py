@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet.scopes import SESSION_ONLY
 from fleet.selectors.ice import ice_servers
 
 
@@ -27,6 +28,8 @@ class IceServersOut(serializers.Serializer[Any]):
 
 
 class IceServersView(APIView):
+    needs = SESSION_ONLY  # whoever watches or drives is a person, in a browser
+
     @extend_schema(responses=IceServersOut)
     def get(self, request: Request) -> Response:
         """Return STUN and TURN servers; their credentials work for `valid_s` seconds from now."""

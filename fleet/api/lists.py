@@ -7,6 +7,7 @@ from rest_framework import generics, serializers
 
 from fleet.access import access_policy_versions, access_tasks
 from fleet.models import PolicyVersion, Task
+from fleet.scopes import Needs, Scope
 
 
 class TaskOut(serializers.ModelSerializer[Task]):
@@ -22,6 +23,7 @@ class PolicyVersionOut(serializers.ModelSerializer[PolicyVersion]):
 
 
 class TaskList(generics.ListAPIView[Task]):
+    needs = Needs(read=Scope.FLEET_READ)
     serializer_class = TaskOut
     ordering = ("-created_at", "id")
     queryset = Task.objects.none()
@@ -31,6 +33,7 @@ class TaskList(generics.ListAPIView[Task]):
 
 
 class TaskDetail(generics.RetrieveAPIView[Task]):
+    needs = Needs(read=Scope.FLEET_READ)
     serializer_class = TaskOut
     queryset = Task.objects.none()
 
@@ -39,6 +42,7 @@ class TaskDetail(generics.RetrieveAPIView[Task]):
 
 
 class PolicyVersionList(generics.ListAPIView[PolicyVersion]):
+    needs = Needs(read=Scope.POLICIES_READ)
     serializer_class = PolicyVersionOut
     ordering = ("-published_at", "id")
     queryset = PolicyVersion.objects.none()
@@ -48,6 +52,7 @@ class PolicyVersionList(generics.ListAPIView[PolicyVersion]):
 
 
 class PolicyVersionDetail(generics.RetrieveAPIView[PolicyVersion]):
+    needs = Needs(read=Scope.POLICIES_READ)
     serializer_class = PolicyVersionOut
     queryset = PolicyVersion.objects.none()
 

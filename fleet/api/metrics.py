@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_training_run_by_id
+from fleet.scopes import Needs, Scope
 from fleet.selectors.success import success_series
 
 
@@ -43,6 +44,8 @@ class SuccessOut(serializers.Serializer[Any]):
 
 
 class SuccessView(APIView):
+    needs = Needs(read=Scope.TRAINING_READ)
+
     @extend_schema(
         parameters=[SuccessIn],
         responses=SuccessOut,

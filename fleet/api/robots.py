@@ -20,6 +20,7 @@ from fleet import live
 from fleet.access import access_robot_by_id, access_robots
 from fleet.errors import NotFound
 from fleet.models import Robot
+from fleet.scopes import PUBLIC, Needs, Scope
 from fleet.services.robot import robot_enrol
 
 
@@ -52,6 +53,7 @@ class RobotOut(serializers.ModelSerializer[Robot]):
 class EnrolView(APIView):
     """No session: the token is the credential."""
 
+    needs = PUBLIC
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (ScopedRateThrottle,)
@@ -68,6 +70,7 @@ class EnrolView(APIView):
 
 
 class RobotList(generics.ListAPIView[Robot]):
+    needs = Needs(read=Scope.FLEET_READ)
     serializer_class = RobotOut
     ordering = ("-enrolled_at", "id")
     queryset = Robot.objects.none()
@@ -77,6 +80,7 @@ class RobotList(generics.ListAPIView[Robot]):
 
 
 class RobotDetail(generics.RetrieveAPIView[Robot]):
+    needs = Needs(read=Scope.FLEET_READ)
     serializer_class = RobotOut
     queryset = Robot.objects.none()
 
@@ -85,6 +89,8 @@ class RobotDetail(generics.RetrieveAPIView[Robot]):
 
 
 class ThumbnailView(APIView):
+    needs = Needs(read=Scope.FLEET_READ)
+
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: uuid.UUID) -> HttpResponse:
         """Return the robot's newest picture, at most a minute old; 304 if the browser holds it."""

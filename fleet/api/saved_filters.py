@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from fleet.access import access_saved_filters
 from fleet.api.episode_query import EpisodeFilterIn
 from fleet.models import SavedFilter
+from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_page import SORT_NAMES
 from fleet.services.saved_filter import saved_filter_remove, saved_filter_set
 
@@ -41,6 +42,8 @@ class SavedFiltersOut(serializers.Serializer[Any]):
 
 
 class SavedFilterList(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(responses=SavedFiltersOut)
     def get(self, request: Request) -> Response:
         """Return your filters by name, at most 100."""
@@ -60,6 +63,8 @@ class SavedFilterList(APIView):
 
 
 class SavedFilterDetail(APIView):
+    needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
+
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: uuid.UUID) -> Response:
         """Forget a filter."""

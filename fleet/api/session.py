@@ -17,6 +17,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from fleet.protocol.errors import Unauthorised
+from fleet.scopes import PUBLIC
 
 
 class Credentials(serializers.Serializer[Any]):
@@ -44,6 +45,7 @@ class LoginThrottle(ScopedRateThrottle):
 # page could sign the browser in under another name.
 @method_decorator(csrf_protect, name="dispatch")
 class SessionView(APIView):
+    needs = PUBLIC
     permission_classes = (AllowAny,)
     throttle_classes = (LoginThrottle,)
     throttle_scope = "login"

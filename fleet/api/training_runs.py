@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs
 from fleet.clock import to_ms
 from fleet.models import PolicyVersion, TrainingRun
+from fleet.scopes import Needs, Scope
 from fleet.selectors.policy import policy_versions_newest
 from fleet.selectors.run_metrics import MAX_NAMES, MAX_POINTS, run_metric_names, run_metric_series
 from fleet.selectors.sidecar import run_sidecar_columns
@@ -147,6 +148,7 @@ def _runs_seen(user: Any) -> QuerySet[TrainingRun]:
 
 
 class TrainingRunList(generics.ListAPIView[TrainingRun]):
+    needs = Needs(read=Scope.TRAINING_READ)
     serializer_class = TrainingRunOut
     ordering = ("-created_at", "id")
     queryset = TrainingRun.objects.none()
@@ -163,6 +165,7 @@ class TrainingRunList(generics.ListAPIView[TrainingRun]):
 
 
 class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
+    needs = Needs(read=Scope.TRAINING_READ)
     serializer_class = TrainingRunDetailOut
     queryset = TrainingRun.objects.none()
 
@@ -175,6 +178,8 @@ class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
 
 
 class RunMetricsView(APIView):
+    needs = Needs(read=Scope.TRAINING_READ)
+
     @extend_schema(parameters=[SeriesIn], responses=RunSeriesOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the named series over at most `max_points` buckets of equally many gradient steps.
@@ -194,6 +199,8 @@ class RunMetricsView(APIView):
 
 
 class RunMetricNamesView(APIView):
+    needs = Needs(read=Scope.TRAINING_READ)
+
     @extend_schema(responses=NamesOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return every name that the run reported, sorted."""
@@ -202,6 +209,8 @@ class RunMetricNamesView(APIView):
 
 
 class RunVersionsView(APIView):
+    needs = Needs(read=Scope.TRAINING_READ)
+
     @extend_schema(responses=RunVersionsOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the newest 500 versions of the run by number, as marks for its charts."""
@@ -214,6 +223,8 @@ class RunVersionsView(APIView):
 
 
 class RunSidecarView(APIView):
+    needs = Needs(read=Scope.TRAINING_READ)
+
     @extend_schema(responses=SidecarOut)
     def get(self, request: Request, pk: uuid.UUID, episode_id: uuid.UUID) -> Response:
         """Return what the run's algorithm derived of an episode's frames; 404 until it has."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
-from rest_framework.permissions import AllowAny
 
 from fleet.api import (
     episode_files,
@@ -16,13 +14,17 @@ from fleet.api import (
     metrics,
     robots,
     saved_filters,
+    schema,
     session,
+    tokens,
     training_runs,
 )
 
 urlpatterns = [
-    path("schema", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
+    path("schema", schema.SchemaView.as_view(), name="schema"),
     path("session", session.SessionView.as_view(), name="session"),
+    path("tokens", tokens.TokenList.as_view(), name="tokens"),
+    path("tokens/<uuid:pk>", tokens.TokenDetail.as_view(), name="token"),
     path("ice-servers", ice.IceServersView.as_view(), name="ice-servers"),
     path("robots", robots.RobotList.as_view(), name="robots"),
     path("robots/enrol", robots.EnrolView.as_view(), name="robot-enrol"),

@@ -1,5 +1,6 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
+from fleet.models.api_token import ApiToken
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.help import HelpRequest, HelpSettings
@@ -12,6 +13,7 @@ from fleet.models.task import Assignment, Task
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 
 __all__ = [
+    "ApiToken",
     "Assignment",
     "EnrolmentToken",
     "Episode",

@@ -165,7 +165,10 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True  # finds a console that is built after the server started; production turns it off
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "fleet.api.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -187,6 +190,7 @@ SOP_REDIS_URL = ENVIRONMENT.redis_url
 SOP_PUBLIC_URL = ENVIRONMENT.public_url
 SOP_HEARTBEAT_S = ENVIRONMENT.heartbeat_s
 SOP_LEASE_S = ENVIRONMENT.lease_s
+SOP_TOKEN_LIFE_S = ENVIRONMENT.token_life_s
 SOP_ICE_SERVERS = ENVIRONMENT.ice_servers
 SOP_TURN_SECRET = ENVIRONMENT.turn_secret
 SOP_TURN_TTL_S = ENVIRONMENT.turn_ttl_s

@@ -11,6 +11,7 @@ import { NotFoundRoute } from "@/app/routes/not-found-route";
 import { SignInRoute } from "@/app/routes/sign-in-route";
 import { TrainingRoute } from "@/app/routes/training-route";
 import { TrainingRunRoute } from "@/app/routes/training-run-route";
+import { SettingsShell, SettingsStart } from "@/app/settings-shell";
 import { Shell } from "@/app/shell";
 import { RequireSession } from "@/features/people/components/require-session";
 
@@ -36,6 +37,15 @@ export const routes: RouteObject[] = [
       { path: "/episodes/:id", element: <EpisodeRoute /> },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
+      {
+        path: "/settings",
+        element: <SettingsShell />,
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+        children: [
+          { index: true, element: <SettingsStart /> },
+          { path: "tokens", lazy: async () => ({ Component: (await import("@/app/routes/tokens-route")).TokensRoute }) },
+        ],
+      },
       { path: "*", element: <NotFoundRoute /> },
     ],
   },

@@ -18,6 +18,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
   { to: "/help", label: "Help", badge: <HelpBadge /> },
   { to: "/episodes", label: "Episodes" },
   { to: "/training", label: "Training" },
+  { to: "/settings", label: "Settings" },
 ];
 
 export function Shell() {

@@ -1,0 +1,79 @@
+"""`Authorization: Bearer sop_...`: a token in place of a session. Sessions, and their CSRF check, stay as they are."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from fleet.errors import ScopeMissing, SessionRequired
+from fleet.models import ApiToken
+from fleet.protocol.errors import Unauthorised
+from fleet.scopes import Needs, Public, SessionOnly, scope_needed, scopes_allow
+from fleet.selectors.api_token import api_token_find
+from fleet.services.api_token import api_token_use
+
+logger = logging.getLogger(__name__)
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Finds the token's owner, and refuses at once what the token's scopes do not allow: no view can forget to ask."""
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
+        """Raises: Unauthorised, ScopeMissing, SessionRequired."""
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = api_token_find(secret=secret.strip())
+        if token is None:
+            raise Unauthorised("this token is unknown, revoked or expired")
+        _check_scope(token, request)
+        api_token_use(token=token, address=client_address(request))
+        return token.created_by, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def _check_scope(token: ApiToken, request: Request) -> None:
+    view = (request.parser_context or {}).get("view")
+    declared = getattr(view, "needs", None)
+    if isinstance(declared, Public):
+        return
+    if isinstance(declared, SessionOnly):
+        raise SessionRequired("a token cannot do this; sign in to the console")
+    if not isinstance(declared, Needs):
+        logger.error("a view declares no scope", extra={"event": {"view": type(view).__name__}})
+        raise ScopeMissing("no token may do this")
+    scope = scope_needed(declared, is_read=request.method in SAFE_METHODS)
+    if scope is None or not scopes_allow(token.scopes, scope):
+        raise ScopeMissing(f"this token lacks the scope {scope}" if scope else "no token may do this")
+
+
+def client_address(request: Any) -> str | None:
+    """Return the address of who asks; of X-Forwarded-For only as many entries are believed as there are proxies."""
+    proxies = int(str(settings.REST_FRAMEWORK["NUM_PROXIES"]))
+    found = request.META.get("REMOTE_ADDR") or ""
+    forwarded = [each.strip() for each in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
+    if proxies and forwarded:
+        found = forwarded[-min(proxies, len(forwarded))]
+    try:
+        return str(ipaddress.ip_address(found))
+    except ValueError:
+        return None
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the schema names it."""
+
+    target_class = BearerAuthentication
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A token of /settings/tokens, with its scopes."}

@@ -1,0 +1,13 @@
+"""The API's own description, OpenAPI made by drf-spectacular from the views."""
+
+from __future__ import annotations
+
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import AllowAny
+
+from fleet.scopes import PUBLIC
+
+
+class SchemaView(SpectacularAPIView):
+    needs = PUBLIC
+    permission_classes = (AllowAny,)

@@ -1,0 +1,46 @@
+"""No API view can be forgotten: each declares what a token needs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from fleet.scopes import ABOUT, PUBLIC, Needs, Public, Scope, SessionOnly
+
+CHANGING = {"post", "put", "patch", "delete"}
+
+
+def _patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for each in resolver.url_patterns:
+        path = prefix + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from _patterns(each, path)
+        else:
+            yield path, each
+
+
+def _views() -> list[Any]:
+    found = [(path, each) for path, each in _patterns(get_resolver("sop_web.urls")) if path.startswith("api/")]
+    return [pytest.param(getattr(each.callback, "view_class", None), id=path) for path, each in found]
+
+
+@pytest.mark.parametrize("view", _views())
+def test_every_view_declares_what_a_token_needs(view: Any) -> None:
+    assert view is not None, "a function view has nowhere to declare it"
+    declared = vars(view).get("needs")
+    assert isinstance(declared, Needs | SessionOnly | Public), (
+        f"{view.__module__}.{view.__name__} needs a line `needs = Needs(read=Scope...., write=Scope....)`, "
+        "`SESSION_ONLY` or `PUBLIC`: see fleet/scopes.py"
+    )
+    changes = sorted(CHANGING & {name for name in vars(view) if callable(vars(view)[name])})
+    if isinstance(declared, Needs):
+        assert bool(changes) == (declared.write is not None), f"{changes} and write={declared.write} do not fit"
+    allows_all = any(each.__name__ == "AllowAny" for each in view.permission_classes)
+    assert allows_all == (declared == PUBLIC), "PUBLIC and AllowAny go together"
+
+
+def test_every_scope_says_what_it_is_for() -> None:
+    assert set(ABOUT) == set(Scope)

@@ -65,6 +65,11 @@ def may_rank_help(user: User) -> bool:
     return user.is_active and bool(getattr(user, "is_staff", False))
 
 
+def may_publish(user: User) -> bool:
+    """Whether this user may change which version robots drive with: managers."""
+    return user.is_active and bool(getattr(user, "is_staff", False))
+
+
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:
     return rows if user.is_active and user.is_authenticated else rows.none()
 

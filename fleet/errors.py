@@ -26,7 +26,12 @@
     ├── OrderUnanswered     order_unanswered   the robot did not answer an order in time
     ├── StopUnrecorded      stop_unrecorded    the stop was sent to the robot, but its row could not be written
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
-    └── RunNotRunning       run_not_running
+    ├── RunNotRunning       run_not_running
+    ├── PublishForbidden    publish_forbidden  this user may not change which version robots drive with
+    ├── RolloutClosed       rollout_closed     the rollout was promoted or rolled back already
+    ├── RolloutOpen         rollout_open       another candidate of this run is being tried
+    ├── CanaryTooSmall      canary_too_small   a canary needs robots in both groups
+    └── VersionUnusable     version_unusable   its weights are gone, or robots refused it
 
 The edges translate: `api/errors.py` to problem details, `consumers/robot.py` to Fault and refusals.
 """
@@ -138,3 +143,23 @@ class RunFenced(SopError):
 
 class RunNotRunning(SopError):
     code = "run_not_running"
+
+
+class PublishForbidden(SopError):
+    code = "publish_forbidden"
+
+
+class RolloutClosed(SopError):
+    code = "rollout_closed"
+
+
+class RolloutOpen(SopError):
+    code = "rollout_open"
+
+
+class CanaryTooSmall(SopError):
+    code = "canary_too_small"
+
+
+class VersionUnusable(SopError):
+    code = "version_unusable"

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
+from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
 from fleet.services.training import training_runs_reap
 
@@ -13,10 +14,11 @@ from fleet.services.training import training_runs_reap
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
     """Close expired leases, and requests of robots that left; give runs whose holder fell silent a new epoch and
-    enqueue them again."""
+    enqueue them again; decide canaries."""
     leases_expire()
     help_sweep()
     training_runs_reap()
+    rollouts_judge()
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]

@@ -7,6 +7,7 @@ from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
+from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
 from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
 from fleet.models.task import Assignment, Task
@@ -24,9 +25,12 @@ __all__ = [
     "Lease",
     "PolicyDeployment",
     "PolicyVersion",
+    "ReleaseTrack",
     "Robot",
     "RobotKey",
     "RobotStop",
+    "Rollout",
+    "RolloutEvent",
     "RunMetric",
     "SavedFilter",
     "Segment",

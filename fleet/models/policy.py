@@ -11,7 +11,8 @@ from fleet.models.robot import Robot
 class PolicyVersion(models.Model):
     """A published version: immutable. `number` counts 0, 1, 2, ... within its run; 0 is the base.
 
-    `blobs`: SHA-256 -> size in bytes of each safetensors file.
+    `blobs`: SHA-256 -> size in bytes of each safetensors file. `parent`: what it was trained from, where known. `notes`
+    alone may change.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -25,6 +26,8 @@ class PolicyVersion(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     trained_at = models.DateTimeField()
     published_at = models.DateTimeField(db_index=True)
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
+    notes = models.CharField(max_length=4000, blank=True)
 
     class Meta:
         ordering = ("-published_at",)

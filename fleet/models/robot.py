@@ -24,6 +24,15 @@ class Robot(models.Model):
     policy_version = models.ForeignKey(
         "fleet.PolicyVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="running_robots"
     )
+    pinned_version = models.ForeignKey(
+        "fleet.PolicyVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="pinned_robots",
+        help_text="Drives with this one whatever is published or rolled out.",
+    )
+    pinned_reason = models.CharField(max_length=500, blank=True)
     link_session = models.CharField(
         max_length=36, blank=True, help_text="The connection that counts; any other of this robot closes."
     )

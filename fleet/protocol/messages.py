@@ -476,6 +476,8 @@ class RobotCard(Part, frozen=True, kw_only=True):
     overruns: Count
     lease: CardLease | None = None
     stop: CardStop | None = None
+    policy_stage: str = ""  # why it shall drive with `policy_wanted`: pinned, canary, current; "" before any version
+    policy_wanted: int | None = None
 
 
 class RunCard(Part, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredSt
 from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest
+from fleet.selectors.rollout import Desired, desired_version, desired_versions
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
 from fleet.storage import keys
 
@@ -42,7 +43,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
     robot = Robot.objects.filter(id=robot_id).first()
     if robot is None:
         raise NotFound("there is no such robot")
-    version = policy_version_newest()
+    version = desired_version(robot=robot).version
     lease = lease_in_force(robot_id=robot.id, now=now or timezone.now())
     stop = stops_in_force(robot_ids=[robot.id]).get(str(robot.id))
     return DesiredState(
@@ -79,7 +80,7 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
     found = Robot.objects.select_related("policy_version").order_by("name")
     robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
     ids = [robot.id for robot in robots]
-    newest = policy_version_newest()
+    newest, wanted = policy_version_newest(), desired_versions(robots=robots)
     live_statuses = live.statuses_get(ids)
     seen = [found.status for found in live_statuses if found]
     tasks = {str(task.id): task for task in Task.objects.filter(id__in=_uuids(status.task_id for status in seen))}
@@ -95,6 +96,7 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
             newest,
             tasks,
             stamp,
+            wanted=wanted[robot.id],
             lease=leases.get(str(robot.id)),
             stop=card_stop(status.status.stop if status else None, stops.get(str(robot.id))),
         )
@@ -134,6 +136,7 @@ def _card(
     tasks: Mapping[str, Task],
     thumbnail_ns: int | None,
     *,
+    wanted: Desired,
     lease: CardLease | None,
     stop: CardStop | None,
 ) -> RobotCard:
@@ -159,6 +162,8 @@ def _card(
         step=status.step if status else 0,
         max_steps=status.max_steps if status else 0,
         policy_number=version.number if version else None,
+        policy_stage=wanted.stage,
+        policy_wanted=wanted.version.number if wanted.version else None,
         versions_behind=behind[0] if behind else None,
         seconds_behind=behind[1] if behind else None,
         last_seen_ms=seen_ms,

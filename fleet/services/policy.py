@@ -15,11 +15,13 @@ from django.utils import timezone
 from fleet.clock import from_ns
 from fleet.errors import NotFound
 from fleet.events import hint_all_robots, hint_consoles
-from fleet.models import PolicyDeployment, PolicyVersion, Robot, TrainingRun
+from fleet.models import PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, TrainingRun
 from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.policy import PolicyManifest, decode_policy_manifest, encode_policy_manifest
 from fleet.selectors.objects import object_store
+from fleet.selectors.rollout import release_track, rollout_open
 from fleet.services.robot import robots_bump
+from fleet.services.rollout import try_next
 from fleet.services.training import run_lock
 from fleet.storage import keys
 
@@ -99,22 +101,42 @@ def _insert(run_id: str, epoch: int | None, manifest: PolicyManifest, sha256: st
         size_bytes=manifest.size_bytes,
         trained_at=from_ns(manifest.trained_ns),
         published_at=now,
+        parent=_parent(manifest, run),
     )
     _announce(run, version)
     logger.info("policy published", extra={"event": {"run": run.name, "number": version.number, "step": version.step}})
     return version
 
 
+def _parent(manifest: PolicyManifest, run: TrainingRun) -> PolicyVersion | None:
+    """Return what it was trained from, if that is of this run; a name nobody knows is no reason to refuse weights."""
+    try:
+        return PolicyVersion.objects.filter(id=uuid.UUID(manifest.parent_id or ""), run=run).first()
+    except ValueError:
+        return None
+
+
 def _announce(run: TrainingRun, version: PolicyVersion) -> None:
-    """Count up every robot's revision. Ordered by id, so that two writers never lock robots in opposite orders."""
-    robots = list(Robot.objects.select_for_update().order_by("id").values_list("id", flat=True))
-    robots_bump(robot_ids=robots, is_hinted=False)
-    PolicyDeployment.objects.bulk_create(
-        PolicyDeployment(robot_id=robot_id, version=version, announced_at=version.published_at) for robot_id in robots
-    )
-    hint_all_robots()
+    """Let robots have it as the run's strategy says: at once, by a canary, or not before somebody promotes it."""
+    strategy = release_track(run=run).strategy
+    if strategy == ReleaseTrack.Strategy.CANARY and rollout_open(run=run) is None:
+        try_next(run=run, version=version)
+    if strategy == ReleaseTrack.Strategy.IMMEDIATE:
+        _announce_to_all(version)
     hint_consoles("run", run.id)
     hint_consoles("metrics")
+
+
+def _announce_to_all(version: PolicyVersion) -> None:
+    """Count up every robot's revision. Ordered by id, so that two writers never lock robots in opposite orders."""
+    robots = list(Robot.objects.select_for_update().order_by("id").values_list("id", "pinned_version_id"))
+    robots_bump(robot_ids=[robot_id for robot_id, _ in robots], is_hinted=False)
+    PolicyDeployment.objects.bulk_create(
+        PolicyDeployment(robot_id=robot_id, version=version, announced_at=version.published_at)
+        for robot_id, pinned in robots
+        if pinned is None
+    )
+    hint_all_robots()
 
 
 @transaction.atomic

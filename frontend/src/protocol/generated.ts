@@ -350,6 +350,8 @@ export interface RobotCard {
   readonly overruns: number;
   readonly lease?: CardLease | null;
   readonly stop?: CardStop | null;
+  readonly policy_stage?: string;
+  readonly policy_wanted?: number | null;
 }
 
 export interface RobotRemoved {

@@ -1,6 +1,6 @@
 """The only door from a request to an object: fetches for a user, and tells missing and forbidden apart for nobody.
 
-Today every signed-in user may see the whole fleet, and managers (is_staff) may change it.
+What somebody may do is looked up in the table of roles (permissions.py), as the rows say now.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
 from fleet.models import ApiToken, Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun
+from fleet.permissions import Permission, permissions_of
+from fleet.selectors.person import person_roles
 
 User = AbstractBaseUser | AnonymousUser
 _Row = TypeVar("_Row", bound=Model)
@@ -60,35 +62,38 @@ def access_help_requests(user: User) -> QuerySet[HelpRequest]:
     return _seen(user, HelpRequest.objects.select_related("robot", "task"))
 
 
-def may_rank_help(user: User) -> bool:
-    """Whether this user may choose how the help queue is ranked, for everyone: managers."""
-    return user.is_active and bool(getattr(user, "is_staff", False))
-
-
-def may_publish(user: User) -> bool:
-    """Whether this user may change which version robots drive with: managers."""
-    return user.is_active and bool(getattr(user, "is_staff", False))
-
-
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:
-    return rows if user.is_active and user.is_authenticated else rows.none()
+    return rows if may(user, Permission.SEE) else rows.none()
+
+
+def may(user: User, permission: Permission) -> bool:
+    """Whether this user may do this, of objects that they see."""
+    return permission in permissions(user)
+
+
+def permissions(user: User) -> frozenset[Permission]:
+    """Return all that this user may do."""
+    return permissions_of(person_roles(user=user))
 
 
 def may_drive(user: User) -> bool:
-    """Whether this user may hold the lease of a robot that they see: everyone who may sign in."""
-    return user.is_active and user.is_authenticated
+    """Whether this user may hold the lease of a robot that they see."""
+    return may(user, Permission.DRIVE)
+
+
+def may_publish(user: User) -> bool:
+    """Whether this user may change which version robots drive with."""
+    return may(user, Permission.RELEASE_VERSIONS)
 
 
 def may_take_lease(user: User) -> bool:
-    """Whether this user may take a robot from another person who drives it: managers, as the row says now."""
-    return user.is_active and bool(getattr(user, "is_staff", False))
+    """Whether this user may take a robot from another person who drives it."""
+    return may(user, Permission.TAKE)
 
 
 def may_clear_stop(user: User, *, holder_id: int | None) -> bool:
-    """Whether this user may let a stopped robot go: who holds its lease (`holder_id`), and managers."""
-    return user.is_active and (
-        bool(getattr(user, "is_staff", False)) or (holder_id is not None and holder_id == user.pk)
-    )
+    """Whether this user may let a stopped robot go: who holds its lease (`holder_id`), and who may clear any."""
+    return (holder_id is not None and holder_id == user.pk and may_drive(user)) or may(user, Permission.CLEAR_STOP)
 
 
 def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:

@@ -2,6 +2,7 @@
 
     SopError
     ├── NotFound            not_found          missing, or not yours to see: the two are never told apart
+    ├── Forbidden           permission_denied  none of the asker's roles allows this
     ├── InvalidRequest      invalid_request    a value that a service refuses; data["field"] names it
     ├── TokenInvalid        token_invalid      enrolment token unknown, used or expired
     ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
@@ -14,9 +15,9 @@
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
-    ├── TakeForbidden       take_forbidden     taking from another person needs a manager
+    ├── TakeForbidden       take_forbidden     taking from another person needs a manager or an admin
     ├── DriveForbidden      drive_forbidden    this user may not drive (any more)
-    ├── ClearForbidden      clear_forbidden    only the lease's holder or a manager clears a stop
+    ├── ClearForbidden      clear_forbidden    only the lease's holder or an admin clears a stop
     ├── RobotOffline        robot_offline      the robot is not connected, so nobody can drive it
     ├── ConsoleReplaced     replaced           the same tab has a newer connection than this one
     ├── Busy                busy               too much waits already for this console or robot
@@ -43,6 +44,10 @@ from fleet.protocol.errors import AuthorityError, ProtocolError, RecordingError,
 
 class NotFound(SopError):
     code = "not_found"
+
+
+class Forbidden(SopError):
+    code = "permission_denied"
 
 
 class InvalidRequest(SopError):

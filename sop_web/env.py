@@ -42,6 +42,8 @@ class Environment:
     `lease_s`: length of a lease unless renewed. `token_life_s`: the longest life of an API token.
     `turn_ttl_s`: how long made TURN credentials work. `run_metric_rows`: of one training run, beyond which old ones
     merge.
+    `default_role`: of users to whom nobody gave roles, such as those of `manage.py createsuperuser`'s kin; superusers
+    and staff among them are admins.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
@@ -64,6 +66,7 @@ class Environment:
     ice_servers: tuple[IceServer, ...]
     turn_secret: str
     turn_ttl_s: float
+    default_role: str
     help_pin_s: float
     help_ranking: str
     help_risk_weight: float
@@ -95,6 +98,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         turn_secret=values.get("SOP_TURN_SECRET", ""),
         turn_ttl_s=_seconds(values, "SOP_TURN_TTL_S", 3600.0),
         run_metric_rows=_count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
+        default_role=_one_of(values, "SOP_DEFAULT_ROLE", ("viewer", "operator", "manager", "exporter")),
         help_pin_s=_seconds(values, "SOP_HELP_PIN_S", 5.0),
         help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
         help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),

@@ -18,8 +18,10 @@ from rest_framework.views import APIView
 
 from fleet.access import access_episode_by_id, access_episodes
 from fleet.api.episode_query import EpisodeFilterIn, filter_of
+from fleet.api.permissions import check
 from fleet.errors import InvalidRequest, LabelUnguarded
 from fleet.models import Episode, EpisodeLabel
+from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome
 from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_filter import episodes_filter
@@ -122,6 +124,7 @@ class LabelView(APIView):
         """Change the label over the revision in If-Match; 412 if there is a newer one, 428 without the header."""
         access_episode_by_id(request.user, pk)
         revision, change = _revision(request), _change(request.data)
+        _check_archive(request, change)
         return _answer(episode_label(episode_id=pk, user=_person(request), change=change, revision=revision))
 
 
@@ -156,6 +159,7 @@ class BulkLabelView(APIView):
         ids = _episodes(request, body.validated_data)
         sent: Any = request.data
         change = _change(sent["change"])
+        _check_archive(request, change)
         return Response(BulkOut(episodes_label(episode_ids=ids, user=_person(request), change=change)).data)
 
 
@@ -191,6 +195,11 @@ def _change(data: Any) -> LabelChange:
     if given.get("outcome", UNSET) not in (None, UNSET):
         given["outcome"] = Outcome(given["outcome"])
     return LabelChange(**given)
+
+
+def _check_archive(request: Request, change: LabelChange) -> None:
+    if change.is_archived is not UNSET:
+        check(request.user, Permission.ARCHIVE)
 
 
 def _episodes(request: Request, body: dict[str, Any]) -> list[uuid.UUID]:

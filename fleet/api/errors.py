@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from fleet.errors import (
+    Forbidden,
     InvalidRequest,
     LabelChanged,
     LabelUnguarded,
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (ObjectMissing, 404),
     (KeyInvalid, 404),
     (Unauthorised, 401),
+    (Forbidden, 403),
     (TokenInvalid, 403),
     (ScopeMissing, 403),
     (SessionRequired, 403),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from drf_spectacular.views import SpectacularAPIView
-from rest_framework.permissions import AllowAny
 
+from fleet.api.permissions import MatrixAllows
 from fleet.scopes import PUBLIC
 
 
 class SchemaView(SpectacularAPIView):
     needs = PUBLIC
-    permission_classes = (AllowAny,)
+    permission_classes = (MatrixAllows,)

@@ -10,14 +10,15 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.permissions import Role, permissions_of
 from fleet.protocol.errors import Unauthorised
 from fleet.scopes import PUBLIC
+from fleet.selectors.person import person_roles
 
 
 class Credentials(serializers.Serializer[Any]):
@@ -28,6 +29,8 @@ class Credentials(serializers.Serializer[Any]):
 class UserOut(serializers.Serializer[Any]):
     username = serializers.CharField()
     is_staff = serializers.BooleanField()
+    roles = serializers.ListField(child=serializers.CharField())
+    permissions = serializers.ListField(child=serializers.CharField())
 
 
 class SessionOut(serializers.Serializer[Any]):
@@ -46,7 +49,6 @@ class LoginThrottle(ScopedRateThrottle):
 @method_decorator(csrf_protect, name="dispatch")
 class SessionView(APIView):
     needs = PUBLIC
-    permission_classes = (AllowAny,)
     throttle_classes = (LoginThrottle,)
     throttle_scope = "login"
 
@@ -79,4 +81,11 @@ def _session(request: Request) -> dict[str, object]:
     user = request.user
     if not user.is_authenticated:
         return {"user": None}
-    return {"user": {"username": user.get_username(), "is_staff": user.is_staff}}
+    roles = person_roles(user=user)
+    shown = {
+        "username": user.get_username(),
+        "is_staff": user.is_staff,
+        "roles": [role.value for role in Role if role in roles],
+        "permissions": sorted(permissions_of(roles)),
+    }
+    return {"user": shown}

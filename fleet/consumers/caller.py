@@ -13,10 +13,13 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils.crypto import salted_hmac
 
 from fleet import live
-from fleet.access import access_robot_by_id, access_robots, may_drive
+from fleet.access import access_robot_by_id, access_robots, may, may_drive
 from fleet.consumers import auth
-from fleet.errors import DriveForbidden, InvalidRequest, NotFound, RobotOffline
+from fleet.consumers.matrix import MESSAGES
+from fleet.errors import DriveForbidden, Forbidden, InvalidRequest, NotFound, RobotOffline
 from fleet.models import Robot
+from fleet.permissions import Permission, needed_words
+from fleet.protocol import messages as m
 from fleet.protocol.errors import Unauthorised
 
 
@@ -62,11 +65,13 @@ def user_of(caller: Caller) -> AbstractBaseUser:
     return get_user_model().objects.get(pk=caller.user_id)
 
 
-def driver_of(caller: Caller) -> AbstractBaseUser:
-    """The same for who may drive. Raises: Unauthorised, DriveForbidden."""
+def asker_of(caller: Caller, request: m.ConsoleClientMessage) -> AbstractBaseUser:
+    """The same for who may send this message. Raises: Unauthorised, DriveForbidden, Forbidden."""
     user = user_of(caller)
-    if not may_drive(user):
-        raise DriveForbidden("you may not drive robots")
+    need = MESSAGES[type(request)]
+    if need is not None and not may(user, need):
+        kind = DriveForbidden if need is Permission.DRIVE else Forbidden
+        raise kind(needed_words(need))
     return user
 
 

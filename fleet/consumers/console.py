@@ -19,12 +19,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from fleet.access import access_training_run_by_id
 from fleet.consumers import auth, console_lease
-from fleet.consumers.caller import Rights, caller_of, rights_of
+from fleet.consumers.caller import Caller, Rights, asker_of, caller_of, rights_of
 from fleet.consumers.calls import answer_of
 from fleet.consumers.console_stop import ConsoleStops
 from fleet.consumers.hub import Slot, hub
 from fleet.consumers.signalling import ConsoleCalls
-from fleet.errors import Busy, ConsoleReplaced, NotFound
+from fleet.errors import Busy, ConsoleReplaced
 from fleet.events import console_group, user_group
 from fleet.protocol import messages as m
 from fleet.protocol.codec import decode_console_client_frame, encode_console_frame
@@ -115,7 +115,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             self._slot.filled.set()
         elif isinstance(frame.body, m.WatchRun):
             await auth.cancel(self._watching)
-            self._watching = asyncio.create_task(self._watch(self._slot, frame.body.run_id))
+            self._watching = asyncio.create_task(self._watch(self._slot, frame.body))
         elif isinstance(frame.body, m.ConsoleStop) and len(self._stopping) < STOPS_AT_ONCE:
             task = asyncio.create_task(self._answer(frame.body))
             self._stopping.add(task)
@@ -192,14 +192,14 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         m.ConsoleOrder: _on_order,
     }
 
-    async def _watch(self, slot: Slot, run_id: str | None) -> None:
+    async def _watch(self, slot: Slot, request: m.WatchRun) -> None:
         """Of a run that is missing or not this user's to see nothing is heard; reading it over HTTP says why."""
         try:
-            wanted = None if run_id is None else uuid.UUID(run_id)
+            wanted = None if request.run_id is None else uuid.UUID(request.run_id)
             if wanted is not None:
-                await auth.off_loop(access_training_run_by_id, self.scope["user"], wanted)
+                await auth.off_loop(_check_run, self._caller, request, wanted)
             await hub().watch(slot, wanted)
-        except (ValueError, NotFound):
+        except (ValueError, SopError):
             await hub().watch(slot, None)
         except Exception:  # a database that is away for a moment costs this question alone
             logger.warning("run not watched", exc_info=True)
@@ -289,3 +289,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             return
         self._seq += 1
         await self.send(text_data=encode_console_frame(m.ConsoleServerFrame(self._seq, body)).decode())
+
+
+def _check_run(caller: Caller, request: m.WatchRun, run_id: uuid.UUID) -> None:
+    access_training_run_by_id(asker_of(caller, request), run_id)

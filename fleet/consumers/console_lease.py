@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 
 from fleet.access import may_drive
 from fleet.clock import to_ms
-from fleet.consumers.caller import Caller, driver_of, online_robot_of, robot_of, user_of
+from fleet.consumers.caller import Caller, asker_of, online_robot_of, robot_of
 from fleet.errors import NotFound
 from fleet.models import Lease
 from fleet.protocol import messages as m
@@ -32,7 +32,7 @@ def answer(request: m.ConsoleRequest, caller: Caller) -> m.ConsoleReply:
 
 
 def _acquire(request: m.ConsoleAcquire | m.ConsoleTake, caller: Caller) -> Lease:
-    user = driver_of(caller)
+    user = asker_of(caller, request)
     return leases.lease_grant(
         robot_id=online_robot_of(user, request.robot_id).id,
         source=Source.PERSON,
@@ -46,7 +46,7 @@ def _acquire(request: m.ConsoleAcquire | m.ConsoleTake, caller: Caller) -> Lease
 
 def _renew(request: m.ConsoleRenew, caller: Caller) -> Lease:
     """Also how a lease ends with the right to drive: within its length it is not renewed."""
-    robot = robot_of(driver_of(caller), request.robot_id)
+    robot = robot_of(asker_of(caller, request), request.robot_id)
     return leases.lease_renew(
         robot_id=robot.id, epoch=request.epoch, source=Source.PERSON, connection=caller.connection
     )
@@ -54,7 +54,7 @@ def _renew(request: m.ConsoleRenew, caller: Caller) -> Lease:
 
 def _release(request: m.ConsoleRelease, caller: Caller) -> None:
     leases.lease_release(
-        robot_id=robot_of(user_of(caller), request.robot_id).id,
+        robot_id=robot_of(asker_of(caller, request), request.robot_id).id,
         epoch=request.epoch,
         reason=request.reason,
         source=Source.PERSON,
@@ -63,12 +63,12 @@ def _release(request: m.ConsoleRelease, caller: Caller) -> None:
 
 
 def _ask(request: m.ConsoleAsk, caller: Caller) -> None:
-    user = driver_of(caller)
+    user = asker_of(caller, request)
     leases.lease_ask(robot_id=robot_of(user, request.robot_id).id, epoch=request.epoch, by=user.get_username())
 
 
 def _transfer(request: m.ConsoleTransfer, caller: Caller) -> Lease:
-    robot = robot_of(driver_of(caller), request.robot_id)
+    robot = robot_of(asker_of(caller, request), request.robot_id)
     to_user = get_user_model().objects.filter(username=request.to_user).first()
     if to_user is None or not may_drive(to_user):
         raise NotFound("there is no such user who may drive")
@@ -76,7 +76,7 @@ def _transfer(request: m.ConsoleTransfer, caller: Caller) -> Lease:
 
 
 def _clear(request: m.ConsoleClear, caller: Caller) -> None:
-    user = user_of(caller)
+    user = asker_of(caller, request)
     stop_clear(robot_id=robot_of(user, request.robot_id).id, stop_id=request.stop_id, user=user)
 
 

@@ -11,7 +11,7 @@ import logging
 import time
 
 from fleet.consumers import auth
-from fleet.consumers.caller import Caller, canonical_uuid, robot_of, user_of
+from fleet.consumers.caller import Caller, asker_of, canonical_uuid, robot_of, user_of
 from fleet.consumers.calls import send_to_robot
 from fleet.errors import Busy, StopUnrecorded
 from fleet.protocol import messages as m
@@ -56,7 +56,7 @@ class ConsoleStops:
         )
         robot_id = canonical_uuid(request.robot_id, "robot_id")
         async with self._turns:
-            await self._check(robot_id)
+            await self._check(request, robot_id)
             try:
                 await send_to_robot(robot_id, m.StopRobot(stop=stop))
             except Exception:  # whatever the layer raises: the row reaches the robot as well, a little later
@@ -64,11 +64,11 @@ class ConsoleStops:
             await self._record(robot_id, stop)
         return m.ConsoleReply(request_id=request.request_id)
 
-    async def _check(self, robot_id: str) -> None:
+    async def _check(self, request: m.ConsoleStop, robot_id: str) -> None:
         """Refuse who may not see the robot; if that cannot be found out in time, do not."""
         try:
             async with asyncio.timeout(CHECK_S):
-                await auth.off_loop(_check_access, self._caller, robot_id)
+                await auth.off_loop(_check_access, self._caller, request, robot_id)
         except SopError:
             raise
         except Exception:
@@ -85,8 +85,8 @@ class ConsoleStops:
             raise StopUnrecorded("the stop was sent to the robot but could not be recorded") from error
 
 
-def _check_access(caller: Caller, robot_id: str) -> None:
-    robot_of(user_of(caller), robot_id)
+def _check_access(caller: Caller, request: m.ConsoleStop, robot_id: str) -> None:
+    robot_of(asker_of(caller, request), robot_id)
 
 
 def _register(caller: Caller, robot_id: str, stop: m.StopInfo) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from fleet.consumers import auth
-from fleet.consumers.caller import Caller, canonical_uuid, driver_of, online_robot_of, user_of
+from fleet.consumers.caller import Caller, asker_of, canonical_uuid, online_robot_of
 from fleet.consumers.calls import Answer, send_to_robot
 from fleet.errors import Busy, InvalidRequest, OrderUnanswered, PeerRevoked, PeerUnanswered, TooManyPeers
 from fleet.protocol import messages as m
@@ -168,7 +168,7 @@ class ConsoleCalls:
 
 def _peer_offer(request: m.ConsolePeerOffer, peer_id: str, caller: Caller) -> tuple[str, m.PeerOffer]:
     """Return the robot's id and what it is told. Anyone who sees the robot may watch."""
-    robot = online_robot_of(user_of(caller), request.robot_id)
+    robot = online_robot_of(asker_of(caller, request), request.robot_id)
     if not request.sdp or not 1 <= len(request.views) <= VIEWS_LIMIT:
         raise InvalidRequest(f"an offer has SDP and 1 to {VIEWS_LIMIT} views", field="views")
     offer = m.PeerOffer(
@@ -183,7 +183,7 @@ def _peer_offer(request: m.ConsolePeerOffer, peer_id: str, caller: Caller) -> tu
 
 
 def _episode_order(request: m.ConsoleOrder, caller: Caller) -> tuple[str, m.EpisodeOrder]:
-    robot = online_robot_of(driver_of(caller), request.robot_id)
+    robot = online_robot_of(asker_of(caller, request), request.robot_id)
     lease_held(robot_id=robot.id, epoch=request.epoch, connection=caller.connection)
     order = m.EpisodeOrder(
         order_id=str(uuid.uuid4()),

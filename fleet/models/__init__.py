@@ -5,6 +5,7 @@ from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
+from fleet.models.person import Person
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
 from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
@@ -23,6 +24,7 @@ __all__ = [
     "HelpRequest",
     "HelpSettings",
     "Lease",
+    "Person",
     "PolicyDeployment",
     "PolicyVersion",
     "ReleaseTrack",

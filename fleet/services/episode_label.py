@@ -20,9 +20,11 @@ from django.db.models import F
 from django.utils import timezone
 from msgspec import UNSET, UnsetType
 
+from fleet.access import may
 from fleet.errors import InvalidRequest, LabelChanged, NotFound, NothingToUndo
 from fleet.events import hint_consoles
 from fleet.models import Episode, EpisodeLabel
+from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome, OutcomeSource
 from fleet.services.episode import episode_search_text
 from fleet.services.rollup import rollup_episodes_changed
@@ -116,7 +118,7 @@ def episodes_label_undo(*, batch: uuid.UUID, user: AbstractBaseUser, at: datetim
     Raises: NotFound if this user (managers: anybody) made no such change.
     """
     made = EpisodeLabel.objects.filter(batch=batch)
-    if not getattr(user, "is_staff", False):
+    if not may(user, Permission.UNDO_BULK):
         made = made.filter(by=user.pk)
     total = made.count()
     if total == 0:

@@ -37,9 +37,10 @@ def lease_grant(
     """Grant the robot's lease with a new epoch; whatever lease was open ends.
 
     A person ends a scripted lease, never the reverse. Between people, and between two tabs of one, the first keeps it
-    unless the other confirms by `from_epoch` whose lease it takes; from another person only a manager may, or the user
-    to whom the holder offered it. The supervisor asking again, and the connection that holds the lease, get a new
-    epoch: so a daemon that restarted is not locked out by its former self, and a person drives on after a stop.
+    unless the other confirms by `from_epoch` whose lease it takes; from another person only managers and admins may,
+    or the user to whom the holder offered it. The supervisor asking again, and the connection that holds the lease,
+    get a new epoch: so a daemon that restarted is not locked out by its former self, and a person drives on after a
+    stop.
     `connection`: of the console that will hold it.
     Raises: LeaseHeld; LeaseFenced if `from_epoch` is not in force any more; TakeForbidden; NotFound.
     """
@@ -157,7 +158,7 @@ def _check_replace(current: Lease, source: Source, user: AbstractBaseUser | None
     if source is not Source.PERSON or user is None or not is_confirmed:
         raise LeaseHeld(f"'{current.operator}' drives this robot", operator=current.operator)
     if user.pk not in (current.user_id, current.offered_to_id) and not may_take_lease(user):
-        raise TakeForbidden(f"only a manager may take from '{current.operator}'")
+        raise TakeForbidden(f"only a manager or an admin may take from '{current.operator}'")
 
 
 def _lease_held(robot: Robot, epoch: int, connection: str | None = None, source: Source | None = None) -> Lease:

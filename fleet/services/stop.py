@@ -98,7 +98,7 @@ def stop_clear(*, robot_id: uuid.UUID | str, stop_id: str, user: AbstractBaseUse
     now = timezone.now()
     lease = lease_in_force(robot_id=robot.id, now=now)
     if not may_clear_stop(user, holder_id=lease.user_id if lease else None):
-        raise ClearForbidden("only who drives this robot or a manager may clear its stop")
+        raise ClearForbidden("only who drives this robot or an admin may clear its stop")
     row.cleared_at, row.cleared_by = now, user  # type: ignore[assignment]
     row.save(update_fields=["cleared_at", "cleared_by"])
     earlier = RobotStop.objects.filter(robot=robot, id__lt=row.id, cleared_at__isnull=True)

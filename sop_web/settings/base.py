@@ -169,7 +169,7 @@ REST_FRAMEWORK = {
         "fleet.api.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.MatrixAllows"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -196,6 +196,7 @@ SOP_TURN_SECRET = ENVIRONMENT.turn_secret
 SOP_TURN_TTL_S = ENVIRONMENT.turn_ttl_s
 SOP_RUN_STALE_S = ENVIRONMENT.run_stale_s
 SOP_RUN_METRIC_ROWS = ENVIRONMENT.run_metric_rows
+SOP_DEFAULT_ROLE = ENVIRONMENT.default_role
 SOP_HELP_PIN_S = ENVIRONMENT.help_pin_s
 SOP_HELP_RANKING = ENVIRONMENT.help_ranking
 SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight

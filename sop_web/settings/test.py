@@ -10,3 +10,4 @@ DATABASES["default"]["OPTIONS"].pop("pool")
 DATABASES["default"]["TEST"] = {"NAME": "test_sop"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"login": None, "enrol": None}
+SOP_DEFAULT_ROLE = "operator"  # most tests are about people who drive and label; those about roles give them

@@ -16,6 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from fleet.models import Robot, Task, TrainingRun
+from fleet.permissions import Role
+from fleet.services.person import person_roles_set
 from fleet.services.task import assignment_set, task_create
 from fleet.services.training import training_run_create
 
@@ -30,7 +32,7 @@ TASKS = {
 }
 DEMO_TASKS = ("shelf-place", "bin-picking", "box-close")
 MAX_STEPS = 250
-USERS = {"admin": (True, True), "manager": (True, False), "operator": (False, False)}  # is_staff, is_superuser
+USERS = {"admin": Role.ADMIN, "manager": Role.MANAGER, "operator": Role.OPERATOR}
 
 
 class Command(BaseCommand):
@@ -68,15 +70,14 @@ class Command(BaseCommand):
 def _users() -> dict[str, str]:
     """Create the users that are missing; return the passwords that were generated here."""
     generated = {}
-    for name, (is_staff, is_superuser) in USERS.items():
+    for name, role in USERS.items():
         if get_user_model().objects.filter(username=name).exists():
             continue
         password = os.environ.get(f"SOP_{name.upper()}_PASSWORD", "")
         if not password:
             generated[name] = password = secrets.token_urlsafe(12)
-        get_user_model().objects.create_user(
-            username=name, password=password, is_staff=is_staff, is_superuser=is_superuser
-        )
+        user = get_user_model().objects.create_user(username=name, password=password)
+        person_roles_set(user=user, roles=[role])
     return generated
 
 

@@ -11,12 +11,14 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from fleet.consumers import caller, console
+from fleet.consumers import console
 from fleet.models import Lease
+from fleet.permissions import Role
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.selectors.robot import desired_state
 from fleet.services.lease import lease_grant
+from fleet.services.person import person_roles_set
 from fleet.services.robot import Enrolled
 from tests.fleet.consumers.peers import ConsolePeer, console_peer, cookie_of
 
@@ -216,11 +218,11 @@ def test_lease_is_over_within_5_s_of_the_right_to_it(
 
 
 def test_role_that_ends_ends_the_driving_and_not_the_page(
-    server: str, ann: Any, enrolled: Enrolled, online: Any, monkeypatch: pytest.MonkeyPatch
+    server: str, ann: Any, enrolled: Enrolled, online: Any
 ) -> None:
     with console_peer(server, cookie_of(ann)) as page:
         epoch = _acquired(page, enrolled)
-        monkeypatch.setattr(caller, "may_drive", lambda user: False)
+        person_roles_set(user=ann, roles=[Role.VIEWER])
         for kind, values in (
             (m.ConsoleRenew, {"epoch": epoch}),
             (m.ConsoleAcquire, {}),

@@ -14,7 +14,9 @@ from django.db import OperationalError
 from fleet.access import access_robots
 from fleet.consumers import caller, console, signalling
 from fleet.models import Robot
+from fleet.permissions import Role
 from fleet.protocol import messages as m
+from fleet.services.person import person_roles_set
 from fleet.services.robot import Enrolled
 from tests.fleet import builders
 from tests.fleet.consumers.peers import ConsolePeer, RobotPeer, console_peer, cookie_of, joined_robot
@@ -213,14 +215,14 @@ def test_peer_ends_when_the_robot_may_not_be_seen_any_more(
 
 
 def test_driver_s_peer_ends_with_the_role_and_a_watcher_s_stays(
-    server: str, ann_page: ConsolePeer, ben: Any, enrolled: Enrolled, online: RobotPeer, monkeypatch: pytest.MonkeyPatch
+    server: str, ann_page: ConsolePeer, ben: Any, enrolled: Enrolled, online: RobotPeer
 ) -> None:
     """No command comes from then on; the page itself lives."""
     with console_peer(server, cookie_of(ben)) as watcher:
         _watching(watcher, enrolled, online)
         peer_id = _watching(ann_page, enrolled, online)
         _acquired(ann_page, enrolled)
-        monkeypatch.setattr(caller, "may_drive", lambda user: False)
+        person_roles_set(user=type(ben).objects.get(username="ann"), roles=[Role.VIEWER])
         assert online.expect(m.PeerClose).peer_id == peer_id
         assert ann_page.expect(m.ConsolePeerAnswer).code == "peer_revoked"
         assert ann_page.ask(m.ConsoleRenew, enrolled.robot.id, epoch=1).code == "drive_forbidden"

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
-from fleet.models import Episode, PolicyVersion, Robot, Task, TrainingRun
+from fleet.models import Episode, Person, PolicyVersion, Robot, Task, TrainingRun
 from fleet.protocol.policy import decode_policy_manifest
 from fleet.selectors.robot import desired_state
 from fleet.services.robot import robot_enrol
@@ -50,6 +50,11 @@ def test_demo_seed_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert authenticate(username="operator", password="chosen by the caller") is not None
     admin = authenticate(username="admin", password=first["passwords"]["admin"])
     assert admin is not None and admin.is_superuser
+    assert dict(Person.objects.values_list("user__username", "roles")) == {
+        "admin": ["admin"],
+        "manager": ["manager"],
+        "operator": ["operator"],
+    }
     run = TrainingRun.objects.get()
     assert (run.config, run.seed, run.state) == ({"lr": 0.1}, 3, "paused")
     slugs = [task.slug for task in desired_state(robot_id=str(robot.id)).assignments]

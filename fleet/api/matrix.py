@@ -1,0 +1,60 @@
+"""The access matrix of the REST API: what each endpoint needs, by URL name and method.
+
+A new endpoint gets a line here, or it answers nobody: tests/architecture/test_access_matrix.py names what is missing.
+Objects that a request names are looked up through `access.py`, which hides what the user may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from fleet.permissions import Permission as P
+
+
+class Need(Enum):
+    """Needs that are no permission."""
+
+    ANYONE = "anyone"  # without signing in; the view has a credential of its own, or tells nothing
+    SIGNED_IN = "signed in"  # one's own things
+    NOBODY_KNOWS = "no line"
+
+
+ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
+    "schema": {"GET": Need.ANYONE},
+    "session": {"GET": Need.ANYONE, "POST": Need.ANYONE, "DELETE": Need.ANYONE},
+    "tokens": {"GET": Need.SIGNED_IN, "POST": Need.SIGNED_IN},
+    "token": {"DELETE": Need.SIGNED_IN},
+    "ice-servers": {"GET": P.SEE},
+    "robots": {"GET": P.SEE},
+    "robot-enrol": {"POST": Need.ANYONE},
+    "robot": {"GET": P.SEE},
+    "robot-thumbnail": {"GET": P.SEE},
+    "tasks": {"GET": P.SEE},
+    "task": {"GET": P.SEE},
+    "episodes": {"GET": P.SEE},
+    "episode-counts": {"GET": P.SEE},
+    "episode-labels": {"POST": P.LABEL_BULK},
+    "episode-labels-undo": {"POST": P.LABEL_BULK},
+    "episode": {"GET": P.SEE},
+    "episode-steps": {"GET": P.SEE},
+    "episode-file": {"GET": P.SEE},
+    "episode-label": {"GET": P.SEE, "PATCH": P.LABEL},
+    "episode-label-undo": {"POST": P.LABEL},
+    "episode-label-history": {"GET": P.SEE},
+    "saved-filters": {"GET": P.SEE, "POST": P.SEE},
+    "saved-filter": {"DELETE": P.SEE},
+    "policy-versions": {"GET": P.SEE},
+    "policy-version": {"GET": P.SEE},
+    "training-runs": {"GET": P.SEE},
+    "training-run": {"GET": P.SEE},
+    "run-metrics": {"GET": P.SEE},
+    "run-metric-names": {"GET": P.SEE},
+    "run-versions": {"GET": P.SEE},
+    "run-sidecar": {"GET": P.SEE},
+    "help": {"GET": P.SEE},
+    "help-history": {"GET": P.SEE},
+    "help-figures": {"GET": P.SEE},
+    "help-ranking": {"GET": P.SEE, "PUT": P.RANK_HELP},
+    "metrics-success": {"GET": P.SEE},
+}

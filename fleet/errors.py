@@ -12,6 +12,12 @@
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
     ├── LabelUnguarded     precondition_required  a label is written only over the revision that was read
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
+    ├── DatasetChanged      precondition_failed    somebody changed the dataset since the asker read it
+    ├── SelectionChanged    selection_changed      other episodes are found, or other labels, than were shown
+    ├── SelectionEmpty      selection_empty        there is no episode to freeze
+    ├── SelectionTooLarge   selection_too_large    data["limit"]: episodes that a version may hold
+    ├── SplitEmpty          split_empty            a split would get no episode; data["splits"] names them
+    ├── DatasetArchived     dataset_archived       an archived dataset takes nothing new
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
@@ -84,6 +90,30 @@ class LabelUnguarded(SopError):
 
 class NothingToUndo(SopError):
     code = "nothing_to_undo"
+
+
+class DatasetChanged(SopError):
+    code = "precondition_failed"
+
+
+class SelectionChanged(SopError):
+    code = "selection_changed"
+
+
+class SelectionEmpty(SopError):
+    code = "selection_empty"
+
+
+class SelectionTooLarge(SopError):
+    code = "selection_too_large"
+
+
+class SplitEmpty(SopError):
+    code = "split_empty"
+
+
+class DatasetArchived(SopError):
+    code = "dataset_archived"
 
 
 class UnknownReference(RecordingError):

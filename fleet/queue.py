@@ -10,11 +10,17 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 TRAIN_ROUND = "learner.train_round"
+DATASET_DESCRIBE = "fleet.dataset_describe"
 
 
 def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
     """Ask the learner for one round, on commit. If the broker is away the reaper asks again."""
     transaction.on_commit(lambda: _enqueue(TRAIN_ROUND, (run_id, epoch), queue="learner", delay_s=delay_s))
+
+
+def enqueue_dataset_describe(*, version_id: str) -> None:
+    """Ask for the next piece of a dataset's statistics, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(DATASET_DESCRIBE, (version_id,), queue="fleet", delay_s=0.0))
 
 
 def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:

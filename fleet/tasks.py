@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from celery import shared_task
 
+from fleet.services.dataset_describe import dataset_describe, datasets_reap
 from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
 from fleet.services.training import training_runs_reap
+from fleet.storage.base import StoreUnavailable
 
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
     """Close expired leases, and requests of robots that left; give runs whose holder fell silent a new epoch and
-    enqueue them again; decide canaries."""
+    enqueue them again; decide canaries; go on with datasets that nobody describes any more."""
     leases_expire()
     help_sweep()
     training_runs_reap()
     rollouts_judge()
+    datasets_reap()
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]
 def compact_rollups() -> None:
     """Fold the charts' sums that changed since the last time."""
     rollups_compact()
+
+
+@shared_task(name="fleet.dataset_describe")  # type: ignore[untyped-decorator]
+def describe_dataset(version_id: str) -> None:
+    """Read the next piece of a frozen dataset's steps. Silence of the store ends it; the reaper tries again."""
+    with contextlib.suppress(StoreUnavailable):
+        dataset_describe(version_id=version_id)

@@ -47,6 +47,7 @@ class Environment:
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
+    `dataset_episodes`: that one version of a dataset may hold.
     """
 
     database_url: str
@@ -71,6 +72,7 @@ class Environment:
     help_ranking: str
     help_risk_weight: float
     reset_max_s: float
+    dataset_episodes: int
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -103,6 +105,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
         help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
         reset_max_s=_seconds(values, "SOP_RESET_MAX_S", 120.0),
+        dataset_episodes=_count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
     )
 
 

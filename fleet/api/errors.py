@@ -12,6 +12,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from fleet.errors import (
+    DatasetArchived,
+    DatasetChanged,
     Forbidden,
     InvalidRequest,
     LabelChanged,
@@ -20,7 +22,11 @@ from fleet.errors import (
     NotFound,
     NothingToUndo,
     ScopeMissing,
+    SelectionChanged,
+    SelectionEmpty,
+    SelectionTooLarge,
     SessionRequired,
+    SplitEmpty,
     TokenInvalid,
 )
 from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
@@ -42,11 +48,17 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (SignatureInvalid, 403),
     (NameTaken, 409),
     (NothingToUndo, 409),
+    (DatasetArchived, 409),
+    (SelectionChanged, 409),
     (LabelChanged, 412),
+    (DatasetChanged, 412),
     (LabelUnguarded, 428),
     (ObjectConflict, 409),
     (AuthorityError, 409),
     (ObjectMismatch, 422),
+    (SelectionEmpty, 422),
+    (SelectionTooLarge, 422),
+    (SplitEmpty, 422),
     (InvalidRequest, 422),
 )
 

@@ -1,6 +1,7 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
 from fleet.models.api_token import ApiToken
+from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, DatasetVersion
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.help import HelpRequest, HelpSettings
@@ -17,6 +18,10 @@ from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 __all__ = [
     "ApiToken",
     "Assignment",
+    "Dataset",
+    "DatasetCandidate",
+    "DatasetEpisode",
+    "DatasetVersion",
     "EnrolmentToken",
     "Episode",
     "EpisodeLabel",

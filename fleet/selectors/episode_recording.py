@@ -55,11 +55,15 @@ class EpisodeSteps:
 
 def episode_manifest(*, episode: Episode) -> EpisodeManifest:
     """Return the manifest that was registered. Raises: StorageError, InvalidManifest, ObjectMismatch."""
-    data = object_store().get(episode.manifest_key)
+    return stored_manifest(key=episode.manifest_key, sha256=episode.manifest_sha256)
+
+
+def stored_manifest(*, key: str, sha256: str) -> EpisodeManifest:
+    """Return the manifest under `key` if it has this hash. Raises: StorageError, InvalidManifest, ObjectMismatch."""
+    data = object_store().get(key)
     manifest = decode_manifest(data)
-    # The row's hash is of the canonical form; a manifest from before a field was added has it in its own bytes.
-    hashes = (hashlib.sha256(form).hexdigest() for form in (data, encode_manifest(manifest)))
-    if episode.manifest_sha256 not in hashes:
+    # A row's hash is of the canonical form; a manifest from before a field was added has it in its own bytes.
+    if sha256 not in (hashlib.sha256(form).hexdigest() for form in (data, encode_manifest(manifest))):
         raise ObjectMismatch("the stored manifest is not the one that was registered", object=MANIFEST_OBJECT)
     return manifest
 

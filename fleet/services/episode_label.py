@@ -7,7 +7,6 @@ Archived episodes leave the library's lists and nothing else: what learns from t
 from __future__ import annotations
 
 import logging
-import unicodedata
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome, OutcomeSource
 from fleet.services.episode import episode_search_text
 from fleet.services.rollup import rollup_episodes_changed
+from fleet.services.text import clean_text
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,6 @@ MAX_TAG = 64
 MAX_BULK = 5000
 _CHUNK = 500
 _FIELDS = ("outcome", "outcome_source", "outcome_reason", "tags", "comment", "is_archived")
-# These turn the reading direction of what follows: a tag could look like another one.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
-
 
 _Changed = tuple[Episode, EpisodeLabel]  # as it is to be, and its label as it was
 
@@ -253,29 +250,19 @@ def _sound(change: LabelChange) -> LabelChange:
     reason, comment = change.outcome_reason, change.comment
     return LabelChange(
         outcome=change.outcome,
-        outcome_reason=reason if reason is UNSET else _text(reason, "outcome_reason", 2000),
+        outcome_reason=reason
+        if reason is UNSET
+        else clean_text(reason, field="outcome_reason", limit=2000, allowed="\n\t"),
         tags=change.tags if change.tags is UNSET else _tags(change.tags),
         add_tags=_tags(change.add_tags),
         remove_tags=_tags(change.remove_tags),
-        comment=comment if comment is UNSET else _text(comment, "comment", 4000),
+        comment=comment if comment is UNSET else clean_text(comment, field="comment", limit=4000, allowed="\n\t"),
         is_archived=change.is_archived,
     )
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    cleaned = tuple(dict.fromkeys(_text(tag, "tags", MAX_TAG, allowed="") for tag in tags))
+    cleaned = tuple(dict.fromkeys(clean_text(tag, field="tags", limit=MAX_TAG) for tag in tags))
     if "" in cleaned:
         raise InvalidRequest("a tag is not empty", field="tags")
-    return cleaned
-
-
-def _text(text: str, field: str, limit: int, *, allowed: str = "\n\t") -> str:
-    """Return the text composed (NFC) and without spaces around it."""
-    cleaned = unicodedata.normalize("NFC", text).strip()
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in cleaned):
-        raise InvalidRequest(f"'{field}' holds control characters", field=field)
-    if _TURNING & set(cleaned):
-        raise InvalidRequest(f"'{field}' holds characters that turn the reading direction", field=field)
-    if len(cleaned) > limit:
-        raise InvalidRequest(f"'{field}' has more than {limit} characters", field=field)
     return cleaned

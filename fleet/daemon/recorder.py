@@ -13,7 +13,6 @@ import numpy as np
 
 from fleet.daemon.episode import EpisodeRecording
 from fleet.daemon.files import sync
-from fleet.daemon.video import write_video
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
@@ -27,6 +26,7 @@ from fleet.protocol.recording import (
     validate_steps,
 )
 from fleet.protocol.steps import encode_steps
+from fleet.protocol.video import write_video
 
 TEMPORARY_PREFIX = ".writing-"
 

@@ -11,7 +11,6 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from fleet.daemon.video import write_video
 from fleet.exports.base import DatasetInfo, Entry
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.recording import (
@@ -27,6 +26,7 @@ from fleet.protocol.recording import (
     segments_of,
 )
 from fleet.protocol.steps import encode_steps
+from fleet.protocol.video import write_video
 
 RATE_HZ = 10.0
 HEIGHT, WIDTH = 48, 64

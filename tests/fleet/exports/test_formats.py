@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from fleet.daemon.video import write_video
 from fleet.exports.base import DatasetInfo, Entry
 from fleet.exports.errors import ExportEmpty, ExportError, ExportRefused, NameInvalid, UnknownFormat
 from fleet.exports.objects import FolderEpisodes
@@ -22,6 +21,7 @@ from fleet.exports.sink import FolderSink, check_name
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest, ObjectMismatch, SopError
 from fleet.protocol.recording import EpisodeManifest, encode_manifest
 from fleet.protocol.steps import encode_steps
+from fleet.protocol.video import write_video
 from tests.fleet.exports.made import (
     DATASET,
     RATE_HZ,

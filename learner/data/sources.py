@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fleet.imports.errors import InvalidDataset
+from fleet.imports.layout import INFO
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.policy import CameraSpec
 from fleet.protocol.recording import EpisodeManifest, StepArrays
 from learner.data.index import EpisodeSource, folder_episodes
-from learner.data.lerobot import INFO, InvalidDataset, lerobot_episodes
+from learner.data.lerobot import lerobot_episodes
 
 
 class JoinedEpisodes:

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from fleet.imports.errors import InvalidDataset
 from fleet.protocol.errors import InvalidEpisode, RecordingError
 from fleet.protocol.recording import EpisodeManifest, Origin, validate_steps
 from learner.data.index import FrameClass, index_episode
-from learner.data.lerobot import InvalidDataset, lerobot_episodes
+from learner.data.lerobot import lerobot_episodes
 from learner.data.sources import PolicyInputs, open_episodes
 from learner.policies.base import PolicyShapes
 from tests.learner.hand_made import PIXELS, SHAPES, TELEOP, make_images, make_manifest, make_steps
@@ -101,11 +102,11 @@ def _features(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("info", "problem"),
     [
-        ({"codebase_version": "v2.1"}, "v2.1; v3.0 is read.*convert"),
+        ({"codebase_version": "v1.6"}, "v1.6; v3.0 and v2.x are read"),
         ({"fps": 0}, "fps"),
         ({"features": _features(action=None)}, "no feature 'action'"),
         ({"features": _features(state={"shape": [2, 4]})}, "observation.state.*vector"),
-        ({"features": _features(video={"dtype": "image"})}, "no video features; images in Parquet .*not read"),
+        ({"features": _features(video={"dtype": "image"})}, "no colour video features; images in Parquet .*not read"),
         ({"features": _features(video={"shape": [PIXELS, PIXELS, 1]})}, "colour"),
     ],
 )

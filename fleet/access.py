@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import ApiToken, Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun
+from fleet.models import ApiToken, Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun, Webhook
 from fleet.permissions import Permission, permissions_of
 from fleet.selectors.person import person_roles
 
@@ -60,6 +60,20 @@ def access_api_tokens(user: User) -> QuerySet[ApiToken]:
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:
     """Return the requests for help this user may see, each with its robot and task."""
     return _seen(user, HelpRequest.objects.select_related("robot", "task"))
+
+
+def access_webhooks(user: User) -> QuerySet[Webhook]:
+    """Return the webhooks this user may see and change, each with its maker."""
+    rows = Webhook.objects.select_related("created_by")
+    return rows if may(user, Permission.EDIT_SETTINGS) else rows.none()
+
+
+def access_webhook_by_id(user: User, webhook_id: uuid.UUID) -> Webhook:
+    """Return one webhook. Raises: NotFound."""
+    webhook = access_webhooks(user).filter(id=webhook_id).first()
+    if webhook is None:
+        raise NotFound("there is no such webhook")
+    return webhook
 
 
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:

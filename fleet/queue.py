@@ -11,6 +11,7 @@ logger = logging.getLogger(__name__)
 
 TRAIN_ROUND = "learner.train_round"
 DATASET_DESCRIBE = "fleet.dataset_describe"
+WEBHOOK_DRAIN = "fleet.webhook_drain"
 
 
 def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
@@ -23,11 +24,16 @@ def enqueue_dataset_describe(*, version_id: str) -> None:
     transaction.on_commit(lambda: _enqueue(DATASET_DESCRIBE, (version_id,), queue="fleet", delay_s=0.0))
 
 
+def enqueue_webhook_drain(*, webhook_id: str) -> None:
+    """Ask for what waits for a webhook to be sent, on commit. If the broker is away the sweep asks again."""
+    transaction.on_commit(lambda: _enqueue(WEBHOOK_DRAIN, (webhook_id,), queue="hooks", delay_s=0.0))
+
+
 def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:
     try:
         # signature().apply_async, not send_task: send_task ignores task_always_eager.
         current_app.signature(name, args=args).apply_async(
             queue=queue, countdown=delay_s or None, retry=True, retry_policy={"max_retries": 2, "interval_start": 0.2}
         )
-    except Exception:  # kombu raises many kinds; the row stays as it is and fleet.reap repeats the request
+    except Exception:  # kombu raises many kinds; the row stays as it is and a sweep repeats the request
         logger.warning("task not enqueued", extra={"event": {"task": name}}, exc_info=True)

@@ -1,4 +1,4 @@
-"""Background work of the server, on the queue `fleet`. Short and idempotent."""
+"""Background work of the server, short and idempotent: on the queue `fleet`, and for webhooks on `hooks`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fleet.services.lease import leases_expire
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
 from fleet.services.training import training_runs_reap
+from fleet.services.webhook_delivery import webhook_drain, webhooks_sweep
 from fleet.storage.base import StoreUnavailable
 
 
@@ -37,3 +38,15 @@ def describe_dataset(version_id: str) -> None:
     """Read the next piece of a frozen dataset's steps. Silence of the store ends it; the reaper tries again."""
     with contextlib.suppress(StoreUnavailable):
         dataset_describe(version_id=version_id)
+
+
+@shared_task(name="fleet.webhook_drain")  # type: ignore[untyped-decorator]
+def drain(webhook_id: str) -> None:
+    """Send what is due to one webhook. Its queue has a worker of its own, so that a slow receiver delays nothing."""
+    webhook_drain(webhook_id=webhook_id)
+
+
+@shared_task(name="fleet.webhooks_sweep")  # type: ignore[untyped-decorator]
+def sweep_webhooks() -> None:
+    """Ask for the retries that are due, and forget old deliveries."""
+    webhooks_sweep()

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from fleet.outbound.addresses import AllowList, UrlInvalid
 from fleet.protocol.messages import IceServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,6 +49,8 @@ class Environment:
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
     `dataset_episodes`: that one version of a dataset may hold.
+    `webhook_allow`: hosts and networks, by commas, that webhooks may reach though they are not public.
+    `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
     """
 
     database_url: str
@@ -73,6 +76,9 @@ class Environment:
     help_risk_weight: float
     reset_max_s: float
     dataset_episodes: int
+    webhook_allow: str
+    webhook_timeout_s: float
+    webhook_disable_days: int
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -106,6 +112,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
         reset_max_s=_seconds(values, "SOP_RESET_MAX_S", 120.0),
         dataset_episodes=_count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
+        webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
+        webhook_timeout_s=_seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),
+        webhook_disable_days=_count(values, "SOP_WEBHOOK_DISABLE_DAYS", 5, least=1),
     )
 
 
@@ -147,6 +156,15 @@ def _ice_servers(values: Mapping[str, str]) -> tuple[IceServer, ...]:
         if is_turn and not server.username and not values.get("SOP_TURN_SECRET"):
             raise EnvironmentInvalid("SOP_ICE_SERVERS: a TURN server without a username needs SOP_TURN_SECRET")
     return servers
+
+
+def _allow_list(values: Mapping[str, str], name: str) -> str:
+    text = values.get(name, "")
+    try:
+        AllowList.parse(text)
+    except UrlInvalid as error:
+        raise EnvironmentInvalid(f"{name}: {error.message}") from None
+    return text
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:

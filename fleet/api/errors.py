@@ -29,6 +29,7 @@ from fleet.errors import (
     SplitEmpty,
     TokenInvalid,
 )
+from fleet.outbound.addresses import AddressForbidden, UrlInvalid
 from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
 from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid
 
@@ -60,6 +61,8 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (SelectionTooLarge, 422),
     (SplitEmpty, 422),
     (InvalidRequest, 422),
+    (UrlInvalid, 422),
+    (AddressForbidden, 422),
 )
 
 

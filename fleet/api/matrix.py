@@ -56,5 +56,11 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "help-history": {"GET": P.SEE},
     "help-figures": {"GET": P.SEE},
     "help-ranking": {"GET": P.SEE, "PUT": P.RANK_HELP},
+    "webhooks": {"GET": P.EDIT_SETTINGS, "POST": P.EDIT_SETTINGS},
+    "webhook": {"GET": P.EDIT_SETTINGS, "PATCH": P.EDIT_SETTINGS, "DELETE": P.EDIT_SETTINGS},
+    "webhook-rotate": {"POST": P.EDIT_SETTINGS},
+    "webhook-test": {"POST": P.EDIT_SETTINGS},
+    "webhook-deliveries": {"GET": P.EDIT_SETTINGS},
+    "webhook-redeliver": {"POST": P.EDIT_SETTINGS},
     "metrics-success": {"GET": P.SEE},
 }

@@ -18,6 +18,7 @@ from fleet.api import (
     session,
     tokens,
     training_runs,
+    webhooks,
 )
 
 urlpatterns = [
@@ -60,5 +61,15 @@ urlpatterns = [
     path("help/history", help.HelpHistory.as_view(), name="help-history"),
     path("help/figures", help.HelpFiguresView.as_view(), name="help-figures"),
     path("help/ranking", help.HelpRankingView.as_view(), name="help-ranking"),
+    path("webhooks", webhooks.WebhookList.as_view(), name="webhooks"),
+    path("webhooks/<uuid:pk>", webhooks.WebhookDetail.as_view(), name="webhook"),
+    path("webhooks/<uuid:pk>/rotate", webhooks.WebhookRotateView.as_view(), name="webhook-rotate"),
+    path("webhooks/<uuid:pk>/test", webhooks.WebhookTestView.as_view(), name="webhook-test"),
+    path("webhooks/<uuid:pk>/deliveries", webhooks.WebhookDeliveryList.as_view(), name="webhook-deliveries"),
+    path(
+        "webhooks/<uuid:pk>/deliveries/<int:delivery_id>/redeliver",
+        webhooks.WebhookRedeliverView.as_view(),
+        name="webhook-redeliver",
+    ),
     path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
 ]

@@ -14,6 +14,7 @@ from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
 from fleet.models.task import Assignment, Task
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
+from fleet.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "ApiToken",
@@ -44,4 +45,6 @@ __all__ = [
     "Task",
     "TrainingRound",
     "TrainingRun",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -34,6 +34,7 @@ from fleet.protocol.recording import (
 from fleet.protocol.steps import decode_steps
 from fleet.selectors.objects import object_store
 from fleet.services.rollup import rollup_episodes_changed
+from fleet.services.webhook_event import episode_event
 from fleet.storage import ObjectMissing, keys
 
 logger = logging.getLogger(__name__)
@@ -231,6 +232,7 @@ def _insert(manifest: EpisodeManifest, references: dict[str, object], values: di
         )
         for segment in manifest.segments
     )
+    episode_event(episode=episode)
     hint_consoles("metrics")
     hint_consoles("run")
     logger.info(

@@ -26,6 +26,7 @@ from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpRanking, HelpReason, HelpSignal, RobotStatus
 from fleet.services.robot import robot_lock
 from fleet.services.text import storable
+from fleet.services.webhook_event import help_event
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ def _open(robot_id: uuid.UUID, status: RobotStatus, signal: HelpSignal, now: dat
         policy_version=PolicyVersion.objects.filter(id=version_id).first() if version_id else None,
         episode_id=_uuid(status.episode_id),
     )
+    help_event(request=request)
     hint_consoles("help", request.id)
     logger.info("help asked", extra={"event": {"robot": str(robot_id), "reason": request.reason}})
     return request

@@ -23,6 +23,7 @@ from fleet.selectors.rollout import release_track, rollout_open
 from fleet.services.robot import robots_bump
 from fleet.services.rollout import try_next
 from fleet.services.training import run_lock
+from fleet.services.webhook_event import policy_version_event
 from fleet.storage import keys
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def _insert(run_id: str, epoch: int | None, manifest: PolicyManifest, sha256: st
         parent=_parent(manifest, run),
     )
     _announce(run, version)
+    policy_version_event(version=version)
     logger.info("policy published", extra={"event": {"run": run.name, "number": version.number, "step": version.step}})
     return version
 

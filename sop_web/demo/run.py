@@ -25,6 +25,7 @@ from sop_web.demo.stack import (
     Stack,
     manage,
     start_fleet_worker,
+    start_hooks_worker,
     start_learner,
     start_robot,
     start_server,
@@ -89,6 +90,7 @@ class Demo:
         with self._steps.step("Starting the server"):
             start_server(processes, system_)
             start_fleet_worker(processes, system_)
+            start_hooks_worker(processes, system_)
             wait_until_serving(system_.url, processes)
         say("")
         say(f"  The console:  {system_.url}")

@@ -48,6 +48,8 @@ class Stack:
             "OBJECT_STORE_URL": store,
             "SOP_DATA_DIR": str(self.data_dir),
             "SOP_PUBLIC_URL": self.url,
+            # Someone who tries webhooks here has the receiver on this machine.
+            "SOP_WEBHOOK_ALLOW": os.environ.get("SOP_WEBHOOK_ALLOW", "127.0.0.0/8, ::1"),
             "SOP_SECRET_KEY": system.kept_secret(self.data_dir / "django.secret", bytes_=64),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
@@ -86,9 +88,9 @@ def server_command(port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def worker_command(queue: str, *options: str) -> list[str]:
+def worker_command(queue: str, *options: str, concurrency: int = 1) -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "sop_web.celery", "worker", "-Q", queue, "-c", "1",
+        sys.executable, "-m", "celery", "-A", "sop_web.celery", "worker", "-Q", queue, "-c", str(concurrency),
         "--hostname", f"{queue}@%h", "--loglevel", "INFO", *options,
     ]  # fmt: skip
 
@@ -102,6 +104,11 @@ def start_fleet_worker(processes: Processes, stack: Stack) -> None:
     schedule = str(stack.data_dir / "celerybeat-schedule")
     command = worker_command("fleet", "-P", "solo", "-B", "-s", schedule)
     processes.start("worker", command, env=stack.environment())
+
+
+def start_hooks_worker(processes: Processes, stack: Stack) -> None:
+    """Webhooks: threads, because all they do is wait for receivers."""
+    processes.start("hooks", worker_command("hooks", "-P", "threads", concurrency=8), env=stack.environment())
 
 
 def start_learner(processes: Processes, stack: Stack) -> None:

@@ -104,7 +104,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # rows are the truth; nobody reads results
 CELERY_IMPORTS = ["fleet.tasks", "learner.tasks"]  # by name: the web side never imports the learner
 CELERY_TASK_DEFAULT_QUEUE = "fleet"
-CELERY_TASK_ROUTES = {"learner.*": {"queue": "learner"}, "fleet.*": {"queue": "fleet"}}
+CELERY_TASK_ROUTES = {
+    "learner.*": {"queue": "learner"},
+    "fleet.webhook*": {"queue": "hooks"},  # receivers may be slow: a queue of their own, before the pattern below
+    "fleet.*": {"queue": "fleet"},
+}
 # Redis has no acknowledgement: what is unacknowledged after this time is delivered again, even if it still runs, so it
 # lies above the longest task (limits.md 7). The default scan looks every 10 x 10 s; this one every 5 s (machine.md 6).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -136,6 +140,7 @@ CELERY_TASK_ANNOTATIONS = {
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
     "rollups": {"task": "fleet.rollups_compact", "schedule": 60.0, "options": {"expires": 60}},
+    "webhooks": {"task": "fleet.webhooks_sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -202,3 +207,6 @@ SOP_HELP_RANKING = ENVIRONMENT.help_ranking
 SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight
 SOP_RESET_MAX_S = ENVIRONMENT.reset_max_s
 SOP_DATASET_EPISODES = ENVIRONMENT.dataset_episodes
+SOP_WEBHOOK_ALLOW = ENVIRONMENT.webhook_allow
+SOP_WEBHOOK_TIMEOUT_S = ENVIRONMENT.webhook_timeout_s
+SOP_WEBHOOK_DISABLE_DAYS = ENVIRONMENT.webhook_disable_days

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet import live
-from fleet.queue import enqueue_train_round
+from fleet.queue import enqueue_train_round, enqueue_webhook_drain
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +51,20 @@ def test_nothing_is_sent_when_the_transaction_rolls_back() -> None:
     run_id = str(uuid.uuid4())
     enqueue_train_round(run_id=run_id, epoch=1)  # inside the test's own transaction, which never commits
     assert _take(run_id) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhooks_have_a_queue_of_their_own() -> None:
+    """What beat and the services ask for lands where the worker `hooks` listens, under a name that it knows."""
+    from celery import current_app
+
+    webhook_id = str(uuid.uuid4())
+    enqueue_webhook_drain(webhook_id=webhook_id)
+    current_app.loader.import_default_modules()
+    assert {"fleet.webhook_drain", "fleet.webhooks_sweep"} <= set(current_app.tasks)
+    broker = live.connection()
+    bodies = [json.loads(b64decode(json.loads(data)["body"])) for data in broker.lrange("hooks", 0, -1)]  # type: ignore[union-attr]
+    broker.delete("hooks")
+    assert [body[0] for body in bodies if body[0] == [webhook_id]] == [[webhook_id]]
+    route = current_app.amqp.router.route({}, "fleet.webhooks_sweep")
+    assert route["queue"].name == "hooks"

@@ -12,7 +12,19 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
-from fleet.models import ApiToken, Episode, HelpRequest, PolicyVersion, Robot, SavedFilter, Task, TrainingRun, Webhook
+from fleet.models import (
+    ApiToken,
+    Dataset,
+    DatasetVersion,
+    Episode,
+    HelpRequest,
+    PolicyVersion,
+    Robot,
+    SavedFilter,
+    Task,
+    TrainingRun,
+    Webhook,
+)
 from fleet.permissions import Permission, permissions_of
 from fleet.selectors.person import person_roles
 
@@ -43,6 +55,16 @@ def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
 def access_training_runs(user: User) -> QuerySet[TrainingRun]:
     """Return the training runs this user may see."""
     return _seen(user, TrainingRun.objects.all())
+
+
+def access_datasets(user: User) -> QuerySet[Dataset]:
+    """Return the datasets this user may see."""
+    return _seen(user, Dataset.objects.all())
+
+
+def access_dataset_versions(user: User) -> QuerySet[DatasetVersion]:
+    """Return the versions of datasets this user may see, each with its dataset."""
+    return _seen(user, DatasetVersion.objects.select_related("dataset"))
 
 
 def access_saved_filters(user: User) -> QuerySet[SavedFilter]:
@@ -132,3 +154,19 @@ def access_training_run_by_id(user: User, run_id: uuid.UUID) -> TrainingRun:
     if run is None:
         raise NotFound("there is no such training run")
     return run
+
+
+def access_dataset_by_id(user: User, dataset_id: uuid.UUID) -> Dataset:
+    """Return one dataset. Raises: NotFound."""
+    dataset = access_datasets(user).filter(id=dataset_id).first()
+    if dataset is None:
+        raise NotFound("there is no such dataset")
+    return dataset
+
+
+def access_dataset_version(user: User, dataset_id: uuid.UUID, number: int) -> DatasetVersion:
+    """Return one version of a dataset. Raises: NotFound."""
+    version = access_dataset_versions(user).filter(dataset=dataset_id, number=number).first()
+    if version is None:
+        raise NotFound("there is no such version")
+    return version

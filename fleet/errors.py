@@ -10,7 +10,7 @@
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
-    ├── LabelUnguarded     precondition_required  a label is written only over the revision that was read
+    ├── LabelUnguarded     precondition_required  a change is written only over the revision that was read
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
     ├── DatasetChanged      precondition_failed    somebody changed the dataset since the asker read it
     ├── SelectionChanged    selection_changed      other episodes are found, or other labels, than were shown

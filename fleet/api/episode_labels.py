@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from msgspec import UNSET
 from rest_framework import serializers
 from rest_framework.exceptions import NotAuthenticated
@@ -18,8 +16,9 @@ from rest_framework.views import APIView
 
 from fleet.access import access_episode_by_id, access_episodes
 from fleet.api.episode_query import EpisodeFilterIn, filter_of
+from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.permissions import check
-from fleet.errors import InvalidRequest, LabelUnguarded
+from fleet.errors import InvalidRequest
 from fleet.models import Episode, EpisodeLabel
 from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome
@@ -37,8 +36,6 @@ from fleet.services.episode_label import (
 )
 
 MAX_HISTORY = 100
-_REVISION = re.compile(r'"([0-9]{1,9})"')
-_IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True)
 
 
 class LabelOut(serializers.Serializer[Episode]):
@@ -119,11 +116,11 @@ class LabelView(APIView):
         """Return the label that counts, with its revision as ETag."""
         return _answer(access_episode_by_id(request.user, pk))
 
-    @extend_schema(request=LabelBody, responses=LabelOut, parameters=[_IF_MATCH])
+    @extend_schema(request=LabelBody, responses=LabelOut, parameters=[IF_MATCH])
     def patch(self, request: Request, pk: uuid.UUID) -> Response:
         """Change the label over the revision in If-Match; 412 if there is a newer one, 428 without the header."""
         access_episode_by_id(request.user, pk)
-        revision, change = _revision(request), _change(request.data)
+        revision, change = revision_read(request), _change(request.data)
         _check_archive(request, change)
         return _answer(episode_label(episode_id=pk, user=_person(request), change=change, revision=revision))
 
@@ -131,11 +128,11 @@ class LabelView(APIView):
 class LabelUndoView(APIView):
     needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
 
-    @extend_schema(request=None, responses=LabelOut, parameters=[_IF_MATCH])
+    @extend_schema(request=None, responses=LabelOut, parameters=[IF_MATCH])
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take the change back that made the revision in If-Match; again, and it is there again."""
         access_episode_by_id(request.user, pk)
-        return _answer(episode_label_undo(episode_id=pk, user=_person(request), revision=_revision(request)))
+        return _answer(episode_label_undo(episode_id=pk, user=_person(request), revision=revision_read(request)))
 
 
 class LabelHistoryView(APIView):
@@ -173,18 +170,7 @@ class BulkLabelUndoView(APIView):
 
 
 def _answer(episode: Episode) -> Response:
-    return Response(LabelOut(episode).data, headers={"ETag": f'"{episode.label_revision}"'})
-
-
-def _revision(request: Request) -> int:
-    """Raises: LabelUnguarded, InvalidRequest."""
-    given = request.headers.get("If-Match")
-    if given is None:
-        raise LabelUnguarded("send If-Match with the label's ETag, so that nobody's label is overwritten unseen")
-    match = _REVISION.fullmatch(given.strip())
-    if match is None:
-        raise InvalidRequest('If-Match must be the label\'s ETag, as "3"', field="If-Match")
-    return int(match[1])
+    return Response(LabelOut(episode).data, headers=etag_of(episode.label_revision))
 
 
 def _change(data: Any) -> LabelChange:

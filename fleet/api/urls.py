@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import path
 
 from fleet.api import (
+    dataset_versions,
+    datasets,
     episode_files,
     episode_labels,
     episodes,
@@ -43,6 +45,23 @@ urlpatterns = [
     path("episodes/<uuid:pk>/label", episode_labels.LabelView.as_view(), name="episode-label"),
     path("episodes/<uuid:pk>/label/undo", episode_labels.LabelUndoView.as_view(), name="episode-label-undo"),
     path("episodes/<uuid:pk>/label/history", episode_labels.LabelHistoryView.as_view(), name="episode-label-history"),
+    path("datasets", datasets.DatasetList.as_view(), name="datasets"),
+    path("datasets/<uuid:pk>", datasets.DatasetDetail.as_view(), name="dataset"),
+    path("datasets/<uuid:pk>/collected", datasets.CollectedView.as_view(), name="dataset-collected"),
+    path("datasets/<uuid:pk>/collected/remove", datasets.UncollectView.as_view(), name="dataset-uncollect"),
+    path("datasets/<uuid:pk>/preview", datasets.PreviewView.as_view(), name="dataset-preview"),
+    path("datasets/<uuid:pk>/versions", dataset_versions.VersionList.as_view(), name="dataset-versions"),
+    path("datasets/<uuid:pk>/versions/<int:number>", dataset_versions.VersionDetail.as_view(), name="dataset-version"),
+    path(
+        "datasets/<uuid:pk>/versions/<int:number>/episodes",
+        dataset_versions.VersionEpisodes.as_view(),
+        name="dataset-version-episodes",
+    ),
+    path(
+        "datasets/<uuid:pk>/versions/<int:number>/compare/<int:other>",
+        dataset_versions.VersionCompare.as_view(),
+        name="dataset-version-compare",
+    ),
     path("saved-filters", saved_filters.SavedFilterList.as_view(), name="saved-filters"),
     path("saved-filters/<uuid:pk>", saved_filters.SavedFilterDetail.as_view(), name="saved-filter"),
     path("policy-versions", lists.PolicyVersionList.as_view(), name="policy-versions"),

@@ -26,7 +26,8 @@ LINES = [(name, method, need) for name, line in ENDPOINTS.items() for method, ne
 def _url(name: str) -> str:
     """Return the endpoint's URL with ids that name nothing."""
     (_, arguments), *_ = next(found for found, *_ in get_resolver().reverse_dict.getlist(name))
-    values = {key: "x" if key in ("name", "key", "secret") else uuid.uuid4() for key in arguments}
+    kinds = {"name": "x", "key": "x", "secret": "x", "number": 1, "other": 1}
+    values = {key: kinds.get(key) or uuid.uuid4() for key in arguments}
     try:
         return reverse(name, kwargs=values)
     except NoReverseMatch:  # an argument of another kind

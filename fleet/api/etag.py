@@ -1,0 +1,30 @@
+"""Optimistic locking over HTTP: a row's revision is its ETag, and a change names the one that was read in If-Match."""
+
+from __future__ import annotations
+
+import re
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from fleet.errors import InvalidRequest, LabelUnguarded
+
+IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True)
+_REVISION = re.compile(r'"([0-9]{1,9})"')
+
+
+def etag_of(revision: int) -> dict[str, str]:
+    """Return the header of an answer."""
+    return {"ETag": f'"{revision}"'}
+
+
+def revision_read(request: Request) -> int:
+    """Return the revision in If-Match. Raises: LabelUnguarded without it, InvalidRequest."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        raise LabelUnguarded("send If-Match with the ETag that you read, so that nobody's change is overwritten unseen")
+    match = _REVISION.fullmatch(given.strip())
+    if match is None:
+        raise InvalidRequest('If-Match must be an ETag as it was answered, as "3"', field="If-Match")
+    return int(match[1])

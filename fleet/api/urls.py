@@ -86,7 +86,7 @@ urlpatterns = [
     path("webhooks/<uuid:pk>/test", webhooks.WebhookTestView.as_view(), name="webhook-test"),
     path("webhooks/<uuid:pk>/deliveries", webhooks.WebhookDeliveryList.as_view(), name="webhook-deliveries"),
     path(
-        "webhooks/<uuid:pk>/deliveries/<int:delivery_id>/redeliver",
+        "webhooks/<uuid:pk>/deliveries/<uuid:event_id>/redeliver",
         webhooks.WebhookRedeliverView.as_view(),
         name="webhook-redeliver",
     ),

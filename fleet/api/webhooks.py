@@ -184,10 +184,10 @@ class WebhookRedeliverView(APIView):
     needs = ADMIN
 
     @extend_schema(request=None, responses={202: DeliveryOut})
-    def post(self, request: Request, pk: uuid.UUID, delivery_id: int) -> Response:
+    def post(self, request: Request, pk: uuid.UUID, event_id: uuid.UUID) -> Response:
         """Send a message again under its old id, whatever became of it."""
         access_webhook_by_id(request.user, pk)
-        return Response(DeliveryOut(webhook_redeliver(webhook_id=pk, delivery_id=delivery_id)).data, status=202)
+        return Response(DeliveryOut(webhook_redeliver(webhook_id=pk, event_id=event_id)).data, status=202)
 
 
 def _with_secret(webhook: Webhook, secret: str) -> dict[str, Any]:

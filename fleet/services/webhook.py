@@ -96,10 +96,10 @@ def webhook_test(*, webhook_id: uuid.UUID) -> WebhookDelivery:
 
 
 @transaction.atomic
-def webhook_redeliver(*, webhook_id: uuid.UUID, delivery_id: int) -> WebhookDelivery:
+def webhook_redeliver(*, webhook_id: uuid.UUID, event_id: uuid.UUID) -> WebhookDelivery:
     """Send a message once more, under its old id, with all its tries. Raises: NotFound, InvalidRequest."""
     webhook = _active(webhook_id)
-    delivery = WebhookDelivery.objects.select_for_update().filter(webhook=webhook, id=delivery_id).first()
+    delivery = WebhookDelivery.objects.select_for_update().filter(webhook=webhook, event_id=event_id).first()
     if delivery is None:
         raise NotFound("there is no such delivery")
     delivery.state, delivery.attempts, delivery.next_try_at = WebhookDelivery.State.PENDING, 0, timezone.now()

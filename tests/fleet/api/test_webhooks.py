@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_the_log_has_pages_and_messages_can_be_sent_again(admin: Client) -> None
     rest = admin.get(page["next"]).json()
     assert [row["event"] for row in (*page["results"], *rest["results"])] == ["help.requested", "webhook.test"]
     WebhookDelivery.objects.filter(event="help.requested").update(state="dead", next_try_at=None, attempts=9)
-    delivery = page["results"][0]["id"]
+    delivery = page["results"][0]["event_id"]
     again = admin.post(f"{path}/deliveries/{delivery}/redeliver")
     assert (again.status_code, again.json()["state"], again.json()["attempts"]) == (202, "pending", 0)
-    assert admin.post(f"{path}/deliveries/{delivery + 100}/redeliver").status_code == 404
+    assert admin.post(f"{path}/deliveries/{uuid.uuid4()}/redeliver").status_code == 404

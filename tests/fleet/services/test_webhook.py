@@ -129,7 +129,7 @@ def test_retries_take_about_a_day_and_end(receiver: Receiver) -> None:
     assert (delivery.state, delivery.attempts, delivery.next_try_at) == ("dead", 9, None)
     assert 20 <= (at - began).total_seconds() / 3600 <= 28
     receiver.behaviour = "ok"
-    webhook_redeliver(webhook_id=webhook.id, delivery_id=delivery.id)
+    webhook_redeliver(webhook_id=webhook.id, event_id=delivery.event_id)
     assert webhook_drain(webhook_id=str(webhook.id)) == 1
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == ("delivered", 1)

@@ -20,6 +20,7 @@ from fleet.models import (
     HelpRequest,
     PolicyVersion,
     Robot,
+    Rollout,
     SavedFilter,
     Task,
     TrainingRun,
@@ -170,3 +171,20 @@ def access_dataset_version(user: User, dataset_id: uuid.UUID, number: int) -> Da
     if version is None:
         raise NotFound("there is no such version")
     return version
+
+
+def access_policy_version_by_id(user: User, version_id: uuid.UUID) -> PolicyVersion:
+    """Return one version with its run. Raises: NotFound."""
+    version = access_policy_versions(user).select_related("run").filter(id=version_id).first()
+    if version is None:
+        raise NotFound("there is no such policy version")
+    return version
+
+
+def access_rollout_by_id(user: User, rollout_id: uuid.UUID | str) -> Rollout:
+    """Return one rollout of a run that this user may see. Raises: NotFound."""
+    rows = Rollout.objects.select_related("run", "candidate", "baseline").filter(run__in=access_training_runs(user))
+    rollout = rows.filter(id=rollout_id).first()
+    if rollout is None:
+        raise NotFound("there is no such rollout")
+    return rollout

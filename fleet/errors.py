@@ -34,7 +34,6 @@
     ├── StopUnrecorded      stop_unrecorded    the stop was sent to the robot, but its row could not be written
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     ├── RunNotRunning       run_not_running
-    ├── PublishForbidden    publish_forbidden  this user may not change which version robots drive with
     ├── RolloutClosed       rollout_closed     the rollout was promoted or rolled back already
     ├── RolloutOpen         rollout_open       another candidate of this run is being tried
     ├── CanaryTooSmall      canary_too_small   a canary needs robots in both groups
@@ -178,10 +177,6 @@ class RunFenced(SopError):
 
 class RunNotRunning(SopError):
     code = "run_not_running"
-
-
-class PublishForbidden(SopError):
-    code = "publish_forbidden"
 
 
 class RolloutClosed(SopError):

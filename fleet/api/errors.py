@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from fleet.errors import (
+    CanaryTooSmall,
     DatasetArchived,
     DatasetChanged,
     Forbidden,
@@ -21,6 +22,8 @@ from fleet.errors import (
     NameTaken,
     NotFound,
     NothingToUndo,
+    RolloutClosed,
+    RolloutOpen,
     ScopeMissing,
     SelectionChanged,
     SelectionEmpty,
@@ -28,6 +31,7 @@ from fleet.errors import (
     SessionRequired,
     SplitEmpty,
     TokenInvalid,
+    VersionUnusable,
 )
 from fleet.outbound.addresses import AddressForbidden, UrlInvalid
 from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
@@ -63,6 +67,10 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (InvalidRequest, 422),
     (UrlInvalid, 422),
     (AddressForbidden, 422),
+    (RolloutOpen, 409),
+    (RolloutClosed, 409),
+    (CanaryTooSmall, 422),
+    (VersionUnusable, 422),
 )
 
 

@@ -17,6 +17,7 @@ from fleet.models import (
     Dataset,
     DatasetVersion,
     Episode,
+    Export,
     HelpRequest,
     PolicyVersion,
     Robot,
@@ -97,6 +98,19 @@ def access_webhook_by_id(user: User, webhook_id: uuid.UUID) -> Webhook:
     if webhook is None:
         raise NotFound("there is no such webhook")
     return webhook
+
+
+def access_exports(user: User) -> QuerySet[Export]:
+    """Return the exports this user may see, each with its dataset version."""
+    return _seen(user, Export.objects.filter(deleted_at=None).select_related("dataset_version__dataset"))
+
+
+def access_export_by_id(user: User, export_id: uuid.UUID) -> Export:
+    """Return one export. Raises: NotFound."""
+    export = access_exports(user).filter(id=export_id).first()
+    if export is None:
+        raise NotFound("there is no such export")
+    return export
 
 
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:

@@ -37,7 +37,12 @@
     ├── RolloutClosed       rollout_closed     the rollout was promoted or rolled back already
     ├── RolloutOpen         rollout_open       another candidate of this run is being tried
     ├── CanaryTooSmall      canary_too_small   a canary needs robots in both groups
-    └── VersionUnusable     version_unusable   its weights are gone, or robots refused it
+    ├── VersionUnusable     version_unusable   its weights are gone, or robots refused it
+    ├── DatasetNotReady     dataset_not_ready  the version is still being described
+    ├── ExportFenced        export_fenced      another worker has the export: this one must stop
+    ├── ExportNotNow        export_not_now     not in this state of the export; data["state"]
+    ├── ExportExpired       export_expired     its files are gone
+    └── ExportElsewhere     export_elsewhere   its files are at a destination, not with this server
 
 The edges translate: `api/errors.py` to problem details, `consumers/robot.py` to Fault and refusals.
 """
@@ -193,3 +198,23 @@ class CanaryTooSmall(SopError):
 
 class VersionUnusable(SopError):
     code = "version_unusable"
+
+
+class DatasetNotReady(SopError):
+    code = "dataset_not_ready"
+
+
+class ExportFenced(SopError):
+    code = "export_fenced"
+
+
+class ExportNotNow(SopError):
+    code = "export_not_now"
+
+
+class ExportExpired(SopError):
+    code = "export_expired"
+
+
+class ExportElsewhere(SopError):
+    code = "export_elsewhere"

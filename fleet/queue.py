@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 TRAIN_ROUND = "learner.train_round"
 DATASET_DESCRIBE = "fleet.dataset_describe"
 WEBHOOK_DRAIN = "fleet.webhook_drain"
+EXPORT_RUN = "fleet.export_run"
+EXPORT_CLEAN = "fleet.export_clean"
 
 
 def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
@@ -27,6 +29,16 @@ def enqueue_dataset_describe(*, version_id: str) -> None:
 def enqueue_webhook_drain(*, webhook_id: str) -> None:
     """Ask for what waits for a webhook to be sent, on commit. If the broker is away the sweep asks again."""
     transaction.on_commit(lambda: _enqueue(WEBHOOK_DRAIN, (webhook_id,), queue="hooks", delay_s=0.0))
+
+
+def enqueue_export_run(*, export_id: str, epoch: int, delay_s: float = 0.0) -> None:
+    """Ask for an export to be made, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(EXPORT_RUN, (export_id, epoch), queue="data", delay_s=delay_s))
+
+
+def enqueue_export_clean(*, export_id: str) -> None:
+    """Ask for an export's files to be removed, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(EXPORT_CLEAN, (export_id,), queue="data", delay_s=0.0))
 
 
 def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Background work of the server, short and idempotent: on the queue `fleet`, and for webhooks on `hooks`."""
+"""Background work of the server, idempotent: short on the queue `fleet`, for webhooks on `hooks`, long on `data`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import contextlib
 from celery import shared_task
 
 from fleet.services.dataset_describe import dataset_describe, datasets_reap
+from fleet.services.export_reap import export_clean, exports_reap
+from fleet.services.export_run import export_run
 from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
 from fleet.services.rollout_judge import rollouts_judge
@@ -19,12 +21,13 @@ from fleet.storage.base import StoreUnavailable
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
     """Close expired leases, and requests of robots that left; give runs whose holder fell silent a new epoch and
-    enqueue them again; decide canaries; go on with datasets that nobody describes any more."""
+    enqueue them again; decide canaries; go on with datasets that nobody describes any more, and with exports."""
     leases_expire()
     help_sweep()
     training_runs_reap()
     rollouts_judge()
     datasets_reap()
+    exports_reap()
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]
@@ -50,3 +53,17 @@ def drain(webhook_id: str) -> None:
 def sweep_webhooks() -> None:
     """Ask for the retries that are due, and forget old deliveries."""
     webhooks_sweep()
+
+
+@shared_task(name="fleet.export_run")  # type: ignore[untyped-decorator]
+def run_one_export(export_id: str, epoch: int) -> None:
+    """Make an export, or go on with it. Acknowledged at once: one whose worker is killed comes back through the
+    reaper, which is quicker than the broker."""
+    export_run(export_id=export_id, epoch=epoch)
+
+
+@shared_task(name="fleet.export_clean")  # type: ignore[untyped-decorator]
+def clean_export(export_id: str) -> None:
+    """Remove an export's files. Silence of the store ends it; the reaper tries again."""
+    with contextlib.suppress(StoreUnavailable):
+        export_clean(export_id=export_id)

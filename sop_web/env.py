@@ -11,11 +11,16 @@ SOP_ICE_SERVERS is a JSON list as browsers take it, `[{"urls": ["stun:host:3478"
 default none, which is enough where browsers and robots share a network. A TURN server without "username" gets
 credentials for one session, made with SOP_TURN_SECRET (coturn: `use-auth-secret`, `static-auth-secret`) and valid for
 SOP_TURN_TTL_S. Robots use the first STUN and the first TURN server alone (aiortc).
+
+SOP_EXPORT_DESTINATIONS is a JSON object, `{"lab-bucket": "s3://bucket/prefix?endpoint=...&region=..."}`: where exports
+may go besides the object store, each under the name that people choose. Nobody can name another place, so an export
+reaches no host that is not listed. boto3's credentials are the same as for OBJECT_STORE_URL.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +30,12 @@ import msgspec
 
 from fleet.outbound.addresses import AllowList, UrlInvalid
 from fleet.protocol.messages import IceServer
+from fleet.storage.base import ConfigurationInvalid
+from fleet.storage.factory import check_s3_url
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEASE_MOST_S = 5.0  # a right to drive that ends is not renewed, and docs/safety.md promises its end within 5 s
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEV_SECRET_KEY = "django-insecure-for-development-on-loopback-only-0123456789"
 
 
@@ -51,6 +59,8 @@ class Environment:
     `dataset_episodes`: that one version of a dataset may hold.
     `webhook_allow`: hosts and networks, by commas, that webhooks may reach though they are not public.
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
+    `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
+    `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
     """
 
     database_url: str
@@ -79,6 +89,10 @@ class Environment:
     webhook_allow: str
     webhook_timeout_s: float
     webhook_disable_days: int
+    export_destinations: Mapping[str, str]
+    export_keep_days: int
+    export_most: int
+    export_check_episodes: int
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -115,6 +129,10 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
         webhook_timeout_s=_seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),
         webhook_disable_days=_count(values, "SOP_WEBHOOK_DISABLE_DAYS", 5, least=1),
+        export_destinations=_export_destinations(values),
+        export_keep_days=_count(values, "SOP_EXPORT_KEEP_DAYS", 14, least=1),
+        export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
+        export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
     )
 
 
@@ -165,6 +183,21 @@ def _allow_list(values: Mapping[str, str], name: str) -> str:
     except UrlInvalid as error:
         raise EnvironmentInvalid(f"{name}: {error.message}") from None
     return text
+
+
+def _export_destinations(values: Mapping[str, str]) -> Mapping[str, str]:
+    try:
+        found = msgspec.json.decode(values.get("SOP_EXPORT_DESTINATIONS", "") or "{}", type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise EnvironmentInvalid(f"SOP_EXPORT_DESTINATIONS: {error}") from None
+    for name, url in found.items():
+        if not _NAME.fullmatch(name):
+            raise EnvironmentInvalid("SOP_EXPORT_DESTINATIONS: names are letters, digits, '.', '_' and '-', up to 64")
+        try:
+            check_s3_url(url, what=f"SOP_EXPORT_DESTINATIONS: {name}")
+        except ConfigurationInvalid as error:
+            raise EnvironmentInvalid(error.message) from None
+    return found
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:

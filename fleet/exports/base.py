@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -70,16 +70,29 @@ class Progress:
     file: str
 
 
-def _ignore(progress: Progress) -> None:
-    """Report to nobody."""
+class MadeFile(NamedTuple):
+    """A file of an export."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def _ignore(_: object) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """How the caller follows and stops an export; both are asked after each episode and each few megabytes."""
+    """How the caller follows and stops an export; the first two are asked after each episode and each few megabytes.
+
+    `on_files` gets every file in order, once all are made and before the whole is shown. After a crash between the two
+    it is called again; once an export stands at its target it is not.
+    """
 
     on_progress: Callable[[Progress], None] = _ignore
     is_cancelled: Callable[[], bool] = bool
+    on_files: Callable[[Iterator[MadeFile]], None] = _ignore
 
 
 class OutFile(Protocol):
@@ -146,12 +159,25 @@ class Job(Protocol):
         """Count frames as written, for formats that copy steps without reading them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A whole number that a person may choose for a format, by the name of its constructor's argument."""
+
+    name: str
+    title: str
+    default: int
+    least: int
+    most: int
+    unit: str = ""
+
+
 class ExportFormat(Protocol):
     """A format. `version` rises whenever its bytes change, so that no export is resumed across the change."""
 
     name: str
     title: str
     version: int
+    choices: tuple[Option, ...]
 
     def options(self) -> Mapping[str, Any]:
         """Return what its bytes depend on besides the dataset."""

@@ -3,6 +3,7 @@
     SopError
     └── ExportError              export_error
         ├── UnknownFormat        unknown_format     no format of that name
+        ├── OptionInvalid        option_invalid     data["option"]: one that the format lacks, or a value out of range
         ├── ExportEmpty          export_empty       there is no episode to export
         ├── ExportRefused        export_refused     data["problems"]: everything that stands in the way
         ├── NameInvalid          name_invalid       a file name that would leave the export's folder
@@ -26,6 +27,10 @@ class ExportError(SopError):
 
 class UnknownFormat(ExportError):
     code = "unknown_format"
+
+
+class OptionInvalid(ExportError):
+    code = "option_invalid"
 
 
 class ExportEmpty(ExportError):

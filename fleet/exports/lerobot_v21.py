@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-from fleet.exports.base import Entry, Job, OutputFile, Outputs, Row, Summary, object_of
+from fleet.exports.base import Entry, Job, Option, OutputFile, Outputs, Row, Summary, object_of
 from fleet.exports.card import write_card
 from fleet.exports.lerobot_common import (
     CHUNK,
@@ -41,6 +41,7 @@ class LeRobotV21:
     name = "lerobot-v2.1"
     title = "LeRobot v2.1"
     version = 1
+    choices: tuple[Option, ...] = ()
 
     def options(self) -> Mapping[str, Any]:
         return {}

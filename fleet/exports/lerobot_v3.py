@@ -21,7 +21,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fleet.exports.base import Entry, Job, OutputFile, Outputs, Row, Summary, object_of
+from fleet.exports.base import Entry, Job, Option, OutputFile, Outputs, Row, Summary, object_of
 from fleet.exports.card import write_card
 from fleet.exports.lerobot_common import (
     IMAGES,
@@ -53,6 +53,11 @@ class LeRobotV3:
     name = "lerobot-v3.0"
     title = "LeRobot v3.0"
     version = 1
+    choices: tuple[Option, ...] = (
+        Option(name="data_mb", title="Size of a data file", unit="MB", default=100, least=1, most=2048),
+        Option(name="video_mb", title="Size of a video file", unit="MB", default=200, least=1, most=2048),
+        Option(name="episodes", title="Episodes in a file", default=1000, least=1, most=1000),
+    )
 
     def __init__(self, *, data_mb: int = 100, video_mb: int = 200, episodes: int = 1000) -> None:
         self._data_mb = data_mb

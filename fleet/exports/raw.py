@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import msgspec
 
-from fleet.exports.base import Entry, Job, OutputFile, Outputs, Row, Summary, object_of
+from fleet.exports.base import Entry, Job, Option, OutputFile, Outputs, Row, Summary, object_of
 from fleet.exports.card import write_card
 from fleet.exports.objects import PIECE
 from fleet.exports.provenance import provenance
@@ -23,6 +23,7 @@ class Raw:
     name = "raw"
     title = "Raw episodes"
     version = 1
+    choices: tuple[Option, ...] = ()
 
     def options(self) -> Mapping[str, Any]:
         return {}

@@ -19,7 +19,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from fleet.exports.base import Entry, Job, OutputFile, Outputs, Row, Summary, object_of
+from fleet.exports.base import Entry, Job, Option, OutputFile, Outputs, Row, Summary, object_of
 from fleet.exports.card import write_card
 from fleet.exports.lerobot_common import problems_of
 from fleet.exports.provenance import provenance
@@ -41,6 +41,10 @@ class Robomimic:
     name = "robomimic-hdf5"
     title = "HDF5 (robomimic)"
     version = 1
+    choices: tuple[Option, ...] = (
+        Option(name="shard_mb", title="Pixels in a shard", unit="MB", default=1024, least=64, most=8192),
+        Option(name="episodes", title="Episodes in a shard", default=1000, least=1, most=1000),
+    )
 
     def __init__(self, *, shard_mb: int = 1024, episodes: int = 1000) -> None:
         self._shard_mb = shard_mb

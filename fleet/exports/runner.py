@@ -26,6 +26,7 @@ from fleet.exports.base import (
     Entry,
     Episodes,
     ExportFormat,
+    MadeFile,
     OutputFile,
     Progress,
     Row,
@@ -133,6 +134,8 @@ class _Run:
         files = size = 0
         for done in self._journal.finished():
             files, size = files + 1, size + done.size
+        made = (MadeFile(done.name, done.size, done.sha256) for done in self._journal.finished())
+        self._control.on_files(made)
         self._sink.commit()
         return Exported(
             files=files,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -41,6 +41,14 @@ def survey(episodes: Episodes, spool: Path) -> tuple[Summary, str]:
         file.flush()
         os.fsync(file.fileno())
     return counts.summary(), digest.hexdigest()
+
+
+def summarise(entries: Iterable[Entry]) -> Summary:
+    """Return what entries hold, without keeping them. Raises: as `survey`."""
+    counts = _Counts()
+    for entry in entries:
+        counts.add(entry)
+    return counts.summary()
 
 
 def read_spool(spool: Path) -> Iterator[Entry]:

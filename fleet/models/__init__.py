@@ -4,6 +4,7 @@ from fleet.models.api_token import ApiToken
 from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, DatasetVersion
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
+from fleet.models.export import Export, ExportEpisode, ExportFile
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.lease import Lease
 from fleet.models.person import Person
@@ -27,6 +28,9 @@ __all__ = [
     "Episode",
     "EpisodeLabel",
     "EpisodeRollup",
+    "Export",
+    "ExportEpisode",
+    "ExportFile",
     "HelpRequest",
     "HelpSettings",
     "Lease",

@@ -8,7 +8,7 @@ from typing import IO
 from django.db.models import QuerySet
 
 from fleet.exports.base import DatasetInfo, Entry
-from fleet.models import DatasetEpisode, DatasetVersion
+from fleet.models import DatasetEpisode, DatasetVersion, ExportEpisode
 from fleet.protocol.errors import InvalidManifest, ObjectMismatch
 from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, Outcome
 from fleet.selectors.episode_recording import stored_manifest
@@ -74,10 +74,12 @@ def dataset_info(*, version: DatasetVersion) -> DatasetInfo:
     )
 
 
-def dataset_episode_manifest(*, row: DatasetEpisode) -> EpisodeManifest:
+def dataset_episode_manifest(*, row: DatasetEpisode | ExportEpisode) -> EpisodeManifest:
     """Return the manifest that was frozen. Raises: see DatasetEntries."""
     episode_id = str(row.episode_id)
     try:
         return stored_manifest(key=keys.episode_object(episode_id, MANIFEST_OBJECT), sha256=row.manifest_sha256)
+    except ObjectMissing:
+        raise ObjectMismatch(f"episode {episode_id}: its manifest is missing", episode_id=episode_id) from None
     except (InvalidManifest, ObjectMismatch) as error:
         raise type(error)(f"episode {episode_id}: {error.message}", **error.data, episode_id=episode_id) from None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from django.db.models import F
 from django.utils import timezone
 
-from fleet.models import Episode, HelpRequest, PolicyVersion, Webhook, WebhookDelivery
+from fleet.models import Episode, Export, HelpRequest, PolicyVersion, Webhook, WebhookDelivery
 from fleet.queue import enqueue_webhook_drain
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,24 @@ def help_event(*, request: HelpRequest) -> None:
         "opened_at": request.opened_at.isoformat(),
     }
     webhook_event_emit(event=Webhook.Event.HELP_REQUESTED, data=data)
+
+
+def export_event(*, export: Export) -> None:
+    """Tell that an export is done or failed. Within its transaction."""
+    data = {
+        "export_id": str(export.id),
+        "state": export.state,
+        "error_code": export.error_code or None,
+        "dataset_version_id": str(export.dataset_version_id) if export.dataset_version_id else None,
+        "format": export.format,
+        "destination": export.destination or None,
+        "folder": export.folder,
+        "episodes": export.episodes,
+        "files": export.files,
+        "size_bytes": export.size_bytes,
+        "sha256": export.sha256 or None,
+    }
+    webhook_event_emit(event=Webhook.Event.EXPORT_FINISHED, data=data)
 
 
 def _has_room(webhook: Webhook) -> bool:

@@ -31,22 +31,35 @@ def open_store(url: str, *, signing_key: bytes | None = None) -> ObjectStore:
     raise ConfigurationInvalid("OBJECT_STORE_URL must begin with file:/// or s3://")
 
 
+def check_s3_url(url: str, *, what: str) -> None:
+    """Raises: ConfigurationInvalid, naming the variable `what`, unless it is an s3:// URL as `open_store` takes it."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3":
+        raise ConfigurationInvalid(f"{what} must be {_S3_FORM}")
+    _s3_place(parts, what)
+
+
 def _open_s3(parts: SplitResult) -> ObjectStore:
-    """The messages do not repeat the URL: someone may have put credentials into it."""
+    prefix, options = _s3_place(parts, "OBJECT_STORE_URL")
+    from fleet.storage.s3 import S3Store  # boto3 costs 40 MB and 0.5 s, which a folder does not need
+
+    return S3Store(parts.netloc, prefix, endpoint=options.get("endpoint"), region=options.get("region"))
+
+
+def _s3_place(parts: SplitResult, what: str) -> tuple[str, dict[str, str]]:
+    """Return prefix and options. The messages do not repeat the URL: someone may have put credentials into it."""
     given = parse_qsl(parts.query, keep_blank_values=True)
     options = dict(given)
     prefix = unquote(parts.path).strip("/")
     if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
-        raise ConfigurationInvalid(f"OBJECT_STORE_URL must be {_S3_FORM}; credentials go into AWS_* variables")
+        raise ConfigurationInvalid(f"{what} must be {_S3_FORM}; credentials go into AWS_* variables")
     if len(options) != len(given) or not set(options) <= {"endpoint", "region"} or "" in options.values():
-        raise ConfigurationInvalid(f"OBJECT_STORE_URL: endpoint and region, each once at most: {_S3_FORM}")
+        raise ConfigurationInvalid(f"{what}: endpoint and region, each once at most: {_S3_FORM}")
     if "endpoint" in options and not _ENDPOINT.fullmatch(options["endpoint"]):
-        raise ConfigurationInvalid(f"OBJECT_STORE_URL: the endpoint must be http(s)://host:port: {_S3_FORM}")
+        raise ConfigurationInvalid(f"{what}: the endpoint must be http(s)://host:port: {_S3_FORM}")
     try:
         if prefix:
             check_key(prefix)
     except KeyInvalid:
-        raise ConfigurationInvalid("OBJECT_STORE_URL: the prefix must be a path of plain names") from None
-    from fleet.storage.s3 import S3Store  # boto3 costs 40 MB and 0.5 s, which a folder does not need
-
-    return S3Store(parts.netloc, prefix, endpoint=options.get("endpoint"), region=options.get("region"))
+        raise ConfigurationInvalid(f"{what}: the prefix must be a path of plain names") from None
+    return prefix, options

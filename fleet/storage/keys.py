@@ -34,3 +34,8 @@ def run_sidecar(run_id: str, episode_id: str) -> str:
 def training_file(sha256: str) -> str:
     """A file that the configurations of training runs may name, by its content."""
     return f"training-files/{sha256}"
+
+
+def export_folder(export_id: str) -> str:
+    """The files of a finished export, under their own names."""
+    return f"exports/{export_id}"

@@ -24,6 +24,7 @@ from sop_web.demo.report import build_report, closed_episodes, progress_line, wr
 from sop_web.demo.stack import (
     Stack,
     manage,
+    start_data_worker,
     start_fleet_worker,
     start_hooks_worker,
     start_learner,
@@ -91,6 +92,7 @@ class Demo:
             start_server(processes, system_)
             start_fleet_worker(processes, system_)
             start_hooks_worker(processes, system_)
+            start_data_worker(processes, system_)
             wait_until_serving(system_.url, processes)
         say("")
         say(f"  The console:  {system_.url}")

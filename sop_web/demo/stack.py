@@ -111,6 +111,11 @@ def start_hooks_worker(processes: Processes, stack: Stack) -> None:
     processes.start("hooks", worker_command("hooks", "-P", "threads", concurrency=8), env=stack.environment())
 
 
+def start_data_worker(processes: Processes, stack: Stack) -> None:
+    """Long work on files, one piece at a time. Killed in the middle, an export goes on when it is there again."""
+    processes.start("data", worker_command("data", "-P", "solo"), env=stack.environment())
+
+
 def start_learner(processes: Processes, stack: Stack) -> None:
     """One train round at a time in the worker's own process (no fork: CUDA, limits.md 7)."""
     processes.start("learner", worker_command("learner", "-P", "solo"), env=stack.environment(), stop_timeout_s=30)

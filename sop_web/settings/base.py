@@ -107,6 +107,7 @@ CELERY_TASK_DEFAULT_QUEUE = "fleet"
 CELERY_TASK_ROUTES = {
     "learner.*": {"queue": "learner"},
     "fleet.webhook*": {"queue": "hooks"},  # receivers may be slow: a queue of their own, before the pattern below
+    "fleet.export_*": {"queue": "data"},  # long work on files; its own worker, so that the clock on `fleet` never waits
     "fleet.*": {"queue": "fleet"},
 }
 # Redis has no acknowledgement: what is unacknowledged after this time is delivered again, even if it still runs, so it
@@ -128,14 +129,23 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 300
 # A train round is acknowledged at once: a killed one comes back through fleet.reap with a new epoch, which is quicker
-# than the visibility timeout and fences the old holder. Redelivery would only bring messages of dead epochs.
+# than the visibility timeout and fences the old holder. Redelivery would only bring messages of dead epochs. So is an
+# export, which may take hours: cut at its limit it goes on, as its next attempt, after the last file it finished.
 CELERY_TASK_ANNOTATIONS = {
     "learner.train_round": {
         "acks_late": False,
         "reject_on_worker_lost": False,
         "soft_time_limit": 1500,
         "time_limit": 1800,
-    }
+    },
+    "fleet.export_run": {
+        "acks_late": False,
+        "reject_on_worker_lost": False,
+        "soft_time_limit": 6 * 3600,
+        "time_limit": 6 * 3600 + 300,
+    },
+    # Removing some 100,000 objects of a bucket; below the visibility timeout, and repeated if it is cut.
+    "fleet.export_clean": {"soft_time_limit": 2700, "time_limit": 3000},
 }
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
@@ -210,3 +220,8 @@ SOP_DATASET_EPISODES = ENVIRONMENT.dataset_episodes
 SOP_WEBHOOK_ALLOW = ENVIRONMENT.webhook_allow
 SOP_WEBHOOK_TIMEOUT_S = ENVIRONMENT.webhook_timeout_s
 SOP_WEBHOOK_DISABLE_DAYS = ENVIRONMENT.webhook_disable_days
+SOP_EXPORT_DESTINATIONS = ENVIRONMENT.export_destinations
+SOP_EXPORT_KEEP_DAYS = ENVIRONMENT.export_keep_days
+SOP_EXPORT_MOST = ENVIRONMENT.export_most
+SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
+SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way

@@ -15,7 +15,7 @@ from sop_web.env import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_IMAGES = re.compile(r"sop-(server|robot):\d+\.\d+\.\d+")
-SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "beat", "learner-cpu", "learner-nvidia")
+SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "data", "beat", "learner-cpu", "learner-nvidia")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_every_service_is_there_with_its_profile(compose: dict[str, Any]) -> Non
     profiles = {name: tuple(service.get("profiles", ())) for name, service in compose["services"].items()}
     assert profiles == {
         "postgres": (), "redis": (), "s3": ("s3",), "s3-bucket": ("s3",), "migrate": (),
-        "web": (), "worker": (), "hooks": (), "beat": (), "learner-cpu": (),
+        "web": (), "worker": (), "hooks": (), "data": (), "beat": (), "learner-cpu": (),
         "learner-nvidia": ("nvidia",), "robot": ("robots",),
     }  # fmt: skip
 

@@ -272,4 +272,4 @@ def test_every_error_has_a_code_of_its_own() -> None:
         return [kind, *(found for below in kind.__subclasses__() for found in kinds(below))]
 
     codes = [kind.code for kind in kinds(ExportError)]
-    assert len(set(codes)) == len(codes) == 9
+    assert len(set(codes)) == len(codes) == 10

@@ -14,6 +14,7 @@ from django.db.models import Model, QuerySet
 from fleet.errors import NotFound
 from fleet.models import (
     ApiToken,
+    AuditEntry,
     Dataset,
     DatasetVersion,
     Episode,
@@ -111,6 +112,12 @@ def access_export_by_id(user: User, export_id: uuid.UUID) -> Export:
     if export is None:
         raise NotFound("there is no such export")
     return export
+
+
+def access_audit(user: User) -> QuerySet[AuditEntry]:
+    """Return the audit log, to whoever may see it."""
+    rows = AuditEntry.objects.all()
+    return rows if may(user, Permission.SEE_AUDIT) else rows.none()
 
 
 def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:

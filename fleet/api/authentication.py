@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from fleet.addresses import http_address
 from fleet.errors import ScopeMissing, SessionRequired
 from fleet.models import ApiToken
 from fleet.protocol.errors import Unauthorised
@@ -34,7 +33,7 @@ class BearerAuthentication(BaseAuthentication):
         if token is None:
             raise Unauthorised("this token is unknown, revoked or expired")
         _check_scope(token, request)
-        api_token_use(token=token, address=client_address(request))
+        api_token_use(token=token, address=http_address(request))
         return token.created_by, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -54,19 +53,6 @@ def _check_scope(token: ApiToken, request: Request) -> None:
     scope = scope_needed(declared, is_read=request.method in SAFE_METHODS)
     if scope is None or not scopes_allow(token.scopes, scope):
         raise ScopeMissing(f"this token lacks the scope {scope}" if scope else "no token may do this")
-
-
-def client_address(request: Any) -> str | None:
-    """Return the address of who asks; of X-Forwarded-For only as many entries are believed as there are proxies."""
-    proxies = int(str(settings.REST_FRAMEWORK["NUM_PROXIES"]))
-    found = request.META.get("REMOTE_ADDR") or ""
-    forwarded = [each.strip() for each in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
-    if proxies and forwarded:
-        found = forwarded[-min(proxies, len(forwarded))]
-    try:
-        return str(ipaddress.ip_address(found))
-    except ValueError:
-        return None
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -82,4 +82,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "webhook-deliveries": {"GET": P.EDIT_SETTINGS},
     "webhook-redeliver": {"POST": P.EDIT_SETTINGS},
     "metrics-success": {"GET": P.SEE},
+    "audit": {"GET": P.SEE_AUDIT},
+    "audit-csv": {"GET": P.SEE_AUDIT},
+    "audit-facets": {"GET": P.SEE_AUDIT},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from fleet.api import (
+    audit,
     dataset_versions,
     datasets,
     episode_files,
@@ -91,4 +92,7 @@ urlpatterns = [
         name="webhook-redeliver",
     ),
     path("metrics/success", metrics.SuccessView.as_view(), name="metrics-success"),
+    path("audit", audit.AuditList.as_view(), name="audit"),
+    path("audit/csv", audit.AuditCsv.as_view(), name="audit-csv"),
+    path("audit/facets", audit.AuditFacets.as_view(), name="audit-facets"),
 ]

@@ -14,6 +14,8 @@ from django.utils.crypto import salted_hmac
 
 from fleet import live
 from fleet.access import access_robot_by_id, access_robots, may, may_drive
+from fleet.acting import Actor, ActorKind
+from fleet.addresses import socket_address
 from fleet.consumers import auth
 from fleet.consumers.matrix import MESSAGES
 from fleet.errors import DriveForbidden, Forbidden, InvalidRequest, NotFound, RobotOffline
@@ -56,6 +58,12 @@ def caller_of(scope: dict[str, Any]) -> Caller:
         tab = uuid.uuid4()
     digest = salted_hmac("fleet.console.connection", f"{user.pk}:{session_key}:{tab}", algorithm="sha256").digest()
     return Caller(user.pk, user.get_username(), session_key, str(uuid.UUID(bytes=digest[:16], version=5)))
+
+
+def actor_of(caller: Caller, scope: dict[str, Any]) -> Actor:
+    """Who a connection's changes are noted under; its name stands in the audit log as the request's."""
+    address = socket_address(scope)
+    return Actor(ActorKind.PERSON, str(caller.user_id), caller.name, address, request_id=caller.connection)
 
 
 def user_of(caller: Caller) -> AbstractBaseUser:

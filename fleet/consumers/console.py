@@ -18,8 +18,9 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from fleet.access import access_training_run_by_id
+from fleet.acting import acting_as
 from fleet.consumers import auth, console_lease
-from fleet.consumers.caller import Caller, Rights, asker_of, caller_of, rights_of
+from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, rights_of
 from fleet.consumers.calls import answer_of
 from fleet.consumers.console_stop import ConsoleStops
 from fleet.consumers.hub import Slot, hub
@@ -59,6 +60,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             await self._fail(Unauthorised("sign in first"), auth.CLOSE_UNAUTHORISED)
             return
         self._caller = caller_of(self.scope)
+        self._actor = actor_of(self._caller, self.scope)
         self._requests: asyncio.Queue[m.ConsoleRequest] = asyncio.Queue(REQUESTS_LIMIT)
         self._calls = ConsoleCalls(self._caller, self.channel_name, self._send_one)
         self._stops = ConsoleStops(self._caller)
@@ -141,7 +143,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         handler: Callable[[Any], Awaitable[m.ConsoleReply | None]]
         handler = self._HANDLERS.get(type(request), ConsoleConsumer._on_rows).__get__(self)
         try:
-            reply = await handler(request)
+            with acting_as(lambda: self._actor):
+                reply = await handler(request)
             if not isinstance(request, m.ConsolePeerClose):  # all others looked at session and user
                 self._checked_s = time.monotonic()
         except SopError as error:

@@ -1,6 +1,7 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
 from fleet.models.api_token import ApiToken
+from fleet.models.audit import AuditEntry
 from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, DatasetVersion
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
@@ -20,6 +21,7 @@ from fleet.models.webhook import Webhook, WebhookDelivery
 __all__ = [
     "ApiToken",
     "Assignment",
+    "AuditEntry",
     "Dataset",
     "DatasetCandidate",
     "DatasetEpisode",

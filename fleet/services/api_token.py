@@ -19,6 +19,7 @@ from fleet.errors import InvalidRequest, NotFound
 from fleet.models import ApiToken
 from fleet.scopes import Scope
 from fleet.selectors.api_token import PREFIX, api_token_sha256
+from fleet.services.audit import audit_record
 
 MAX_LIVE = 50  # that one person has at a time
 MAX_KEPT = 100  # beyond which the oldest that no longer work are forgotten
@@ -66,14 +67,21 @@ def api_token_create(*, user: AbstractBaseUser, name: str, scopes: Sequence[Scop
         created_at=now,
         expires_at=now + timedelta(seconds=valid_s),
     )
+    after = {"prefix": row.prefix, "scopes": row.scopes, "expires_at": row.expires_at}
+    audit_record(action="token.create", subject=row, name=row.name, after=after)
     return Created(row, secret)
 
 
+@transaction.atomic
 def api_token_revoke(*, user: AbstractBaseUser, token_id: uuid.UUID) -> None:
     """End one of this user's tokens, at once and for good; again changes nothing. Raises: NotFound."""
-    rows = ApiToken.objects.filter(created_by=user.pk, id=token_id)
-    if not rows.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()) and not rows.exists():
+    row = ApiToken.objects.select_for_update().filter(created_by=user.pk, id=token_id).first()
+    if row is None:
         raise NotFound("you have no such token")
+    if row.revoked_at is None:
+        row.revoked_at = timezone.now()
+        row.save(update_fields=["revoked_at"])
+        audit_record(action="token.revoke", subject=row, name=row.name, after={"revoked_at": row.revoked_at})
 
 
 def api_token_use(*, token: ApiToken, address: str | None) -> None:

@@ -15,6 +15,7 @@ from fleet.access import access_episodes
 from fleet.errors import DatasetArchived, DatasetChanged, InvalidRequest, NameTaken, NotFound, SelectionTooLarge
 from fleet.models import Dataset, DatasetCandidate, DatasetVersion
 from fleet.selectors.dataset_selection import Selection, selected_episodes
+from fleet.services.audit import audit_record
 from fleet.services.text import clean_text
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def dataset_create(*, user: AbstractBaseUser, name: str, description: str = "", 
     _names_lock()
     _require_free(cleaned, row.id)
     row.save(force_insert=True)
+    audit_record(action="dataset.create", subject=row, name=row.name, after=_shown(row))
     logger.info("dataset created", extra={"event": {"dataset": str(row.id), "name": cleaned}})
     return row
 
@@ -59,6 +61,7 @@ def dataset_change(*, dataset_id: uuid.UUID, change: DatasetChange, revision: in
     row = dataset_lock(dataset_id=dataset_id)
     if row.revision != revision:
         raise DatasetChanged(f"the dataset has revision {row.revision} by now, not {revision}")
+    before = _shown(row)
     if change.name is not UNSET:
         row.name = _name(change.name)
         _require_free(row.name, row.id)
@@ -67,6 +70,7 @@ def dataset_change(*, dataset_id: uuid.UUID, change: DatasetChange, revision: in
     row.is_archived = row.is_archived if change.is_archived is UNSET else change.is_archived
     row.revision += 1
     row.save()
+    audit_record(action="dataset.change", subject=row, name=row.name, before=before, after=_shown(row))
     return row
 
 
@@ -78,8 +82,12 @@ def dataset_version_annotate(*, version_id: uuid.UUID, notes: str, revision: int
         raise NotFound("there is no such version")
     if row.notes_revision != revision:
         raise DatasetChanged(f"the notes have revision {row.notes_revision} by now, not {revision}")
+    before = {"notes": row.notes}
     row.notes, row.notes_revision = _text(notes, "notes"), revision + 1
     row.save(update_fields=["notes", "notes_revision"])
+    audit_record(
+        action="dataset.annotate", subject=row, name=row.dataset.name, before=before, after={"notes": row.notes}
+    )
     return row
 
 
@@ -107,14 +115,19 @@ def dataset_collect(*, dataset_id: uuid.UUID, user: AbstractBaseUser, selection:
         raise SelectionTooLarge(
             f"a dataset collects at most {MAX_COLLECTED} episodes; freeze the filter itself", limit=MAX_COLLECTED
         )
+    if added:
+        audit_record(action="dataset.collect", subject=dataset, name=dataset.name, after={"added": added})
     return added
 
 
 @transaction.atomic
 def dataset_uncollect(*, dataset_id: uuid.UUID, ids: tuple[uuid.UUID, ...] | None) -> int:
     """Take episodes (None: all) off what was collected; return how many were there. Raises: NotFound."""
-    rows = DatasetCandidate.objects.filter(dataset=dataset_lock(dataset_id=dataset_id))
+    dataset = dataset_lock(dataset_id=dataset_id)
+    rows = DatasetCandidate.objects.filter(dataset=dataset)
     removed, _ = (rows if ids is None else rows.filter(episode__in=ids)).delete()
+    if removed:
+        audit_record(action="dataset.uncollect", subject=dataset, name=dataset.name, after={"removed": removed})
     return removed
 
 
@@ -130,6 +143,10 @@ def require_open(dataset: Dataset) -> None:
     """Raises: DatasetArchived."""
     if dataset.is_archived:
         raise DatasetArchived("this dataset is archived; bring it back first")
+
+
+def _shown(row: Dataset) -> dict[str, object]:
+    return {field: getattr(row, field) for field in ("name", "description", "licence", "is_archived")}
 
 
 def dataset_notes(notes: str) -> str:

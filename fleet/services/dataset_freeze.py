@@ -42,6 +42,7 @@ from fleet.selectors.dataset_selection import (
     selected_episodes,
 )
 from fleet.selectors.dataset_split import Split, sound_splits, split_counts
+from fleet.services.audit import audit_record
 from fleet.services.dataset import dataset_lock, dataset_notes, require_open
 from fleet.services.dataset_card import dataset_card
 
@@ -111,6 +112,10 @@ def dataset_freeze(
     _seal(version, chosen, sound, counts, left_out)
     enqueue_dataset_describe(version_id=str(version.id))
     event = {"dataset": dataset.name, "version": version.number, "episodes": chosen.episodes, "digest": version.digest}
+    audit_record(
+        action="dataset.freeze", subject=dataset, name=dataset.name,
+        after={"version": version.number, "episodes": chosen.episodes, "digest": version.digest},
+    )  # fmt: skip
     logger.info("dataset frozen", extra={"event": event})
     return version
 

@@ -25,6 +25,7 @@ from fleet.events import hint_consoles
 from fleet.models import Episode, EpisodeLabel
 from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome, OutcomeSource
+from fleet.services.audit import audit_record
 from fleet.services.episode import episode_search_text
 from fleet.services.rollup import rollup_episodes_changed
 from fleet.services.text import clean_text
@@ -74,7 +75,9 @@ def episode_label(
     """
     change = _sound(change)
     episode = _lock(episode_id, revision)
+    before = _fields(episode)
     _apply([episode], user, change, at or timezone.now(), batch=None)
+    audit_record(action="episode.label", subject=episode, before=before, after=_fields(episode))
     return episode
 
 
@@ -89,7 +92,9 @@ def episode_label_undo(
     episode = _lock(episode_id, revision)
     if revision == 0:
         raise NothingToUndo("nobody has labelled this episode")
+    before = _fields(episode)
     _restore([episode], user, at or timezone.now(), batch=None)
+    audit_record(action="episode.label_undo", subject=episode, before=before, after=_fields(episode))
     return episode
 
 
@@ -104,6 +109,8 @@ def episodes_label(
     changed = 0
     for episodes in _locked(episode_ids):
         changed += _apply(episodes, user, change, now, batch=batch)
+    shown = {name: value for name, value in msgspec.to_builtins(change).items() if value not in ([], ())}
+    _audit_bulk("episode.label_bulk", batch, {"change": shown, "changed": changed, "of": len(episode_ids)})
     logger.info("episodes labelled", extra={"event": {"batch": str(batch), "changed": changed}})
     return BulkDone(batch, changed, len(episode_ids) - changed)
 
@@ -127,7 +134,17 @@ def episodes_label_undo(*, batch: uuid.UUID, user: AbstractBaseUser, at: datetim
         newest = made.filter(episode__in=episodes, revision=F("episode__label_revision"))
         own = set(newest.values_list("episode_id", flat=True))
         undone += _restore([episode for episode in episodes if episode.id in own], user, now, batch=back)
+    _audit_bulk("episode.label_bulk_undo", back, {"undoes": batch, "changed": undone, "of": total})
     return BulkDone(back, undone, total - undone)
+
+
+def _audit_bulk(action: str, batch: uuid.UUID, after: dict[str, object]) -> None:
+    """One entry a batch: each episode's own history says what became of it."""
+    audit_record(action=action, kind="episodes", name=f"batch {batch}", after=after)
+
+
+def _fields(episode: Episode) -> dict[str, object]:
+    return {field: getattr(episode, field) for field in _FIELDS}
 
 
 def _lock(episode_id: uuid.UUID, revision: int) -> Episode:

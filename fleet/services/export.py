@@ -28,6 +28,7 @@ from fleet.queue import enqueue_export_clean, enqueue_export_run
 from fleet.selectors.dataset import dataset_info
 from fleet.selectors.dataset_selection import Selection, columns_of, selected_episodes
 from fleet.selectors.export_entries import ExportCheck, episodes_check, version_check
+from fleet.services.audit import audit_record
 from fleet.services.text import clean_text
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ def export_request(*, user: AbstractBaseUser, asked: ExportAsked) -> Export:
         row = _of_version(asked) if asked.version_id is not None else _of_selection(user, asked)
         row.requested_by_id, row.requested_by_name = user.pk, user.get_username()
         row.save()
+        after = {"format": row.format, "episodes": row.episodes, "destination": row.destination, "query": row.query}
+        audit_record(action="export.request", subject=row, name=row.folder, after=after)
         enqueue_export_run(export_id=str(row.id), epoch=row.epoch)
     event = {"export": str(row.id), "format": row.format, "episodes": row.episodes, "by": row.requested_by_name}
     logger.info("export requested", extra={"event": event})
@@ -98,6 +101,8 @@ def export_cancel(*, export_id: uuid.UUID) -> Export:
     if row.state == Export.State.CANCELLED:
         return row
     _require(row, *Export.ACTIVE)
+    if row.cancel_requested_at is None:
+        audit_record(action="export.cancel", subject=row, name=row.folder, after={"state": row.state})
     row.cancel_requested_at = row.cancel_requested_at or timezone.now()
     if row.state == Export.State.QUEUED:
         row.state, row.epoch = Export.State.CANCELLED, row.epoch + 1
@@ -116,6 +121,7 @@ def export_retry(*, export_id: uuid.UUID) -> Export:
     _require_room()
     row = export_lock(export_id=export_id)
     _require(row, Export.State.FAILED, Export.State.CANCELLED, Export.State.EXPIRED)
+    before = {"state": row.state}
     row.made_files.all().delete()
     row.state, row.epoch, row.attempts = Export.State.QUEUED, row.epoch + 1, 0
     row.cancel_requested_at = row.finished_at = row.expires_at = row.cleanup_at = None
@@ -124,6 +130,7 @@ def export_retry(*, export_id: uuid.UUID) -> Export:
     row.sha256 = row.error_code = row.error_message = row.file = ""
     row.error_data, row.heartbeat_at = {}, timezone.now()
     row.save()
+    audit_record(action="export.retry", subject=row, name=row.folder, before=before, after={"state": row.state})
     enqueue_export_run(export_id=str(row.id), epoch=row.epoch)
     return row
 
@@ -137,6 +144,7 @@ def export_delete(*, export_id: uuid.UUID) -> None:
     row = export_lock(export_id=export_id)
     _require(row, *(state for state in Export.State if state not in Export.ACTIVE))
     row.deleted_at = timezone.now()
+    audit_record(action="export.delete", subject=row, name=row.folder, before={"state": row.state})
     export_cleanup(row)
     row.save()
 

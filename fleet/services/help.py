@@ -24,6 +24,8 @@ from fleet.events import hint_consoles
 from fleet.models import HelpRequest, HelpSettings, Lease, PolicyVersion, Task
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpRanking, HelpReason, HelpSignal, RobotStatus
+from fleet.selectors.help import help_ranking
+from fleet.services.audit import audit_record
 from fleet.services.robot import robot_lock
 from fleet.services.text import storable
 from fleet.services.webhook_event import help_event
@@ -135,8 +137,10 @@ def _close_still(request: HelpRequest, now: datetime) -> bool:
 @transaction.atomic
 def help_ranking_set(*, ranking: HelpRanking, user: AbstractBaseUser) -> None:
     """Rank the queue by this rule from now on, for everyone."""
+    before = {"ranking": help_ranking().value}
     values = {"ranking": ranking.value, "changed_at": timezone.now(), "changed_by": user}
-    HelpSettings.objects.update_or_create(id=1, defaults=values)
+    row, _ = HelpSettings.objects.update_or_create(id=1, defaults=values)
+    audit_record(action="help.rank", subject=row, name="help queue", before=before, after={"ranking": ranking.value})
     hint_consoles("help")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from fleet.events import hint_lease_asked, hint_lease_lost, hint_lease_offered
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
+from fleet.services.audit import audit_record
 from fleet.services.help import help_claimed, help_served
 from fleet.services.robot import robot_lock, robots_bump
 
@@ -73,6 +75,7 @@ def lease_grant(
     )
     help_claimed(lease=lease)
     robots_bump(robot_ids=[robot.id])
+    _audit("lease.take" if in_force is not None else "lease.acquire", lease, after=lease, before=in_force)
     _log("lease granted", lease, source=lease.source, reason=reason)
     return lease
 
@@ -120,6 +123,7 @@ def lease_offer(*, robot_id: uuid.UUID | str, epoch: int, connection: str, to_us
     lease = _lease_held(robot_lock(robot_id=robot_id), epoch, connection)
     lease.offered_to = to_user  # type: ignore[assignment]
     lease.save(update_fields=["offered_to"])
+    _audit("lease.offer", lease, after={"offered_to": to_user.get_username()})
     hint_lease_offered(to_user.pk, robot_id=lease.robot_id, epoch=epoch, by=lease.operator)
     _log("lease offered", lease, to=to_user.get_username())
     return lease
@@ -178,6 +182,7 @@ def _open_lease(robot: Robot, epoch: int, source: Source | None = None, connecti
 
 def _end(lease: Lease, now: datetime, reason: str) -> None:
     """Close a lease that no other follows: with it the help that it brought."""
+    _audit("lease.expire" if reason == "expired" else "lease.release", lease, before=lease, after={"reason": reason})
     _close(lease, now, reason)
     help_served(lease=lease, now=now)
 
@@ -186,6 +191,22 @@ def _close(lease: Lease, now: datetime, reason: str) -> None:
     lease.released_at, lease.end_reason = now, reason
     lease.save(update_fields=["released_at", "end_reason"])
     _log("lease ended", lease, reason=reason)
+
+
+def _audit(
+    action: str, lease: Lease, *, before: Lease | None = None, after: Lease | Mapping[str, object] | None = None
+) -> None:
+    """Of people's leases: the scripted supervisor comes and goes many times a minute, and its rows say as much."""
+    if lease.source != Source.PERSON.value:
+        return
+    shown = {"operator": lease.operator, "epoch": lease.epoch, "reason": lease.reason}
+    was = None if before is None else {"operator": before.operator, "epoch": before.epoch}
+    audit_record(
+        action=action,
+        subject=lease.robot,
+        before=was,
+        after=shown if isinstance(after, Lease) else after,
+    )
 
 
 def _log(text: str, lease: Lease, **more: object) -> None:

@@ -20,6 +20,7 @@ from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.policy import PolicyManifest, decode_policy_manifest, encode_policy_manifest
 from fleet.selectors.objects import object_store
 from fleet.selectors.rollout import release_track, rollout_open
+from fleet.services.audit import audit_record
 from fleet.services.robot import robots_bump
 from fleet.services.rollout import try_next
 from fleet.services.training import run_lock
@@ -106,6 +107,8 @@ def _insert(run_id: str, epoch: int | None, manifest: PolicyManifest, sha256: st
     )
     _announce(run, version)
     policy_version_event(version=version)
+    after = {"run": run.name, "number": version.number, "step": version.step, "size_bytes": version.size_bytes}
+    audit_record(action="version.publish", subject=version, name=f"{run.name} version {version.number}", after=after)
     logger.info("policy published", extra={"event": {"run": run.name, "number": version.number, "step": version.step}})
     return version
 

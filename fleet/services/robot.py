@@ -24,6 +24,7 @@ from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
 from fleet.selectors.robot import robot_revision
 from fleet.selectors.training import fleet_run
+from fleet.services.audit import audit_record, robot_actor
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Enrolled:
     key: str
 
 
+@transaction.atomic
 def enrolment_token_create(
     *, note: str = "", valid_s: float = 3600.0, user: AbstractBaseUser | None = None
 ) -> tuple[EnrolmentToken, str]:
@@ -49,6 +51,8 @@ def enrolment_token_create(
         created_by=user,  # type: ignore[misc]
         expires_at=now + timedelta(seconds=valid_s),
     )
+    after = {"note": note, "expires_at": row.expires_at}
+    audit_record(action="robot.enrolment_token", subject=row, after=after)
     return row, secret
 
 
@@ -75,6 +79,7 @@ def robot_enrol(*, token: str, name: str) -> Enrolled:
     Assignment.objects.bulk_create(Assignment(robot=robot, task=task) for task in tasks)
     row.used_at, row.used_by = timezone.now(), robot
     row.save(update_fields=["used_at", "used_by"])
+    audit_record(action="robot.enrol", subject=robot, after={"name": name, "token": row.id}, actor=robot_actor(robot))
     hint_robot(robot.id)
     logger.info("robot enrolled", extra={"event": {"robot": str(robot.id), "name": name}})
     return Enrolled(robot, key)
@@ -115,6 +120,7 @@ def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
     if row.revoked_at is None:
         row.revoked_at = timezone.now()
         row.save(update_fields=["revoked_at"])
+        audit_record(action="robot.key_revoke", subject=row, name=row.robot.name, after={"revoked_at": row.revoked_at})
         logger.info("robot key revoked", extra={"event": {"robot": str(row.robot_id), "key": str(row.id)}})
     hint_link(row.robot_id)
     return row
@@ -185,6 +191,8 @@ def robot_pause(*, robot_id: uuid.UUID | str, is_paused: bool) -> Robot:
     if robot.is_paused != is_paused:
         robot.is_paused = is_paused
         robot.save(update_fields=["is_paused"])
+        before, after = {"is_paused": not is_paused}, {"is_paused": is_paused}
+        audit_record(action="robot.pause" if is_paused else "robot.resume", subject=robot, before=before, after=after)
         robots_bump(robot_ids=[robot.id])
     return robot
 

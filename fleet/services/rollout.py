@@ -22,6 +22,7 @@ from fleet.events import hint_consoles
 from fleet.models import PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, Rollout, RolloutEvent, TrainingRun
 from fleet.selectors.objects import object_store
 from fleet.selectors.rollout import desired_versions, release_track, rollout_open, version_current, versions_waiting
+from fleet.services.audit import audit_record
 from fleet.services.robot import robot_lock, robots_bump
 from fleet.services.training import run_lock
 from fleet.storage import keys
@@ -234,8 +235,15 @@ def robot_pin(
         if rollout.robots.count() == 1:
             raise RolloutOpen("it is the only robot that tries the candidate: decide on the canary first")
         rollout.robots.remove(robot)
+    before = {"pinned_version": robot.pinned_version_id}
     robot.pinned_version, robot.pinned_reason = version, reason[:500] if version is not None else ""
     robot.save(update_fields=["pinned_version", "pinned_reason"])
+    audit_record(
+        action="robot.pin" if version is not None else "robot.unpin",
+        subject=robot,
+        before=before,
+        after={"pinned_version": robot.pinned_version_id, "reason": reason},
+    )
     run = version.run if version is not None else None
     if run is not None:
         _record(run, "pin", user=user, reason=reason, version=version, robot=robot)
@@ -253,6 +261,7 @@ def version_note(*, version_id: uuid.UUID, notes: str) -> PolicyVersion:
     version = PolicyVersion.objects.select_for_update().filter(id=version_id).first()
     if version is None:
         raise NotFound("there is no such policy version")
+    audit_record(action="version.note", subject=version, before={"notes": version.notes}, after={"notes": notes})
     version.notes = notes
     version.save(update_fields=["notes"])
     return version
@@ -373,6 +382,9 @@ def _record(run: TrainingRun, kind: str, *, user: AbstractBaseUser | None, reaso
         by_name=_name(user),
         **names,
     )
+    version, robot = names.get("version"), names.get("robot")
+    after = {"version": version.number if version else None, "robot": robot.name if robot else None, "reason": reason}
+    audit_record(action=f"rollout.{kind.replace(' ', '_')}"[:64], subject=run, after=after)
 
 
 def _name(user: AbstractBaseUser | None) -> str:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from fleet.errors import InvalidRequest, NotFound
 from fleet.models import SavedFilter
+from fleet.services.audit import audit_record
 
 MAX_A_USER = 100
 
@@ -22,12 +23,17 @@ def saved_filter_set(*, user: AbstractBaseUser, name: str, query: Mapping[str, o
     rows = SavedFilter.objects.filter(user=user.pk)
     if not rows.filter(name=name).exists() and rows.count() >= MAX_A_USER:
         raise InvalidRequest(f"you have {MAX_A_USER} filters; remove one first", field="name")
+    before = rows.filter(name=name).values("query").first()
     row, _ = SavedFilter.objects.update_or_create(user_id=user.pk, name=name, defaults={"query": dict(query)})
+    audit_record(action="filter.save", subject=row, before=before, after={"query": row.query})
     return row
 
 
+@transaction.atomic
 def saved_filter_remove(*, user: AbstractBaseUser, filter_id: uuid.UUID) -> None:
     """Remove one of this user's filters. Raises: NotFound."""
-    removed, _ = SavedFilter.objects.filter(user=user.pk, id=filter_id).delete()
-    if not removed:
+    row = SavedFilter.objects.select_for_update().filter(user=user.pk, id=filter_id).first()
+    if row is None:
         raise NotFound("there is no such filter of yours")
+    audit_record(action="filter.remove", subject=row, before={"query": row.query})
+    row.delete()

@@ -15,6 +15,7 @@ from fleet.errors import ClearForbidden, InvalidRequest, NotFound
 from fleet.models import RobotStop
 from fleet.protocol.messages import StopInfo
 from fleet.selectors.lease import lease_in_force
+from fleet.services.audit import audit_record, robot_actor
 from fleet.services.robot import robot_lock, robots_bump
 from fleet.services.text import storable
 
@@ -46,6 +47,8 @@ def stop_register(*, robot_id: uuid.UUID | str, stop: StopInfo, user: AbstractBa
         stopped_at=stopped_at,
     )
     robots_bump(robot_ids=[robot.id])
+    shown = {"stop": stop_id, "by": row.by, "reason": row.reason}
+    audit_record(action="robot.stop", subject=robot, after=shown, actor=robot_actor(robot) if user is None else None)
     event = {"robot": str(robot.id), "stop": str(stop_id), "by": row.by, "reason": row.reason}
     logger.warning("robot stopped", extra={"event": event})
     return row
@@ -79,6 +82,8 @@ def stops_cleared_at_robot(*, robot_id: uuid.UUID | str, session_id: str) -> int
         return 0
     count = in_force.filter(id__lte=newest.id).update(cleared_at=timezone.now())
     robots_bump(robot_ids=[robot.id])
+    after = {"stop": newest.stop_id, "cleared": count}
+    audit_record(action="robot.stop_clear", subject=robot, after=after, actor=robot_actor(robot))
     event = {"robot": str(robot.id), "stop": str(newest.stop_id), "by": "at the robot"}
     logger.warning("stop cleared", extra={"event": event})
     return count
@@ -104,6 +109,7 @@ def stop_clear(*, robot_id: uuid.UUID | str, stop_id: str, user: AbstractBaseUse
     earlier = RobotStop.objects.filter(robot=robot, id__lt=row.id, cleared_at__isnull=True)
     earlier.update(cleared_at=now, cleared_by=user)
     robots_bump(robot_ids=[robot.id])
+    audit_record(action="robot.stop_clear", subject=robot, after={"stop": row.stop_id, "stopped_by": row.by})
     event = {"robot": str(robot.id), "stop": str(row.stop_id), "by": user.get_username()}
     logger.warning("stop cleared", extra={"event": event})
     return row

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from fleet.errors import InvalidRequest, NotFound
 from fleet.models import Assignment, Task
+from fleet.services.audit import audit_record
 from fleet.services.robot import robot_lock, robots_bump
 
 
@@ -18,7 +19,9 @@ def task_create(*, slug: str, instruction: str, driver_task: str, max_steps: int
     if not 1 <= max_steps <= 100_000:
         raise InvalidRequest("max_steps must lie between 1 and 100000", field="max_steps")
     values = {"instruction": instruction, "driver_task": driver_task, "max_steps": max_steps, "is_active": True}
+    before = Task.objects.filter(slug=slug).values(*values).first()
     task, _ = Task.objects.update_or_create(slug=slug, defaults=values)
+    audit_record(action="task.change" if before else "task.create", subject=task, before=before, after=values)
     working = Assignment.objects.filter(task=task, ended_at__isnull=True).values_list("robot_id", flat=True)
     robots_bump(robot_ids=working)
     return task
@@ -33,6 +36,7 @@ def assignment_set(*, robot_id: uuid.UUID | str, task_id: uuid.UUID | str, weigh
     if not Task.objects.filter(id=task_id).exists():
         raise NotFound("there is no such task")
     active = Assignment.objects.filter(robot=robot, task_id=task_id, ended_at__isnull=True).first()
+    before = {"weight": active.weight if active else None}
     if weight is None:
         if active is None:
             return None
@@ -45,5 +49,7 @@ def assignment_set(*, robot_id: uuid.UUID | str, task_id: uuid.UUID | str, weigh
         active.save(update_fields=["weight"])
     else:
         return active
+    name = f"{robot.name} at {active.task.slug}"
+    audit_record(action="assignment.set", subject=active, name=name, before=before, after={"weight": weight})
     robots_bump(robot_ids=[robot.id])
     return active

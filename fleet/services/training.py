@@ -19,6 +19,7 @@ from fleet.errors import InvalidRequest, NotFound, RunFenced, RunNotRunning
 from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
 from fleet.queue import enqueue_train_round
+from fleet.services.audit import audit_record
 from fleet.services.metric_history import metric_history_thin
 from fleet.services.robot import robots_bump
 
@@ -78,6 +79,8 @@ def training_run_create(
         name=name, algorithm=algorithm, config=dict(config), seed=seed, target_steps=target_steps
     )
     run.tasks.set(tasks)
+    shown = {"algorithm": algorithm, "config": run.config, "seed": seed, "tasks": sorted(set(task_slugs))}
+    audit_record(action="run.create", subject=run, after={**shown, "target_steps": target_steps})
     _fleet_changed()
     return run
 
@@ -86,9 +89,11 @@ def training_run_create(
 def training_run_start(*, run_id: object) -> TrainingRun:
     """Let a run train: a new epoch, one round enqueued; a running run starts anew. Raises: NotFound."""
     run = run_lock(run_id=run_id)
+    before = {"state": run.state, "epoch": run.epoch}
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
     run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
+    audit_record(action="run.start", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
     enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
     _fleet_changed()
     return run
@@ -98,8 +103,10 @@ def training_run_start(*, run_id: object) -> TrainingRun:
 def training_run_stop(*, run_id: object) -> TrainingRun:
     """Stop a run; its holder is fenced and ends at its next write. Raises: NotFound."""
     run = run_lock(run_id=run_id)
+    before = {"state": run.state, "epoch": run.epoch}
     run.state = TrainingRun.State.STOPPED
     _new_epoch(run)
+    audit_record(action="run.stop", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
     hint_consoles("run", run.id)
     return run
 
@@ -219,6 +226,8 @@ def training_run_fail(*, run_id: str, epoch: int, code: str, message: str) -> No
     run.state = TrainingRun.State.FAILED
     run.failure_code, run.failure_message = code[:100] or "internal", message[:2000]
     run.save(update_fields=["state", "failure_code", "failure_message"])
+    shown = {"state": run.state, "failure_code": run.failure_code, "failure_message": run.failure_message}
+    audit_record(action="run.fail", subject=run, after=shown)
     hint_consoles("run", run.id)
     logger.error("training run failed", extra={"event": {"run": run.name, "code": code, "message": message[:200]}})
 

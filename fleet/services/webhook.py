@@ -17,6 +17,7 @@ from fleet.models import Webhook, WebhookDelivery
 from fleet.outbound.addresses import AllowList, check_url
 from fleet.outbound.signature import secret_text
 from fleet.queue import enqueue_webhook_drain
+from fleet.services.audit import audit_record
 from fleet.services.text import storable
 
 MAX_WEBHOOKS = 50
@@ -38,6 +39,7 @@ def webhook_create(*, name: str, url: str, events: Sequence[str], user: Abstract
     webhook = Webhook.objects.create(
         name=storable(name).strip(), url=url, events=_sorted(events), created_by_id=user.pk if user else None
     )
+    audit_record(action="webhook.create", subject=webhook, name=webhook.name, after=_shown(webhook))
     return webhook, secret_text(webhook_secret(webhook))
 
 
@@ -52,6 +54,7 @@ def webhook_update(
 ) -> Webhook:
     """Change what is given. Turned on again, what still waits is sent. Raises: NotFound, InvalidRequest, UrlInvalid."""
     webhook = _locked(webhook_id)
+    before = _shown(webhook)
     webhook.name = webhook.name if name is UNSET else storable(str(name)).strip()
     webhook.url = webhook.url if url is UNSET else str(url)
     webhook.events = webhook.events if isinstance(events, UnsetType) else _sorted(events)
@@ -60,16 +63,18 @@ def webhook_update(
         webhook.is_active = is_active
         webhook.disabled_reason, webhook.failing_since = "", None
     webhook.save()
+    audit_record(action="webhook.change", subject=webhook, name=webhook.name, before=before, after=_shown(webhook))
     if webhook.is_active:
         enqueue_webhook_drain(webhook_id=str(webhook.id))
     return webhook
 
 
+@transaction.atomic
 def webhook_remove(*, webhook_id: uuid.UUID) -> None:
     """Remove a webhook with its log; what was not delivered yet is not. Raises: NotFound."""
-    removed, _ = Webhook.objects.filter(id=webhook_id).delete()
-    if not removed:
-        raise NotFound("there is no such webhook")
+    webhook = _locked(webhook_id)
+    audit_record(action="webhook.remove", subject=webhook, name=webhook.name, before=_shown(webhook))
+    webhook.delete()
 
 
 @transaction.atomic
@@ -79,6 +84,7 @@ def webhook_rotate(*, webhook_id: uuid.UUID) -> tuple[Webhook, str]:
     webhook.secret_generation += 1
     webhook.rotated_at = timezone.now()
     webhook.save(update_fields=["secret_generation", "rotated_at"])
+    audit_record(action="webhook.rotate", subject=webhook, name=webhook.name, after={"at": webhook.rotated_at})
     return webhook, secret_text(webhook_secret(webhook))
 
 
@@ -91,6 +97,7 @@ def webhook_test(*, webhook_id: uuid.UUID) -> WebhookDelivery:
     delivery = WebhookDelivery.objects.create(
         webhook=webhook, event_id=uuid.uuid4(), event=TEST_EVENT, payload=payload, next_try_at=now, created_at=now
     )
+    audit_record(action="webhook.test", subject=webhook, name=webhook.name, after={"event": delivery.event_id})
     enqueue_webhook_drain(webhook_id=str(webhook.id))
     return delivery
 
@@ -104,6 +111,7 @@ def webhook_redeliver(*, webhook_id: uuid.UUID, event_id: uuid.UUID) -> WebhookD
         raise NotFound("there is no such delivery")
     delivery.state, delivery.attempts, delivery.next_try_at = WebhookDelivery.State.PENDING, 0, timezone.now()
     delivery.save(update_fields=["state", "attempts", "next_try_at"])
+    audit_record(action="webhook.redeliver", subject=webhook, name=webhook.name, after={"event": event_id})
     enqueue_webhook_drain(webhook_id=str(webhook.id))
     return delivery
 
@@ -111,6 +119,10 @@ def webhook_redeliver(*, webhook_id: uuid.UUID, event_id: uuid.UUID) -> WebhookD
 def allow_list() -> AllowList:
     """Return what SOP_WEBHOOK_ALLOW allows beyond public addresses."""
     return AllowList.parse(settings.SOP_WEBHOOK_ALLOW)
+
+
+def _shown(webhook: Webhook) -> dict[str, object]:
+    return {field: getattr(webhook, field) for field in ("name", "url", "events", "is_active")}
 
 
 def _active(webhook_id: uuid.UUID) -> Webhook:

@@ -1,0 +1,121 @@
+"""No service changes something unseen: each leaves an audit entry, or says here why it does not."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+SERVICES = Path(__file__).resolve().parents[2] / "fleet" / "services"
+DOOR = "audit_record"
+# What machines do all the time is in rows of its own (episodes, rounds, metrics, deployments, requests for help), and
+# would bury what people did. `*`: every function of the module.
+UNSEEN = {
+    "audit": {"*": "the door itself"},
+    "api_token": {"api_token_use": "a sign of life, kept at the token"},
+    "dataset": {
+        "dataset_lock": "within a service",
+        "require_open": "reads",
+        "dataset_notes": "reads",
+    },
+    "dataset_card": {"*": "reads"},
+    "dataset_describe": {"*": "reads what was frozen, in the background"},
+    "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
+    "export": {
+        "export_check": "reads",
+        "export_lock": "within a service",
+        "export_ended": "within a service",
+        "export_cleanup": "within a service",
+    },
+    "export_reap": {"*": "workers clean up what was asked for, which is noted"},
+    "export_run": {"*": "workers do what was asked for, which is noted"},
+    "export_sinks": {"*": "reads"},
+    "export_watch": {"*": "reads"},
+    "help": {
+        "help_is_news": "reads",
+        "help_seen": "robots ask for help; the request's row is the record",
+        "help_claimed": "follows from a lease, which is noted",
+        "help_served": "follows from a lease, which is noted",
+        "help_sweep": "robots that left",
+    },
+    "lease": {"lease_renew": "every second or so, of a lease that was noted", "lease_ask": "changes nothing"},
+    "metric_history": {"*": "the learner's numbers"},
+    "policy": {
+        "policy_version_applied": "robots report; the deployment's row is the record",
+        "policy_version_refused": "robots report; the deployment's row is the record",
+    },
+    "robot": {
+        "robot_key_check": "reads",
+        "robot_link_check": "reads",
+        "robot_hello": "a robot connects",
+        "robot_seen": "heartbeats",
+        "robot_thumbnail": "pictures",
+        "robot_gone": "a robot leaves",
+        "robot_lock": "within a service",
+        "robots_bump": "within a service",
+    },
+    "rollout": {
+        "rollout_lock": "within a service",
+        "fleet_follow": "within a service, which is noted",
+        "version_usable": "reads",
+    },
+    "rollout_judge": {"evidence_json": "reads"},
+    "rollup": {"*": "sums of episodes, which can be made anew"},
+    "text": {"*": "reads"},
+    "training": {
+        "training_run_claim": "workers take turns",
+        "training_run_heartbeat": "a sign of life",
+        "training_round_begin": "the learner's rounds have rows of their own",
+        "training_round_commit": "the learner's rounds have rows of their own",
+        "run_metrics_record": "the learner's numbers",
+        "run_lock": "within a service",
+    },
+    "webhook": {"webhook_secret": "reads", "allow_list": "reads"},
+    "webhook_delivery": {"*": "machines; each delivery is a row of its own"},
+    "webhook_event": {"*": "what is told follows from a change"},
+    "training_file": {"*": "stores bytes under their own hash"},
+}
+
+
+def _functions() -> dict[str, dict[str, ast.FunctionDef]]:
+    found = {}
+    for path in sorted(SERVICES.glob("*.py")):
+        nodes = ast.parse(path.read_text()).body
+        found[path.stem] = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+    return found
+
+
+def _calls(node: ast.AST) -> set[str]:
+    called = {each.func for each in ast.walk(node) if isinstance(each, ast.Call)}
+    return {func.id for func in called if isinstance(func, ast.Name)} | {
+        func.attr for func in called if isinstance(func, ast.Attribute)
+    }
+
+
+def _audited() -> set[str]:
+    """Return the functions that come to the door, be it through others of services."""
+    calls = {name: _calls(node) for module in _functions().values() for name, node in module.items()}
+    reached = {DOOR}
+    while grown := {name for name, called in calls.items() if called & reached} - reached:
+        reached |= grown
+    return reached
+
+
+def test_every_service_that_writes_leaves_an_audit_entry() -> None:
+    """Fails for a new service? Call `audit_record` in it, within its transaction, or name it above with the reason."""
+    audited, forgotten = _audited(), []
+    for module, functions in _functions().items():
+        excused = UNSEEN.get(module, {})
+        public = {name for name in functions if not name.startswith("_")}
+        forgotten += [f"{module}.{name}" for name in sorted(public - audited - set(excused)) if "*" not in excused]
+    assert forgotten == []
+
+
+def test_no_excuse_is_out_of_date() -> None:
+    audited, functions = _audited(), _functions()
+    stale = [
+        f"{module}.{name}"
+        for module, excused in UNSEEN.items()
+        for name in excused
+        if name != "*" and (name not in functions[module] or name in audited)
+    ]
+    assert stale == []

@@ -36,8 +36,9 @@ from django.db import close_old_connections, connection
 from fleet.errors import RunFenced, RunNotRunning
 from fleet.protocol.errors import ArtifactMismatch, PolicyError, RecordingError, SopError
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
-from fleet.protocol.recording import EpisodeManifest, Outcome, decode_manifest
+from fleet.protocol.recording import EpisodeManifest, Outcome
 from fleet.selectors.episode import LearnerEpisode, episodes_for_learner
+from fleet.selectors.episode_recording import stored_manifest
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_base
 from fleet.services.episode import episodes_mark_sampled
@@ -297,9 +298,8 @@ def _ingest(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
     from learner.data.limits import Provenance
 
     for row in episodes_for_learner(run_id=claim.run_id, after_seq=warm.cursor, upto_seq=upto):
-        manifest = _manifest_or_none(claim, row)
-        if manifest is not None:
-            known = Provenance(added_s=row.indexed_at.timestamp(), policy_step=row.policy_step)
+        if (manifest := _manifest_or_none(claim, row)) is not None:
+            known = Provenance(added_s=row.indexed_at.timestamp(), policy_step=row.policy_step, is_frozen=row.is_frozen)
             warm.trainer.ingest([manifest], {row.id: known})
     warm.cursor = max(warm.cursor, upto)
 
@@ -316,9 +316,9 @@ def _prefetch(warm: _Warm, claim: RunClaim) -> None:
 
 
 def _manifest_or_none(claim: RunClaim, row: LearnerEpisode) -> EpisodeManifest | None:
-    """Return the manifest with the row's outcome, which a person may have corrected. Raises: StoreUnavailable."""
+    """Return the manifest with the outcome that counts, a person's or the frozen one. Raises: StoreUnavailable."""
     try:
-        manifest = decode_manifest(object_store().get(row.manifest_key))
+        manifest = stored_manifest(key=row.manifest_key, sha256=row.manifest_sha256)
         return msgspec.structs.replace(manifest, outcome=Outcome(row.outcome))
     except (RecordingError, ObjectMissing) as error:
         event = {"run": claim.name, "episode": row.id, "code": error.code, "message": error.message}

@@ -50,6 +50,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "dataset-versions": {"GET": P.SEE, "POST": P.CURATE},
     "dataset-version": {"GET": P.SEE, "PATCH": P.CURATE},
     "dataset-version-episodes": {"GET": P.SEE},
+    "dataset-version-train": {"POST": P.RUN_TRAINING},
     "dataset-version-compare": {"GET": P.SEE},
     "saved-filters": {"GET": P.SEE, "POST": P.SEE},
     "saved-filter": {"DELETE": P.SEE},

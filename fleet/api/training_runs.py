@@ -68,12 +68,23 @@ class ExperienceOut(serializers.Serializer[Any]):
     human_frames = serializers.IntegerField()
 
 
+class RunDatasetOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    split = serializers.CharField()
+
+
 class TrainingRunDetailOut(TrainingRunOut):
-    """`config`: what was set for this run, in the learner's terms; what is missing has the learner's default."""
+    """`config`: what was set for this run, in the learner's terms; what is missing has the learner's default.
+
+    `dataset`: its offline source, null for all demonstrations; `split` empty: all of it.
+    """
 
     tasks = serializers.SlugRelatedField[Any](slug_field="slug", many=True, read_only=True)
     steps_per_s = serializers.SerializerMethodField()
     experience = serializers.SerializerMethodField()
+    dataset = serializers.SerializerMethodField()
 
     class Meta(TrainingRunOut.Meta):
         fields = (  # type: ignore[assignment]
@@ -85,10 +96,20 @@ class TrainingRunDetailOut(TrainingRunOut):
             "epoch",
             "steps_per_s",
             "experience",
+            "dataset",
+            "takes_online",
         )
 
     def get_steps_per_s(self, run: TrainingRun) -> float:
         return steps_per_s(run=run)
+
+    @extend_schema_field(RunDatasetOut(allow_null=True))
+    def get_dataset(self, run: TrainingRun) -> Any:
+        version = run.dataset_version
+        if version is None:
+            return None
+        source = {"id": version.dataset_id, "name": version.dataset.name, "version": version.number}
+        return RunDatasetOut(source | {"split": run.dataset_split}).data
 
     @extend_schema_field(ExperienceOut)
     def get_experience(self, run: TrainingRun) -> Any:
@@ -170,7 +191,7 @@ class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
     queryset = TrainingRun.objects.none()
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
-        return _runs_seen(self.request.user).prefetch_related("tasks")
+        return _runs_seen(self.request.user).select_related("dataset_version__dataset").prefetch_related("tasks")
 
     def get_serializer_context(self) -> dict[str, Any]:
         pk = self.kwargs.get("pk")  # none while the schema is generated

@@ -6,6 +6,7 @@ from django.urls import path
 
 from fleet.api import (
     audit,
+    dataset_training,
     dataset_versions,
     datasets,
     episode_files,
@@ -58,6 +59,11 @@ urlpatterns = [
         "datasets/<uuid:pk>/versions/<int:number>/episodes",
         dataset_versions.VersionEpisodes.as_view(),
         name="dataset-version-episodes",
+    ),
+    path(
+        "datasets/<uuid:pk>/versions/<int:number>/train",
+        dataset_training.VersionTrain.as_view(),
+        name="dataset-version-train",
     ),
     path(
         "datasets/<uuid:pk>/versions/<int:number>/compare/<int:other>",

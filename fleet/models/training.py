@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from fleet.models.dataset import DatasetVersion
 from fleet.models.task import Task
 
 
@@ -15,6 +16,7 @@ class TrainingRun(models.Model):
     """One training run. `epoch` fences: only the holder of the newest may write.
 
     `config` is the learner's and opaque here. `heartbeat_at`: last sign of life of the holder, or of being enqueued.
+    `dataset_version`: its offline source; without one it is every demonstration. `dataset_split`: empty for all.
     """
 
     class State(models.TextChoices):
@@ -29,6 +31,13 @@ class TrainingRun(models.Model):
     config = models.JSONField(default=dict)
     seed = models.BigIntegerField(default=0)
     tasks = models.ManyToManyField(Task, blank=True, related_name="runs", help_text="None: all tasks.")
+    dataset_version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    dataset_split = models.CharField(max_length=32, blank=True)
+    takes_online = models.BooleanField(
+        default=True, help_text="Whether it learns from new episodes of robots; one that does not feeds no robot."
+    )
     state = models.CharField(max_length=16, choices=State.choices, default=State.PAUSED)
     epoch = models.PositiveIntegerField(default=0)
     holder = models.CharField(max_length=200, blank=True)
@@ -44,6 +53,10 @@ class TrainingRun(models.Model):
         constraints = (
             models.CheckConstraint(
                 condition=Q(state__in=["running", "paused", "stopped", "failed"]), name="run_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(takes_online=True) | Q(dataset_version__isnull=False),
+                name="run_has_something_to_learn_from",
             ),
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(failure_code=""), name="run_failed_with_a_code"),
         )

@@ -14,9 +14,12 @@ from fleet.selectors.episode import episodes_of_run
 
 
 def fleet_run() -> TrainingRun | None:
-    """Return the run whose versions the robots get: the newest running one, else the newest of all."""
+    """Return the run whose versions the robots get: the newest running one, else the newest of all.
+
+    Runs that learn from a dataset alone do not count: to study one must not change what robots do.
+    """
     is_running = Case(When(state=TrainingRun.State.RUNNING, then=Value(1)), default=0, output_field=IntegerField())
-    return TrainingRun.objects.order_by(is_running.desc(), "-created_at").first()
+    return TrainingRun.objects.filter(takes_online=True).order_by(is_running.desc(), "-created_at").first()
 
 
 def run_card(*, run: TrainingRun | None) -> RunCard | None:

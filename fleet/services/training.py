@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from fleet.errors import InvalidRequest, NotFound, RunFenced, RunNotRunning
 from fleet.events import hint_all_robots, hint_consoles
-from fleet.models import Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
+from fleet.models import DatasetVersion, Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
 from fleet.queue import enqueue_train_round
 from fleet.services.audit import audit_record
 from fleet.services.metric_history import metric_history_thin
@@ -68,21 +68,44 @@ def training_run_create(
     seed: int,
     task_slugs: Sequence[str] = (),
     target_steps: int | None = None,
+    dataset_version: DatasetVersion | None = None,
+    dataset_split: str = "",
+    takes_online: bool = True,
 ) -> TrainingRun:
-    """Create a paused run. `task_slugs`: whose episodes it learns from, none for all. Raises: InvalidRequest."""
+    """Create a paused run. `task_slugs`: whose episodes it learns from, none for all.
+
+    `dataset_version`, `dataset_split` (empty: all): its offline source instead of the demonstrations. `takes_online`:
+    whether new episodes of robots come to it. Raises: InvalidRequest.
+    """
+    _check_source(dataset_version, dataset_split, takes_online)
     tasks = list(Task.objects.filter(slug__in=task_slugs))
     if len(tasks) != len(set(task_slugs)):
         raise InvalidRequest("a run names only tasks that exist", field="task_slugs")
     if TrainingRun.objects.filter(name=name).exists():
         raise InvalidRequest(f"a run named '{name}' exists", field="name")
     run = TrainingRun.objects.create(
-        name=name, algorithm=algorithm, config=dict(config), seed=seed, target_steps=target_steps
+        name=name,
+        algorithm=algorithm,
+        config=dict(config),
+        seed=seed,
+        target_steps=target_steps,
+        dataset_version=dataset_version,
+        dataset_split=dataset_split,
+        takes_online=takes_online,
     )
     run.tasks.set(tasks)
     shown = {"algorithm": algorithm, "config": run.config, "seed": seed, "tasks": sorted(set(task_slugs))}
     audit_record(action="run.create", subject=run, after={**shown, "target_steps": target_steps})
     _fleet_changed()
     return run
+
+
+def _check_source(version: DatasetVersion | None, split: str, takes_online: bool) -> None:
+    if version is None:
+        if split or not takes_online:
+            raise InvalidRequest("without a dataset a run learns from the fleet", field="takes_online")
+    elif split and split not in {each["name"] for each in version.splits}:
+        raise InvalidRequest(f"the dataset has no split '{split[:32]}'", field="split")
 
 
 @transaction.atomic

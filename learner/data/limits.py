@@ -2,7 +2,7 @@
 
 Everything here follows from the order of `add`, the configuration and the learner's step, so that buffers rebuilt on
 resume are the buffers that were. That is why an episode that could not be read still counts towards the capacity.
-Demonstrations are not asked: they stay.
+Demonstrations and frozen datasets are not asked: they stay.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
     `added_s`: when it was indexed, by one clock for all robots; None takes the end by the robot's own clock.
     `policy_step`: learner step of the version that acted, 0 for the base; None if this run has no such version, and
-    then its policy has no age.
+    then its policy has no age. `is_frozen`: of a dataset, which is an offline source whatever its episodes' origin;
+    their frames are of the class that they are online.
     """
 
     added_s: float | None = None
     policy_step: int | None = None
+    is_frozen: bool = False
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):

@@ -144,7 +144,7 @@ class Replay:
             number, episode = len(self._entries), index_episode(manifest)
             entry = _Entry(
                 key=self._loader.key(manifest),
-                draw=Draw(task=manifest.task_slug, is_online=episode.is_online),
+                draw=Draw(task=manifest.task_slug, is_online=episode.is_online and not provenance.is_frozen),
                 instruction=manifest.instruction,
             )
             self._entries.append(entry)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.models import TrainingRun
+from fleet.models import Robot, TrainingRun
 from fleet.protocol.policy import PolicyManifest, encode_policy_manifest
 from fleet.protocol.recording import Origin, decode_manifest
 from fleet.selectors.objects import object_store
@@ -25,14 +25,16 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def register(name: str) -> str:
-    """Store and register a demonstration of 30 steps of box-close; return its id."""
+def register(name: str, robot: Robot | None = None) -> str:
+    """Store and register a demonstration of 30 steps of box-close, or an online episode of `robot`; return its id."""
     task_create(slug="box-close", instruction="close the box", driver_task="box-close-v3", max_steps=250)
     manifest = make_manifest(name, [(30, TELEOP)], origin=Origin.DEMONSTRATION)
+    if robot is not None:
+        manifest = msgspec.structs.replace(manifest, origin=Origin.ONLINE, robot_id=str(robot.id))
     objects = stored_objects(manifest)
     for name_, data in objects.items():
         object_store().put(keys.episode_object(manifest.episode_id, name_), data)
-    episode_register(robot_id=None, manifest=decode_manifest(objects["manifest.json"]), uploaded_ns=None)
+    episode_register(robot_id=manifest.robot_id, manifest=decode_manifest(objects["manifest.json"]), uploaded_ns=None)
     return manifest.episode_id
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode
+from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode, TrainingRun
 from fleet.permissions import Role
 from fleet.protocol.recording import Outcome
 from fleet.services.person import person_roles_set
+from fleet.services.policy import policy_version_publish
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
@@ -198,3 +199,28 @@ def test_a_version_is_read_annotated_and_compared(curator: Client, episodes: lis
     assert curator.patch(one, {"notes": "late"}, JSON, headers={"If-Match": '"0"'}).status_code == 412
     assert curator.get(f"{URL}/{pk}/versions/3").status_code == 404
     assert curator.delete(one, headers={"If-Match": '"1"'}).status_code == 405
+
+
+def test_a_run_is_started_from_a_version(curator: Client, episodes: list[Episode]) -> None:
+    pk = _make(curator)
+    _post(curator, f"/{pk}/versions", {"ids": [str(row.id) for row in episodes]})
+    base = builders.running_run()
+    manifest, blobs = builders.policy()
+    published = policy_version_publish(run_id=str(base.id), manifest_bytes=manifest, blobs=blobs)
+    body = {"name": "offline", "base": str(published.id), "target_steps": 100}
+    made = _post(curator, f"/{pk}/versions/1/train", body)
+    assert made.status_code == 201, made.content
+    run = curator.get(f"/api/v1/training-runs/{made.json()['id']}").json()
+    assert (run["state"], run["target_steps"], run["takes_online"]) == ("running", 100, False)
+    assert run["dataset"] == {"id": pk, "name": "pushes", "version": 1, "split": "train"}
+    assert (run["newest_version"], run["experience"]["usable"]) == (0, 4)
+    refusals = (
+        ({**body, "name": "b", "base": str(uuid.uuid4())}, 422),
+        ({**body, "name": "b", "split": "val"}, 422),
+        ({**body, "name": "b", "target_steps": None}, 422),
+        ({**body, "name": "b", "steps": 3}, 400),
+        (body, 422),
+    )
+    for refused, status in refusals:
+        assert _post(curator, f"/{pk}/versions/1/train", refused).status_code == status, refused
+    assert TrainingRun.objects.count() == 2

@@ -12,9 +12,14 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from fleet.errors import (
+    Busy,
     CanaryTooSmall,
     DatasetArchived,
     DatasetChanged,
+    DatasetNotReady,
+    ExportElsewhere,
+    ExportExpired,
+    ExportNotNow,
     Forbidden,
     InvalidRequest,
     LabelChanged,
@@ -33,8 +38,9 @@ from fleet.errors import (
     TokenInvalid,
     VersionUnusable,
 )
+from fleet.exports.errors import ExportError
 from fleet.outbound.addresses import AddressForbidden, UrlInvalid
-from fleet.protocol.errors import AuthorityError, ObjectMismatch, SopError, Unauthorised
+from fleet.protocol.errors import AuthorityError, InvalidManifest, ObjectMismatch, SopError, Unauthorised
 from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid
 
 logger = logging.getLogger(__name__)
@@ -71,6 +77,13 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (RolloutClosed, 409),
     (CanaryTooSmall, 422),
     (VersionUnusable, 422),
+    (DatasetNotReady, 409),
+    (ExportNotNow, 409),
+    (ExportElsewhere, 409),
+    (ExportExpired, 410),
+    (ExportError, 422),
+    (InvalidManifest, 422),
+    (Busy, 429),
 )
 
 
@@ -118,7 +131,7 @@ def _status_of(error: SopError) -> int:
 
 
 def _field(error: SopError) -> dict[str, object]:
-    return {"field": error.data["field"]} if "field" in error.data else {}
+    return {name: error.data[name] for name in ("field", "problems", "episode_id") if name in error.data}
 
 
 def _text(detail: Any) -> str:

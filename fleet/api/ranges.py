@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
 from pathlib import Path
 
@@ -19,22 +19,44 @@ _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 def file_response(request: HttpRequest, path: Path, *, content_type: str) -> HttpResponseBase:
     """Answer GET or HEAD with the file or the range asked for: 200, 206 or 416. Asks the disk for the file's size."""
     stat = path.stat()
-    etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    headers = {"Accept-Ranges": "bytes", "ETag": etag, "Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
-    start, end, status = 0, stat.st_size, 200
+    return range_response(
+        request,
+        lambda start, end: _pieces(path, start, end),
+        size=stat.st_size,
+        etag=f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"',
+        content_type=content_type,
+        headers={"Last-Modified": formatdate(stat.st_mtime, usegmt=True)},
+    )
+
+
+def range_response(
+    request: HttpRequest,
+    pieces: Callable[[int, int], AsyncIterator[bytes]],
+    *,
+    size: int,
+    etag: str,
+    content_type: str,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponseBase:
+    """Answer GET or HEAD with what `pieces(start, end)` yields, of `size` bytes in all: 200, 206 or 416.
+
+    `etag`: strong; the same for as long as the bytes are.
+    """
+    sent = {"Accept-Ranges": "bytes", "ETag": etag, **(headers or {})}
+    start, end, status = 0, size, 200
     wanted = request.headers.get("Range", "")
     # Several ranges or another unit get the whole object: RFC 9110 lets a server ignore what it does not serve.
     match = _RANGE.fullmatch(wanted)
     if match is not None and request.headers.get("If-Range", etag) == etag:
-        start, end = _bounds(match, stat.st_size)
+        start, end = _bounds(match, size)
         if start >= end:
-            return _beyond(wanted, stat.st_size)
+            return _beyond(wanted, size)
         status = 206
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.st_size}"
-    headers["Content-Length"] = str(end - start)
+        sent["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    sent["Content-Length"] = str(end - start)
     if request.method == "HEAD":
-        return HttpResponse(status=status, headers=headers, content_type=content_type)
-    return StreamingHttpResponse(_pieces(path, start, end), status=status, headers=headers, content_type=content_type)
+        return HttpResponse(status=status, headers=sent, content_type=content_type)
+    return StreamingHttpResponse(pieces(start, end), status=status, headers=sent, content_type=content_type)
 
 
 def _beyond(wanted: str, size: int) -> HttpResponse:

@@ -45,10 +45,13 @@ def connection() -> redis.Redis:
     return client
 
 
-def status_put(robot_id: object, session_id: str, status: RobotStatus) -> None:
+def status_put(robot_id: object, session_id: str, status: RobotStatus) -> RobotStatus | None:
+    """Keep the status; return the one before, None if the robot was offline."""
     value = _encoder.encode(LiveStatus(session_id, time.time_ns() // 1_000_000, status))
     ttl_ms = int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
-    connection().set(_status_key(robot_id), value, px=ttl_ms)
+    before = cast("bytes | None", connection().set(_status_key(robot_id), value, px=ttl_ms, get=True))
+    found = _decode(before) if before else None
+    return found.status if found is not None else None
 
 
 def status_clear(robot_id: object, session_id: str) -> None:

@@ -11,6 +11,7 @@ from fleet.services.export_reap import export_clean, exports_reap
 from fleet.services.export_run import export_run
 from fleet.services.help import help_sweep
 from fleet.services.lease import leases_expire
+from fleet.services.robot_state import robot_states_sweep
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
 from fleet.services.training import training_runs_reap
@@ -20,10 +21,12 @@ from fleet.storage.base import StoreUnavailable
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
-    """Close expired leases, and requests of robots that left; give runs whose holder fell silent a new epoch and
-    enqueue them again; decide canaries; go on with datasets that nobody describes any more, and with exports."""
+    """Close expired leases, and requests of robots that left; count silent robots as offline; give runs whose holder
+    fell silent a new epoch and enqueue them again; decide canaries; go on with datasets that nobody describes any
+    more, and with exports."""
     leases_expire()
     help_sweep()
+    robot_states_sweep()
     training_runs_reap()
     rollouts_judge()
     datasets_reap()

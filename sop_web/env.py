@@ -61,6 +61,7 @@ class Environment:
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
+    `robot_state_days`: how long what robots did when is kept.
     """
 
     database_url: str
@@ -93,6 +94,7 @@ class Environment:
     export_keep_days: int
     export_most: int
     export_check_episodes: int
+    robot_state_days: int
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -133,6 +135,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_keep_days=_count(values, "SOP_EXPORT_KEEP_DAYS", 14, least=1),
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
+        robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
     )
 
 

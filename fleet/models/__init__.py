@@ -11,6 +11,7 @@ from fleet.models.lease import Lease
 from fleet.models.person import Person
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
+from fleet.models.robot_state import RobotStateInterval
 from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
 from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
@@ -42,6 +43,7 @@ __all__ = [
     "ReleaseTrack",
     "Robot",
     "RobotKey",
+    "RobotStateInterval",
     "RobotStop",
     "Rollout",
     "RolloutEvent",

@@ -31,6 +31,7 @@ class PolicyVersion(models.Model):
 
     class Meta:
         ordering = ("-published_at",)
+        indexes = (models.Index(fields=("run", "-published_at"), name="policy_run_published"),)
         constraints = (
             models.UniqueConstraint(fields=("run", "number"), name="policy_number_unique_a_run"),
             models.CheckConstraint(

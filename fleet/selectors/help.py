@@ -166,11 +166,16 @@ def _operators(since: datetime, now: datetime) -> list[OperatorFigures]:
         OperatorFigures(
             operator=operator,
             takeovers=len(own),
-            switches=sum(one.robot_id != other.robot_id for one, other in pairwise(own)),
+            switches=switches_of(own),
             dwell=spread([_seconds(lease.granted_at, lease.released_at) for lease in own if lease.released_at]),
         )
         for operator, own in sorted(leases.items())
     ]
+
+
+def switches_of(leases: Sequence[Lease]) -> int:
+    """Count the takeovers of another robot than the one before; `leases` of one person, the oldest first."""
+    return sum(one.robot_id != other.robot_id for one, other in pairwise(leases))
 
 
 def spread(values_s: Sequence[float]) -> Spread:

@@ -11,7 +11,7 @@ from fleet.models import Episode, PolicyDeployment, PolicyVersion, Robot, Segmen
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.latency import latency_report
-from fleet.selectors.success import wilson
+from fleet.selectors.statistics import wilson
 from fleet.selectors.training import fleet_run
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from django.db.models import F, QuerySet, Window
@@ -16,46 +14,20 @@ from fleet.clock import to_ms
 from fleet.models import Episode, TrainingRun
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.policy import policy_versions_newest
+from fleet.selectors.statistics import CONFIDENCE
+from fleet.selectors.statistics import Rate as Rate
+from fleet.selectors.statistics import wilson as wilson
 from fleet.selectors.training import fleet_run
 
 DEFINITION = (
     "Autonomous success rate: online episodes that succeeded without any human step, divided by all online episodes "
     "that terminated (success, failure or timeout; aborted ones do not count), by the time they ended."
 )
-CONFIDENCE = 0.95
-Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 MAX_POINTS = 120
 MAX_EPISODES = 20_000
 TREND_EPISODES = 600
 TREND_PARTS = 12
 TREND_PART = 10  # a part of fewer episodes says nothing
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Successes of n with the Wilson interval [low, high]; n >= 1."""
-
-    successes: int
-    n: int
-    rate: float
-    low: float
-    high: float
-
-
-def wilson(*, successes: int, n: int) -> Rate:
-    """Return the rate with its 95 % Wilson score interval. Raises: ValueError unless 0 <= successes <= n, n >= 1.
-
-    Source: Wilson (1927), without continuity correction.
-    """
-    if not (0 <= successes <= n and n >= 1):
-        raise ValueError("need 0 <= successes <= n and n >= 1")
-    rate = successes / n
-    scale = 1 + Z * Z / n
-    centre = (rate + Z * Z / (2 * n)) / scale
-    half = Z / scale * math.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)  # exact at the ends, where rounding would leave 1e-17
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return Rate(successes, n, rate, low, high)
 
 
 def success_series(*, window_s: int, task_slug: str | None = None, run: TrainingRun | None = None) -> dict[str, object]:

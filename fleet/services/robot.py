@@ -19,12 +19,21 @@ from django.utils import timezone
 from fleet import live
 from fleet.errors import InvalidRequest, LinkReplaced, NameTaken, NotFound, TokenInvalid
 from fleet.events import hint_consoles, hint_link, hint_robot
-from fleet.models import Assignment, EnrolmentToken, PolicyDeployment, PolicyVersion, Robot, RobotKey
+from fleet.models import (
+    Assignment,
+    EnrolmentToken,
+    PolicyDeployment,
+    PolicyVersion,
+    Robot,
+    RobotKey,
+    RobotStateInterval,
+)
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
 from fleet.selectors.robot import robot_revision
 from fleet.selectors.training import fleet_run
 from fleet.services.audit import audit_record, robot_actor
+from fleet.services.robot_state import robot_state_note, robot_state_of
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +169,10 @@ def robot_seen(*, robot_id: str, session_id: str, status: RobotStatus, is_row_du
 
     Raises: NotFound if the robot was deleted meanwhile.
     """
-    live.status_put(robot_id, session_id, status)
+    before = live.status_put(robot_id, session_id, status)
+    state = robot_state_of(status)
+    if is_row_due or before is None or robot_state_of(before) is not state:
+        robot_state_note(robot_id=robot_id, state=state)
     if is_row_due:
         Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
     hint_consoles("robot", robot_id)
@@ -181,6 +193,8 @@ def robot_gone(*, robot_id: str, session_id: str) -> None:
     """The connection ended: show the robot as offline unless a newer connection has taken over."""
     live.status_clear(robot_id, session_id)
     Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
+    if Robot.objects.filter(id=robot_id, link_session=session_id).exists():
+        robot_state_note(robot_id=robot_id, state=RobotStateInterval.State.OFFLINE)
     hint_consoles("robot", robot_id)
 
 

@@ -27,7 +27,7 @@ class Success:
 
     def as_json(self) -> dict[str, float]:
         """Return the counts with Wilson's 95 % interval; without episodes it is the whole range. Needs Django."""
-        from fleet.selectors.success import wilson
+        from fleet.selectors.statistics import wilson
 
         low, high = (0.0, 1.0)
         if self.n:

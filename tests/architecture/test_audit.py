@@ -53,6 +53,7 @@ UNSEEN = {
         "robot_lock": "within a service",
         "robots_bump": "within a service",
     },
+    "robot_state": {"*": "what heartbeats and silence say of robots"},
     "rollout": {
         "rollout_lock": "within a service",
         "fleet_follow": "within a service, which is noted",

@@ -23,6 +23,7 @@ from fleet.models import (
     PolicyVersion,
     Robot,
     RobotKey,
+    RobotStateInterval,
     RobotStop,
     RunMetric,
     Segment,
@@ -137,6 +138,11 @@ def _two_requests(w: World) -> None:
         _help(w)
 
 
+def _state(w: World, **changes: Any) -> RobotStateInterval:
+    values = {"robot": w.robot, "state": "working", "started_at": NOW, "seen_at": NOW}
+    return RobotStateInterval.objects.create(**{**values, **changes})
+
+
 BROKEN: dict[str, Callable[[World], object]] = {
     "robot_has_a_name": lambda w: Robot.objects.create(name=""),
     "fleet_robot_name_key": lambda w: Robot.objects.create(name=w.robot.name),
@@ -198,6 +204,9 @@ BROKEN: dict[str, Callable[[World], object]] = {
         **w.round_values(committed_at=NOW, end_step=1)
     ),
     "metric_one_a_step": _two_metrics,
+    "robot_state_one_open_a_robot": lambda w: [_state(w), _state(w)],
+    "robot_state_known": lambda w: _state(w, state="asleep"),
+    "robot_state_ends_after_start": lambda w: _state(w, ended_at=NOW - timedelta(days=1)),
     "help_one_unclosed_a_robot": _two_requests,
     "help_score_range": lambda w: _help(w, score=1.1),
     "help_reason_known": lambda w: _help(w, reason="bored"),
@@ -222,7 +231,7 @@ def test_every_named_constraint_is_tried() -> None:
     """Given a constraint without a case above, this test names it."""
     models = (
         Assignment, EnrolmentToken, Episode, HelpRequest, HelpSettings, Lease, PolicyDeployment, PolicyVersion, Robot,
-        RobotKey, RobotStop, RunMetric, Segment, Task, TrainingRound, TrainingRun,
+        RobotKey, RobotStateInterval, RobotStop, RunMetric, Segment, Task, TrainingRound, TrainingRun,
     )  # fmt: skip
     named = {constraint.name for model in models for constraint in model._meta.constraints}
     assert named - set(BROKEN) == set()

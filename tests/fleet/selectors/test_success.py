@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from fleet.models import Episode, PolicyVersion
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.latency import percentiles
-from fleet.selectors.success import MAX_POINTS, success_series, wilson
+from fleet.selectors.statistics import wilson
+from fleet.selectors.success import MAX_POINTS, success_series
 from fleet.services.episode import episode_register, episodes_mark_sampled
 from fleet.services.policy import policy_version_applied, policy_version_publish
 from fleet.storage.local import LocalStore

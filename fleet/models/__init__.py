@@ -15,6 +15,7 @@ from fleet.models.robot_state import RobotStateInterval
 from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
 from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
+from fleet.models.storage import StorageState
 from fleet.models.task import Assignment, Task
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 from fleet.models.webhook import Webhook, WebhookDelivery
@@ -50,6 +51,7 @@ __all__ = [
     "RunMetric",
     "SavedFilter",
     "Segment",
+    "StorageState",
     "Task",
     "TrainingRound",
     "TrainingRun",

@@ -60,6 +60,10 @@ class Episode(models.Model):
     manifest_key = models.CharField(max_length=300)
     manifest_sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
+    damage = models.CharField(
+        max_length=300, blank=True, help_text="What the last verification missed of its objects; empty if nothing."
+    )
+    verified_at = models.DateTimeField(null=True, blank=True, help_text="When its objects were last hashed again.")
     human_share = models.GeneratedField(
         expression=Cast(F("human_steps"), models.FloatField()) / NullIf(Cast(F("steps"), models.FloatField()), 0.0),
         output_field=models.FloatField(),
@@ -86,6 +90,7 @@ class Episode(models.Model):
             models.Index(fields=("policy_version", "index_seq"), name="episode_version_seq"),
             models.Index(fields=("outcome", "index_seq"), name="episode_outcome_seq"),
             models.Index(fields=("index_seq",), condition=Q(is_archived=True), name="episode_archived"),
+            models.Index(fields=("index_seq",), condition=~Q(damage=""), name="episode_damaged"),
             GinIndex(fields=("operators",), name="episode_operators"),
             GinIndex(fields=("tags",), name="episode_tags"),
             GinIndex(fields=("search_text",), opclasses=("gin_trgm_ops",), name="episode_search_text"),

@@ -40,7 +40,8 @@ class LearnerEpisode:
 
 def episodes_of_run(*, run_id: uuid.UUID) -> QuerySet[Episode]:
     """Return every episode that a run may learn from."""
-    found = Episode.objects.filter(origin__in=LEARNER_ORIGINS)
+    whole = Episode.objects.filter(damage="")  # as the last verification found it (services/storage_verify.py)
+    found = whole.filter(origin__in=LEARNER_ORIGINS)
     tasks = list(Task.objects.filter(runs=run_id).values_list("id", flat=True))
     found = found.filter(task_id__in=tasks) if tasks else found
     run = TrainingRun.objects.filter(id=run_id).first()
@@ -58,10 +59,10 @@ def episodes_for_learner(*, run_id: str, after_seq: int, upto_seq: int) -> list[
     """Return the run's episodes with after_seq < index_seq <= upto_seq, in that order.
 
     Online episodes and demonstrations of the run's tasks (all tasks if it names none); evaluations never, aborted
-    episodes neither. A run with a dataset has its split instead of the demonstrations, with the outcomes that were
-    frozen, and as online episodes only those that the dataset does not hold, in whatever split. The answer for fixed
-    bounds changes only when a person labels one that is not frozen with another outcome: a killed round is repeatable
-    but for that, and a run that goes on elsewhere learns from the corrected one.
+    episodes and damaged ones neither. A run with a dataset has its split instead of the demonstrations, with the
+    outcomes that were frozen, and as online episodes only those that the dataset does not hold. The answer for fixed
+    bounds changes only when a person labels one that is not frozen with another outcome, or one goes or is found
+    damaged: a killed round is repeatable but for that, and a run that goes on elsewhere learns from the corrected one.
     """
     run = TrainingRun.objects.filter(id=uuid.UUID(run_id)).first()
     found = episodes_of_run(run_id=uuid.UUID(run_id)).filter(index_seq__gt=after_seq, index_seq__lte=upto_seq)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import DataError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -34,6 +34,7 @@ from fleet.protocol.recording import (
 from fleet.protocol.steps import decode_steps
 from fleet.selectors.objects import object_store
 from fleet.services.rollup import rollup_episodes_changed
+from fleet.services.storage_guard import collections_counted, registration_lock
 from fleet.services.webhook_event import episode_event
 from fleet.storage import ObjectMissing, keys
 
@@ -41,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 UPLOAD_URL_EXPIRES_S = 3600
 MAX_OBJECTS = 32
-REGISTRATION_LOCK = 0x50_50_01  # pg_advisory_xact_lock: registrations commit one after the other
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -90,6 +90,7 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
         if existing is not None:
             return existing
         references = _references(robot_id, manifest)
+        collected = collections_counted()
         _verify_objects(manifest)
         values = _values(manifest, uploaded_ns)
     except (ObjectAbsent, DuplicateEpisode):
@@ -98,7 +99,7 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
         _discard(manifest)
         raise
     try:
-        return _insert(manifest, references, values)
+        return _insert(manifest, references, values, collected)
     except (DataError, ValueError):  # numbers or characters (NUL) that no column takes: it can never be registered
         _discard(manifest)
         raise InvalidManifest("a value of the manifest does not fit the database", field="") from None
@@ -167,6 +168,14 @@ def _verify_objects(manifest: EpisodeManifest) -> None:
     validate_steps(steps, manifest)
 
 
+def _check_presence(manifest: EpisodeManifest) -> None:
+    """Look again for objects that were verified a moment ago. Raises: ObjectAbsent."""
+    store = object_store()
+    for name in (*(record.name for record in manifest.objects), MANIFEST_OBJECT):
+        if not store.exists(keys.episode_object(manifest.episode_id, name)):
+            raise ObjectAbsent(f"'{name}' is not stored any more", object=name)
+
+
 def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, object]:
     if any(segment.lease_epoch < 0 for segment in manifest.segments):
         raise InvalidManifest("a lease epoch is negative", field="segments")
@@ -199,14 +208,17 @@ def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, obj
 
 
 @transaction.atomic
-def _insert(manifest: EpisodeManifest, references: dict[str, object], values: dict[str, object]) -> Episode:
-    with connection.cursor() as cursor:
-        # Numbers in commit order: a reader that saw number n must not find a smaller one later, or the learner,
-        # which asks for what is newer than n, would never see it. A sequence alone does not give that.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REGISTRATION_LOCK])
+def _insert(
+    manifest: EpisodeManifest, references: dict[str, object], values: dict[str, object], collected: int
+) -> Episode:
+    # Numbers in commit order: a reader that saw number n must not find a smaller one later, or the learner,
+    # which asks for what is newer than n, would never see it. A sequence alone does not give that.
+    registration_lock()
     existing = _existing(manifest)
     if existing is not None:
         return existing
+    if collections_counted() != collected:
+        _check_presence(manifest)
     newest = Episode.objects.aggregate(newest=Max("index_seq"))["newest"] or 0
     episode = Episode(
         id=uuid.UUID(manifest.episode_id), index_seq=newest + 1, indexed_at=timezone.now(), **references, **values

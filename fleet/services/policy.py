@@ -23,6 +23,7 @@ from fleet.selectors.rollout import release_track, rollout_open
 from fleet.services.audit import audit_record
 from fleet.services.robot import robots_bump
 from fleet.services.rollout import try_next
+from fleet.services.storage_guard import collections_counted, registration_lock
 from fleet.services.training import run_lock
 from fleet.services.webhook_event import policy_version_event
 from fleet.storage import keys
@@ -42,6 +43,18 @@ def policy_version_publish(
     """
     manifest = decode_policy_manifest(manifest_bytes)
     _check(manifest, run_id, blobs)
+    collected = collections_counted()
+    sha256 = _store(manifest_bytes, blobs)
+    with transaction.atomic():
+        run = run_lock(run_id=run_id, epoch=epoch)
+        registration_lock()
+        if collections_counted() != collected:  # a blob that was there already may be gone: nothing named it
+            _store(manifest_bytes, blobs)
+        return _insert(run, manifest, sha256)
+
+
+def _store(manifest_bytes: bytes, blobs: Mapping[str, bytes]) -> str:
+    """Put what is not stored yet; return the manifest's SHA-256."""
     store = object_store()
     for sha256, data in blobs.items():
         key = keys.policy_blob(sha256)
@@ -49,7 +62,7 @@ def policy_version_publish(
             store.put(key, data)
     sha256 = hashlib.sha256(manifest_bytes).hexdigest()
     store.put(keys.policy_manifest(sha256), manifest_bytes)
-    return _insert(run_id, epoch, manifest, sha256)
+    return sha256
 
 
 def policy_version_import(*, run_id: str, manifest_bytes: bytes, blobs: Mapping[str, bytes]) -> PolicyVersion:
@@ -80,9 +93,7 @@ def _check(manifest: PolicyManifest, run_id: str, blobs: Mapping[str, bytes]) ->
         raise ArtifactMismatch("the blobs differ from the manifest in number, size or SHA-256")
 
 
-@transaction.atomic
-def _insert(run_id: str, epoch: int | None, manifest: PolicyManifest, sha256: str) -> PolicyVersion:
-    run = run_lock(run_id=run_id, epoch=epoch)
+def _insert(run: TrainingRun, manifest: PolicyManifest, sha256: str) -> PolicyVersion:
     blobs = {blob.sha256: blob.size for blob in manifest.blobs}
     existing = PolicyVersion.objects.filter(id=manifest.version_id).first()
     if existing is not None:

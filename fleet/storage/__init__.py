@@ -7,6 +7,7 @@ from fleet.storage.base import (
     ObjectStore,
     SignedPut,
     StorageError,
+    StoredObject,
     StoreUnavailable,
 )
 from fleet.storage.factory import open_store
@@ -19,5 +20,6 @@ __all__ = [
     "SignedPut",
     "StorageError",
     "StoreUnavailable",
+    "StoredObject",
     "open_store",
 ]

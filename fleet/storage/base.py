@@ -10,6 +10,7 @@ import abc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -48,6 +49,23 @@ class KeyInvalid(StorageError):
 
 class SignatureInvalid(StorageError):
     code = "signature_invalid"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a listing says of an object. `modified_at`: when its bytes arrived, by the store's clock."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What is left of uploads that never finished: pieces that no key names."""
+
+    count: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,14 @@ class ObjectStore(abc.ABC):
     @abc.abstractmethod
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with `prefix`, in order."""
+
+    @abc.abstractmethod
+    def scan(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield the objects whose keys begin with `prefix`, in any order, with memory for a page of them."""
+
+    @abc.abstractmethod
+    def sweep(self, *, before: datetime, is_dry: bool) -> Swept:
+        """Count what is left of uploads that began before this time and never finished; remove it unless `is_dry`."""
 
     @abc.abstractmethod
     def path_or_none(self, key: str) -> Path | None:

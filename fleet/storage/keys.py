@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+EPISODES = "episodes/"
+POLICY_MANIFESTS = "policies/manifests/"
+POLICY_BLOBS = "policies/blobs/"
+RUNS = "runs/"
+TRAINING_FILES = "training-files/"
+
 
 def episode_object(episode_id: str, name: str) -> str:
     """Object of an episode: "steps.parquet", "front.mp4", "manifest.json"."""

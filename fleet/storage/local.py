@@ -6,12 +6,14 @@ leaves a temporary file at worst, and never half an object.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import quote, urlencode
@@ -25,6 +27,8 @@ from fleet.storage.base import (
     ObjectStore,
     SignatureInvalid,
     SignedPut,
+    StoredObject,
+    Swept,
     check_key,
 )
 
@@ -108,6 +112,31 @@ class LocalStore(ObjectStore):
     def folder(self, key: str) -> Path:
         """Return where a folder of objects lies, for those who make and remove whole ones (exports)."""
         return self._path(key)
+
+    def scan(self, prefix: str = "") -> Iterator[StoredObject]:
+        for place, folders, names in os.walk(self._folder / prefix.rpartition("/")[0]):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                path = Path(place) / name
+                key = path.relative_to(self._folder).as_posix()
+                if name.startswith(".") or not key.startswith(prefix):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # deleted since the folder was read
+                    facts = path.stat()
+                    yield StoredObject(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+
+    def sweep(self, *, before: datetime, is_dry: bool) -> Swept:
+        count = size = 0
+        incoming = self._folder / _TEMPORARY
+        for path in incoming.iterdir() if incoming.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # its upload ended well meanwhile
+                facts = path.stat()
+                if facts.st_mtime >= before.timestamp():
+                    continue
+                count, size = count + 1, size + facts.st_size
+                if not is_dry:
+                    path.unlink()
+        return Swept(count, size)
 
     def path_or_none(self, key: str) -> Path | None:
         return self._existing(key)

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +30,9 @@ from fleet.storage.base import (
     ObjectMissing,
     ObjectStore,
     SignedPut,
+    StoredObject,
     StoreUnavailable,
+    Swept,
     check_key,
 )
 
@@ -150,6 +153,34 @@ class S3Store(ObjectStore):
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
         # AWS answers in order; SeaweedFS 4.48 walks folders and puts "a/b" before "a-b".
         yield from sorted(key.removeprefix(self._prefix) for key in keys)
+
+    def scan(self, prefix: str = "") -> Iterator[StoredObject]:
+        pages = iter(
+            self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        )
+        while True:
+            with _translated():
+                page = next(pages, None)
+            if page is None:
+                return
+            for item in page.get("Contents", ()):
+                yield StoredObject(item["Key"].removeprefix(self._prefix), int(item["Size"]), item["LastModified"])
+
+    def sweep(self, *, before: datetime, is_dry: bool) -> Swept:
+        count = size = 0
+        with _translated():
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for upload in (item for page in pages for item in page.get("Uploads", ())):
+                if not upload["Key"].startswith(self._prefix) or upload["Initiated"] >= before:
+                    continue
+                place = {"Bucket": self._bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                size += sum(int(part["Size"]) for part in self._client.list_parts(**place).get("Parts", ()))
+                count += 1
+                if not is_dry:
+                    self._client.abort_multipart_upload(**place)
+        return Swept(count, size)
 
     def path_or_none(self, key: str) -> Path | None:
         check_key(key)

@@ -61,6 +61,8 @@ UNSEEN = {
     },
     "rollout_judge": {"evidence_json": "reads"},
     "rollup": {"*": "sums of episodes, which can be made anew"},
+    "storage_guard": {"*": "within a service"},
+    "storage_verify": {"*": "marks what it finds in the episodes' rows, and keeps its report"},
     "text": {"*": "reads"},
     "training": {
         "training_run_claim": "workers take turns",

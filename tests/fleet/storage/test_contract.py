@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from fleet.protocol.errors import ObjectMismatch
 from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store, s3
-from fleet.storage.base import KeyInvalid
+from fleet.storage.base import KeyInvalid, Swept
 
 DATA = b"0123456789" * 1000
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -202,3 +203,31 @@ def test_signed_get_answers_ranges(served: Served) -> None:
     assert rest.headers["content-range"] == "bytes 9990-9999/10000"
     assert served.http.get(url, headers={"Range": "bytes=10000-"}).status_code == 416
     assert served.http.get(served.store.sign_get("none", expires_s=60)).status_code == 404
+
+
+def test_a_scan_tells_sizes_and_ages(store: ObjectStore) -> None:
+    for key in ("a/1", "a/b/2", "ab/3", "c"):
+        store.put(key, DATA[: len(key)])
+    found = {each.key: each for each in store.scan("a/")}
+    assert {key: each.size for key, each in found.items()} == {"a/1": 3, "a/b/2": 5}
+    assert all(abs((datetime.now(UTC) - each.modified_at).total_seconds()) < 60 for each in found.values())
+    assert {each.key for each in store.scan()} == {"a/1", "a/b/2", "ab/3", "c"}
+    assert list(store.scan("nothing/")) == []
+
+
+def test_what_never_finished_is_swept_and_nothing_else(store: ObjectStore, tmp_path: Path) -> None:
+    """A temporary file of the folder, parts of the bucket: counted first, gone after, whole objects untouched."""
+    store.put("whole", DATA)
+    if isinstance(store, s3.S3Store):
+        place = {"Bucket": store._bucket, "Key": store._prefix + "half"}
+        upload = store._client.create_multipart_upload(**place)
+        store._client.upload_part(**place, UploadId=upload["UploadId"], PartNumber=1, Body=DATA)
+    else:
+        (tmp_path / "objects" / ".incoming" / "tmp123").write_bytes(DATA)
+    now = datetime.now(UTC)
+    assert store.sweep(before=now - timedelta(hours=1), is_dry=False).count == 0
+    later = now + timedelta(minutes=1)
+    assert store.sweep(before=later, is_dry=True) == Swept(1, len(DATA))
+    assert store.sweep(before=later, is_dry=False) == Swept(1, len(DATA))
+    assert store.sweep(before=later, is_dry=True) == Swept(0, 0)
+    assert [each.key for each in store.scan()] == ["whole"]

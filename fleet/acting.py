@@ -33,6 +33,7 @@ class Actor:
 
 _SYSTEM = Actor()
 _acting: ContextVar[Callable[[], Actor]] = ContextVar("fleet_acting")
+_request_id: ContextVar[str] = ContextVar("fleet_request_id", default="")
 
 
 def acting() -> Actor:
@@ -49,6 +50,21 @@ def acting_as(actor: Callable[[], Actor]) -> Iterator[None]:
         yield
     finally:
         _acting.reset(token)
+
+
+@contextmanager
+def request_named(request_id: str) -> Iterator[None]:
+    """Within the block, `request_id()` is this. Apart from the actor, whose look-up may take a query."""
+    token = _request_id.set(request_id)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)
+
+
+def request_id() -> str:
+    """Return the id of the request that is being answered; a new one where none is."""
+    return _request_id.get() or request_id_new()
 
 
 def request_id_new() -> str:

@@ -24,6 +24,7 @@ from fleet.models import (
     EpisodeLabel,
     HelpRequest,
     HelpSettings,
+    IdempotentRequest,
     Lease,
     PolicyDeployment,
     PolicyVersion,
@@ -235,6 +236,6 @@ class TrainingRoundAdmin(ReadOnly):
     list_display = ("run", "index", "start_step", "end_step", "ingest_upto", "attempts", "begun_at", "committed_at")
 
 
-_plain: tuple[type[Model], ...] = (Segment, EpisodeLabel, SavedFilter, RunMetric, HelpSettings)
+_plain: tuple[type[Model], ...] = (Segment, EpisodeLabel, SavedFilter, RunMetric, HelpSettings, IdempotentRequest)
 for _model in _plain:
     admin.site.register(_model, ReadOnly)

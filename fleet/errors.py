@@ -7,6 +7,10 @@
     ├── TokenInvalid        token_invalid      enrolment token unknown, used or expired
     ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
     ├── SessionRequired     session_required   only a person signed in to the console may do this, no token
+    ├── PreconditionFailed  precondition_failed       what is to be changed has changed since the asker read it
+    ├── RateLimited         rate_limited              data["wait_s"]: too many requests; wait so long
+    ├── IdempotencyKeyReused  idempotency_key_reused  the same Idempotency-Key came with another request
+    ├── IdempotencyKeyBusy  idempotency_key_busy      data["wait_s"]: the first request under this key is being done
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
@@ -74,6 +78,22 @@ class ScopeMissing(SopError):
 
 class SessionRequired(SopError):
     code = "session_required"
+
+
+class PreconditionFailed(SopError):
+    code = "precondition_failed"
+
+
+class RateLimited(SopError):
+    code = "rate_limited"
+
+
+class IdempotencyKeyReused(SopError):
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeyBusy(SopError):
+    code = "idempotency_key_busy"
 
 
 class NameTaken(SopError):

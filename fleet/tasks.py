@@ -10,6 +10,7 @@ from fleet.services.dataset_describe import dataset_describe, datasets_reap
 from fleet.services.export_reap import export_clean, exports_reap
 from fleet.services.export_run import export_run
 from fleet.services.help import help_sweep
+from fleet.services.idempotency import idempotency_sweep
 from fleet.services.lease import leases_expire
 from fleet.services.robot_state import robot_states_sweep
 from fleet.services.rollout_judge import rollouts_judge
@@ -37,6 +38,12 @@ def reap() -> None:
 def compact_rollups() -> None:
     """Fold the charts' sums that changed since the last time."""
     rollups_compact()
+
+
+@shared_task(name="fleet.idempotency_sweep")  # type: ignore[untyped-decorator]
+def sweep_idempotency() -> None:
+    """Forget answers that were kept for a day."""
+    idempotency_sweep()
 
 
 @shared_task(name="fleet.dataset_describe")  # type: ignore[untyped-decorator]

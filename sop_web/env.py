@@ -49,6 +49,8 @@ class Environment:
 
     `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
     `lease_s`: length of a lease unless renewed. `token_life_s`: the longest life of an API token.
+    `rate_*_per_min`: HTTP requests a minute of one API token, of one signed-in person (whose console reads pictures of
+    every robot), and of one address without either.
     `turn_ttl_s`: how long made TURN credentials work. `run_metric_rows`: of one training run, beyond which old ones
     merge.
     `default_role`: of users to whom nobody gave roles, such as those of `manage.py createsuperuser`'s kin; superusers
@@ -76,6 +78,9 @@ class Environment:
     heartbeat_s: float
     lease_s: float
     token_life_s: float
+    rate_token_per_min: int
+    rate_user_per_min: int
+    rate_address_per_min: int
     run_stale_s: float
     run_metric_rows: int
     ice_servers: tuple[IceServer, ...]
@@ -117,6 +122,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
         lease_s=_seconds(values, "SOP_LEASE_S", 5.0, most=LEASE_MOST_S),
         token_life_s=_seconds(values, "SOP_TOKEN_LIFE_S", 365 * 86400.0, most=3660 * 86400.0),
+        rate_token_per_min=_count(values, "SOP_RATE_TOKEN_PER_MIN", 600, least=1),
+        rate_user_per_min=_count(values, "SOP_RATE_USER_PER_MIN", 6000, least=1),
+        rate_address_per_min=_count(values, "SOP_RATE_ADDRESS_PER_MIN", 300, least=1),
         run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
         ice_servers=_ice_servers(values),
         turn_secret=values.get("SOP_TURN_SECRET", ""),

@@ -8,6 +8,10 @@ from django.urls import include, path, re_path
 from fleet.api.objects import object_view
 from sop_web.console import console_view
 
+handler400 = "fleet.api.errors.request_bad"
+handler404 = "fleet.api.errors.page_missing"
+handler500 = "fleet.api.errors.server_failed"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("fleet.api.urls")),

@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from fleet.acting import Actor, ActorKind, acting_as, request_id_new
+from fleet.acting import Actor, ActorKind, acting_as, request_id_new, request_named
 from fleet.addresses import http_address
 
 _GIVEN = re.compile(r"[A-Za-z0-9_.-]{8,64}")
@@ -32,13 +32,13 @@ class RequestActor:
         request_id = given if _GIVEN.fullmatch(given) else request_id_new()
         if self._is_async:
             return self._answer_async(request, request_id)
-        with acting_as(lambda: _actor(request, request_id)):
+        with request_named(request_id), acting_as(lambda: _actor(request, request_id)):
             response: Any = self._get_response(request)
         response.headers["X-Request-ID"] = request_id
         return response  # type: ignore[no-any-return]
 
     async def _answer_async(self, request: HttpRequest, request_id: str) -> HttpResponse:
-        with acting_as(lambda: _actor(request, request_id)):
+        with request_named(request_id), acting_as(lambda: _actor(request, request_id)):
             response: HttpResponse = await self._get_response(request)  # type: ignore[misc]
         response.headers["X-Request-ID"] = request_id
         return response

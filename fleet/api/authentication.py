@@ -11,6 +11,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from fleet.addresses import http_address
+from fleet.api.throttling import count_stranger
 from fleet.errors import ScopeMissing, SessionRequired
 from fleet.models import ApiToken
 from fleet.protocol.errors import Unauthorised
@@ -31,6 +32,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         token = api_token_find(secret=secret.strip())
         if token is None:
+            count_stranger(request)
             raise Unauthorised("this token is unknown, revoked or expired")
         _check_scope(token, request)
         api_token_use(token=token, address=http_address(request))

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from fleet.access import access_dataset_version, access_policy_versions
 from fleet.api.dataset_query import Strict
+from fleet.api.idempotency import idempotent
 from fleet.errors import InvalidRequest
 from fleet.scopes import Needs, Scope
 from fleet.services.dataset_train import dataset_train
@@ -46,6 +47,7 @@ class VersionTrain(APIView):
     needs = Needs(read=Scope.TRAINING_READ, write=Scope.TRAINING_WRITE)
 
     @extend_schema(request=TrainIn, responses={201: StartedOut})
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID, number: int) -> Response:
         """Start a training run whose offline source is this version, with the outcomes that were frozen."""
         version = access_dataset_version(request.user, pk, number)

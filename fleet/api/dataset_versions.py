@@ -16,6 +16,7 @@ from fleet.access import access_dataset_by_id, access_dataset_version, access_da
 from fleet.api.dataset_query import DEFAULT_SPLITS, SplitIn, Strict, asked_of, selection_of
 from fleet.api.datasets import CURATION, READING
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
+from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.api.training_runs import RateOut
 from fleet.models import DatasetEpisode, DatasetVersion
@@ -220,6 +221,7 @@ class VersionList(generics.ListAPIView[DatasetVersion]):
         return access_dataset_versions(self.request.user).filter(dataset=dataset).defer("statistics", "card", "query")
 
     @extend_schema(request=FreezeIn, responses={201: VersionDetailOut})
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Freeze episodes, as their labels are now, as the next version."""
         access_dataset_by_id(request.user, pk)

@@ -17,6 +17,7 @@ from fleet.access import access_dataset_by_id, access_datasets, access_episodes
 from fleet.api.dataset_query import DEFAULT_SPLITS, SelectionIn, SplitIn, Strict, selection_of
 from fleet.api.episodes import EpisodeOut
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
+from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode
 from fleet.scopes import Needs, Scope
@@ -158,6 +159,7 @@ class DatasetList(generics.ListAPIView[Dataset]):
         return self.get_paginated_response(DatasetOut(page, many=True).data)
 
     @extend_schema(request=DatasetIn, responses={201: DatasetOut})
+    @idempotent
     def post(self, request: Request) -> Response:
         """Make a dataset without versions."""
         body = DatasetIn(data=request.data)
@@ -199,6 +201,7 @@ class CollectedView(generics.ListAPIView[Episode]):
         return access_episodes(self.request.user).filter(id__in=collected)
 
     @extend_schema(request=SelectionIn, responses=CollectedOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Collect episodes by their ids, or what a filter finds now; those that are there already stay."""
         access_dataset_by_id(request.user, pk)
@@ -212,6 +215,7 @@ class UncollectView(APIView):
     needs = Needs(read=Scope.DATASETS_READ, write=Scope.DATASETS_WRITE)
 
     @extend_schema(request=UncollectIn, responses=CollectedOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take episodes off what is collected."""
         access_dataset_by_id(request.user, pk)
@@ -226,6 +230,7 @@ class UncollectView(APIView):
 
 class PreviewView(APIView):
     needs = Needs(read=Scope.DATASETS_READ, write=Scope.DATASETS_READ)  # it counts, and changes nothing
+    idempotency_exempt = "it counts, and changes nothing"
 
     @extend_schema(request=SplitIn, responses=PreviewOut)
     def post(self, request: Request, pk: uuid.UUID) -> Response:

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from fleet.access import access_episode_by_id, access_episodes
 from fleet.api.episode_query import EpisodeFilterIn, filter_of
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
+from fleet.api.idempotency import idempotent
 from fleet.api.permissions import check
 from fleet.errors import InvalidRequest
 from fleet.models import Episode, EpisodeLabel
@@ -129,6 +130,7 @@ class LabelUndoView(APIView):
     needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
 
     @extend_schema(request=None, responses=LabelOut, parameters=[IF_MATCH])
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take the change back that made the revision in If-Match; again, and it is there again."""
         access_episode_by_id(request.user, pk)
@@ -149,6 +151,7 @@ class BulkLabelView(APIView):
     needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
 
     @extend_schema(request=BulkBody, responses=BulkOut)
+    @idempotent
     def post(self, request: Request) -> Response:
         """Change many labels at once, whatever their revisions."""
         body = BulkBody(data=request.data)
@@ -164,6 +167,7 @@ class BulkLabelUndoView(APIView):
     needs = Needs(read=Scope.EPISODES_READ, write=Scope.EPISODES_WRITE)
 
     @extend_schema(request=None, responses=BulkOut)
+    @idempotent
     def post(self, request: Request, batch: uuid.UUID) -> Response:
         """Take a bulk change back, except where something came after it; those are `unchanged`."""
         return Response(BulkOut(episodes_label_undo(batch=batch, user=_person(request))).data)

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from fleet.access import access_episode_by_id, access_episodes
 from fleet.api.episode_labels import LabelOut
 from fleet.api.episode_query import EpisodeFilterIn, filter_asked
+from fleet.api.sparse import SparseFields
 from fleet.models import Episode, Segment
 from fleet.protocol.errors import SopError
 from fleet.protocol.recording import EpisodeManifest
@@ -159,7 +160,8 @@ class EpisodeCountsOut(serializers.Serializer[Any]):
     facets = serializers.DictField(child=FacetValueOut(many=True))
 
 
-class EpisodeList(APIView):
+class EpisodeList(SparseFields):
+    sparse = EpisodeOut
     needs = Needs(read=Scope.EPISODES_READ)
 
     @extend_schema(operation_id="episodes_list", parameters=[EpisodeListIn], responses=EpisodePageOut)
@@ -189,7 +191,8 @@ class EpisodeCountsView(APIView):
         return Response(EpisodeCountsOut(counts).data)
 
 
-class EpisodeDetail(APIView):
+class EpisodeDetail(SparseFields):
+    sparse = EpisodeDetailOut
     needs = Needs(read=Scope.EPISODES_READ)
 
     @extend_schema(responses=EpisodeDetailOut)

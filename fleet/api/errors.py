@@ -1,16 +1,24 @@
-"""One translator of errors to HTTP: problem details {"code", "title", "detail", "status"} for every refusal."""
+"""One translator of errors to HTTP: problem details (RFC 9457) for every refusal.
+
+{"type", "code", "title", "detail", "status", "instance"} and "field" where one value is to blame. `type` is where
+docs/api-errors.md describes the code on this server; `instance` names the request, as X-Request-ID does.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.defaults import page_not_found
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from fleet.acting import request_id
 from fleet.errors import (
     Busy,
     CanaryTooSmall,
@@ -21,12 +29,16 @@ from fleet.errors import (
     ExportExpired,
     ExportNotNow,
     Forbidden,
+    IdempotencyKeyBusy,
+    IdempotencyKeyReused,
     InvalidRequest,
     LabelChanged,
     LabelUnguarded,
     NameTaken,
     NotFound,
     NothingToUndo,
+    PreconditionFailed,
+    RateLimited,
     RolloutClosed,
     RolloutOpen,
     ScopeMissing,
@@ -46,6 +58,7 @@ from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, Signat
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+ERRORS_PAGE = "/api/docs/errors"
 
 _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (NotFound, 404),
@@ -61,9 +74,13 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (NothingToUndo, 409),
     (DatasetArchived, 409),
     (SelectionChanged, 409),
+    (IdempotencyKeyBusy, 409),
+    (PreconditionFailed, 412),
     (LabelChanged, 412),
     (DatasetChanged, 412),
     (LabelUnguarded, 428),
+    (RateLimited, 429),
+    (IdempotencyKeyReused, 422),
     (ObjectConflict, 409),
     (AuthorityError, 409),
     (ObjectMismatch, 422),
@@ -88,20 +105,28 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
 
 
 def problem(status: int, code: str, detail: str) -> dict[str, object]:
-    return {"code": code, "title": HTTPStatus(status).phrase, "detail": detail, "status": status}
+    return {
+        "type": f"{ERRORS_PAGE}#{code}",
+        "code": code,
+        "title": HTTPStatus(status).phrase,
+        "detail": detail,
+        "status": status,
+        "instance": f"urn:sop:request:{request_id()}",
+    }
 
 
 def problem_response(error: SopError) -> JsonResponse:
     """For views outside of DRF."""
     status = _status_of(error)
-    return JsonResponse(problem(status, error.code, error.message), status=status, content_type=PROBLEM_TYPE)
+    return _plain(status, error.code, error.message)
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler; what it does not know stays a 500 with its trace in the log."""
     if isinstance(error, SopError):
         status = _status_of(error)
-        return _respond(problem(status, error.code, error.message) | _field(error), status)
+        response = _respond(problem(status, error.code, error.message) | _field(error), status)
+        return _retry_after(response, error.data.get("wait_s"))
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
@@ -110,17 +135,41 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         return None
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         return _respond(problem(401, "unauthorised", "sign in first"), 401)
-    code, detail = error.default_code, _text(error.detail)
-    response = _respond(problem(error.status_code, code, detail), error.status_code)
-    wait_s = getattr(error, "wait", None)  # of Throttled; its stubs lack it
-    if wait_s is not None:
-        response.headers["Retry-After"] = str(int(wait_s) + 1)
+    code = RateLimited.code if isinstance(error, exceptions.Throttled) else error.default_code
+    response = _respond(problem(error.status_code, code, _text(error.detail)), error.status_code)
+    return _retry_after(response, getattr(error, "wait", None))  # of Throttled; its stubs lack it
+
+
+def _retry_after(response: Response, wait_s: object) -> Response:
+    if isinstance(wait_s, int | float):
+        response.headers["Retry-After"] = str(math.ceil(wait_s))
     return response
+
+
+def page_missing(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """handler404, for addresses that no view has: pages for the admin, problem details for everything else."""
+    if request.path.startswith("/admin/"):
+        return page_not_found(request, exception)
+    return _plain(404, "not_found", "there is nothing at this address")
+
+
+def request_bad(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """handler400, for what Django refuses before a view sees it."""
+    return _plain(400, "bad_request", "this request is malformed")
+
+
+def server_failed(request: HttpRequest) -> HttpResponseBase:
+    """handler500; the trace is in the log, under the same id."""
+    return _plain(500, "internal", "the server failed; its log says more")
+
+
+def _plain(status: int, code: str, detail: str) -> JsonResponse:
+    return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_TYPE)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
     """CSRF_FAILURE_VIEW: the same shape as every other refusal."""
-    return JsonResponse(problem(403, "csrf_failed", reason), status=403, content_type=PROBLEM_TYPE)
+    return _plain(403, "csrf_failed", reason)
 
 
 def _status_of(error: SopError) -> int:

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from fleet.access import access_dataset_versions, access_export_by_id, access_exports
 from fleet.api.dataset_query import FrozenFilterIn, Strict, selection_of
+from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.errors import InvalidRequest, NotFound
 from fleet.exports.registry import FORMATS
@@ -172,6 +173,7 @@ class ExportList(generics.ListAPIView[Export]):
         return super().get(request, *args, **kwargs)
 
     @extend_schema(request=ExportIn, responses={202: ExportOut})
+    @idempotent
     def post(self, request: Request) -> Response:
         """Check, freeze and queue an export. 422 with `problems` names everything that stands in its way."""
         row = export_request(user=person_of(request), asked=_asked(request))
@@ -182,6 +184,7 @@ class ExportCheckView(APIView):
     needs = Needs(read=Scope.EXPORTS_READ, write=Scope.EXPORTS_WRITE)
 
     @extend_schema(request=ExportIn, responses=ExportCheckOut)
+    @idempotent
     def post(self, request: Request) -> Response:
         """Say what an export would hold and what stands in its way. Nothing is queued."""
         return Response(ExportCheckOut(export_check(user=person_of(request), asked=_asked(request))).data)
@@ -221,6 +224,7 @@ class ExportCancelView(APIView):
     needs = ASKING
 
     @extend_schema(request=None, responses=ExportOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Cancel an export: one that runs stops within a second or two, and nothing of it is left."""
         access_export_by_id(request.user, pk)
@@ -232,6 +236,7 @@ class ExportRetryView(APIView):
     needs = ASKING
 
     @extend_schema(request=None, responses=ExportOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Make a failed, cancelled or expired export again; a failed one goes on where it broke off if it can."""
         access_export_by_id(request.user, pk)

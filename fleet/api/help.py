@@ -14,6 +14,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_help_requests
+from fleet.api.etag import IF_MATCH, text_etag_of, version_read
+from fleet.api.sparse import SparseFields
+from fleet.errors import InvalidRequest
 from fleet.models import HelpRequest
 from fleet.protocol.messages import HelpRanking
 from fleet.scopes import Needs, Scope
@@ -112,7 +115,7 @@ class HelpQueueView(APIView):
         return Response(msgspec.to_builtins(help_queue()))
 
 
-class HelpHistory(generics.ListAPIView[HelpRequest]):
+class HelpHistory(SparseFields, generics.ListAPIView[HelpRequest]):
     """Every request, the newest first."""
 
     needs = Needs(read=Scope.FLEET_READ)
@@ -140,14 +143,28 @@ class HelpRankingView(APIView):
 
     @extend_schema(responses=RankingBody)
     def get(self, request: Request) -> Response:
-        """Return the rule by which the queue is ranked."""
-        return Response({"ranking": help_ranking().value})
+        """Return the rule by which the queue is ranked; its ETag is the rule itself."""
+        return _ranking_answer()
 
-    @extend_schema(request=RankingBody, responses=RankingBody)
+    @extend_schema(request=RankingBody, responses=RankingBody, parameters=[IF_MATCH])
     def put(self, request: Request) -> Response:
         """Choose the rule, for everyone and from now on; managers only."""
         assert isinstance(request.user, AbstractBaseUser)  # signed in, says the matrix
         body = RankingBody(data=request.data)
         body.is_valid(raise_exception=True)
-        help_ranking_set(ranking=HelpRanking(body.validated_data["ranking"]), user=request.user)
-        return Response({"ranking": help_ranking().value})
+        ranking = HelpRanking(body.validated_data["ranking"])
+        help_ranking_set(ranking=ranking, over=_ranking_read(request), user=request.user)
+        return _ranking_answer()
+
+
+def _ranking_answer() -> Response:
+    rule = help_ranking().value
+    return Response({"ranking": rule}, headers=text_etag_of(rule))
+
+
+def _ranking_read(request: Request) -> HelpRanking:
+    """Raises: LabelUnguarded, InvalidRequest."""
+    try:
+        return HelpRanking(version_read(request))
+    except ValueError:
+        raise InvalidRequest('If-Match must be the rule as it was read: "fifo"', field="If-Match") from None

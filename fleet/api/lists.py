@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
 from fleet.access import access_policy_versions, access_tasks
+from fleet.api.sparse import SparseFields
 from fleet.models import PolicyVersion, Task
 from fleet.scopes import Needs, Scope
 
@@ -22,7 +23,7 @@ class PolicyVersionOut(serializers.ModelSerializer[PolicyVersion]):
         fields = ("id", "run", "number", "step", "architecture", "size_bytes", "trained_at", "published_at")
 
 
-class TaskList(generics.ListAPIView[Task]):
+class TaskList(SparseFields, generics.ListAPIView[Task]):
     needs = Needs(read=Scope.FLEET_READ)
     serializer_class = TaskOut
     ordering = ("-created_at", "id")
@@ -32,7 +33,7 @@ class TaskList(generics.ListAPIView[Task]):
         return access_tasks(self.request.user)
 
 
-class TaskDetail(generics.RetrieveAPIView[Task]):
+class TaskDetail(SparseFields, generics.RetrieveAPIView[Task]):
     needs = Needs(read=Scope.FLEET_READ)
     serializer_class = TaskOut
     queryset = Task.objects.none()
@@ -41,7 +42,7 @@ class TaskDetail(generics.RetrieveAPIView[Task]):
         return access_tasks(self.request.user)
 
 
-class PolicyVersionList(generics.ListAPIView[PolicyVersion]):
+class PolicyVersionList(SparseFields, generics.ListAPIView[PolicyVersion]):
     needs = Needs(read=Scope.POLICIES_READ)
     serializer_class = PolicyVersionOut
     ordering = ("-published_at", "id")
@@ -51,7 +52,7 @@ class PolicyVersionList(generics.ListAPIView[PolicyVersion]):
         return access_policy_versions(self.request.user)
 
 
-class PolicyVersionDetail(generics.RetrieveAPIView[PolicyVersion]):
+class PolicyVersionDetail(SparseFields, generics.RetrieveAPIView[PolicyVersion]):
     needs = Needs(read=Scope.POLICIES_READ)
     serializer_class = PolicyVersionOut
     queryset = PolicyVersion.objects.none()

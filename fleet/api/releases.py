@@ -20,6 +20,7 @@ from fleet.access import (
     access_rollout_by_id,
     access_training_run_by_id,
 )
+from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.canary import canary_settings
 from fleet.errors import InvalidRequest, NotFound
@@ -176,6 +177,7 @@ class RollBackView(APIView):
     needs = NEEDS
 
     @extend_schema(request=RollBackBody, responses=ReleaseOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take every robot back to an earlier version, the one before if none is named, and hold it there."""
         user, run = person_of(request), access_training_run_by_id(request.user, pk)
@@ -188,6 +190,7 @@ class StageView(APIView):
     needs = NEEDS
 
     @extend_schema(request=StageBody, responses=ReleaseOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Let robots have this version: some of them, compared with the others, or all."""
         user, version = person_of(request), access_policy_version_by_id(request.user, pk)
@@ -208,6 +211,7 @@ class RolloutActionView(APIView):
     needs = NEEDS
 
     @extend_schema(request=ReasonBody, responses=ReleaseOut)
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID, action: str) -> Response:
         """Decide on the candidate that is being tried."""
         if action not in ACTIONS:

@@ -17,6 +17,8 @@ from rest_framework.views import APIView
 
 from fleet import live
 from fleet.access import access_robot_by_id, access_robots
+from fleet.api.sparse import SparseFields
+from fleet.api.throttling import RateLimit
 from fleet.errors import NotFound
 from fleet.models import Robot
 from fleet.scopes import PUBLIC, Needs, Scope
@@ -53,8 +55,9 @@ class EnrolView(APIView):
     """No session: the token is the credential."""
 
     needs = PUBLIC
+    idempotency_exempt = "asked by a stranger, and a second time its token is used up"
     authentication_classes = ()
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (ScopedRateThrottle, RateLimit)
     throttle_scope = "enrol"
 
     @extend_schema(request=EnrolIn, responses={201: EnrolOut})
@@ -67,7 +70,7 @@ class EnrolView(APIView):
         return Response(answer, status=201, headers={"Cache-Control": "no-store"})
 
 
-class RobotList(generics.ListAPIView[Robot]):
+class RobotList(SparseFields, generics.ListAPIView[Robot]):
     needs = Needs(read=Scope.FLEET_READ)
     serializer_class = RobotOut
     ordering = ("-enrolled_at", "id")
@@ -77,7 +80,7 @@ class RobotList(generics.ListAPIView[Robot]):
         return access_robots(self.request.user)
 
 
-class RobotDetail(generics.RetrieveAPIView[Robot]):
+class RobotDetail(SparseFields, generics.RetrieveAPIView[Robot]):
     needs = Needs(read=Scope.FLEET_READ)
     serializer_class = RobotOut
     queryset = Robot.objects.none()

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from fleet.access import access_saved_filters
 from fleet.api.episode_query import EpisodeFilterIn
+from fleet.api.idempotency import idempotent
 from fleet.models import SavedFilter
 from fleet.scopes import Needs, Scope
 from fleet.selectors.episode_page import SORT_NAMES
@@ -50,6 +51,7 @@ class SavedFilterList(APIView):
         return Response(SavedFiltersOut({"results": access_saved_filters(request.user)}).data)
 
     @extend_schema(request=SavedFilterIn, responses={201: SavedFilterOut})
+    @idempotent
     def post(self, request: Request) -> Response:
         """Keep a filter under a name, over what you had there."""
         body = SavedFilterIn(data=request.data)

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.api.throttling import RateLimit
 from fleet.permissions import Role, permissions_of
 from fleet.protocol.errors import Unauthorised
 from fleet.scopes import PUBLIC
@@ -49,7 +50,8 @@ class LoginThrottle(ScopedRateThrottle):
 @method_decorator(csrf_protect, name="dispatch")
 class SessionView(APIView):
     needs = PUBLIC
-    throttle_classes = (LoginThrottle,)
+    idempotency_exempt = "a stranger signs in, and twice does no harm"
+    throttle_classes = (LoginThrottle, RateLimit)
     throttle_scope = "login"
 
     @extend_schema(responses=SessionOut)

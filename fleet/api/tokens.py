@@ -71,6 +71,7 @@ class TokensOut(serializers.Serializer[Any]):
 
 class TokenList(APIView):
     needs = SESSION_ONLY
+    idempotency_exempt = "its answer holds a secret, which must not be kept"
 
     @extend_schema(operation_id="tokens_list", responses=TokensOut)
     def get(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs
+from fleet.api.sparse import SparseFields
 from fleet.clock import to_ms
 from fleet.models import PolicyVersion, TrainingRun
 from fleet.scopes import Needs, Scope
@@ -168,7 +169,7 @@ def _runs_seen(user: Any) -> QuerySet[TrainingRun]:
     )
 
 
-class TrainingRunList(generics.ListAPIView[TrainingRun]):
+class TrainingRunList(SparseFields, generics.ListAPIView[TrainingRun]):
     needs = Needs(read=Scope.TRAINING_READ)
     serializer_class = TrainingRunOut
     ordering = ("-created_at", "id")
@@ -185,7 +186,7 @@ class TrainingRunList(generics.ListAPIView[TrainingRun]):
         return self.get_paginated_response(rows)
 
 
-class TrainingRunDetail(generics.RetrieveAPIView[TrainingRun]):
+class TrainingRunDetail(SparseFields, generics.RetrieveAPIView[TrainingRun]):
     needs = Needs(read=Scope.TRAINING_READ)
     serializer_class = TrainingRunDetailOut
     queryset = TrainingRun.objects.none()

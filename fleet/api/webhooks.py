@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_webhook_by_id, access_webhooks
+from fleet.api.idempotency import idempotent
 from fleet.models import Webhook, WebhookDelivery
 from fleet.outbound.addresses import MAX_URL
 from fleet.scopes import Needs, Scope
@@ -108,8 +109,9 @@ class DeliveryOut(serializers.ModelSerializer[WebhookDelivery]):
 
 class WebhookList(APIView):
     needs = ADMIN
+    idempotency_exempt = "its answer holds a secret, which must not be kept"
 
-    @extend_schema(responses=WebhooksOut)
+    @extend_schema(operation_id="webhooks_list", responses=WebhooksOut)
     def get(self, request: Request) -> Response:
         """Return all webhooks, at most 50, the oldest first."""
         return Response(WebhooksOut({"results": access_webhooks(request.user)}).data)
@@ -148,6 +150,7 @@ class WebhookDetail(APIView):
 
 class WebhookRotateView(APIView):
     needs = ADMIN
+    idempotency_exempt = "its answer holds a secret, which must not be kept"
 
     @extend_schema(request=None, responses=WebhookSecretOut)
     def post(self, request: Request, pk: uuid.UUID) -> Response:
@@ -160,6 +163,7 @@ class WebhookTestView(APIView):
     needs = ADMIN
 
     @extend_schema(request=None, responses={202: DeliveryOut})
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Send a test message; the log tells what came of it."""
         access_webhook_by_id(request.user, pk)
@@ -184,6 +188,7 @@ class WebhookRedeliverView(APIView):
     needs = ADMIN
 
     @extend_schema(request=None, responses={202: DeliveryOut})
+    @idempotent
     def post(self, request: Request, pk: uuid.UUID, event_id: uuid.UUID) -> Response:
         """Send a message again under its old id, whatever became of it."""
         access_webhook_by_id(request.user, pk)

@@ -7,6 +7,7 @@ from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.export import Export, ExportEpisode, ExportFile
 from fleet.models.help import HelpRequest, HelpSettings
+from fleet.models.idempotency import IdempotentRequest
 from fleet.models.lease import Lease
 from fleet.models.person import Person
 from fleet.models.policy import PolicyDeployment, PolicyVersion
@@ -37,6 +38,7 @@ __all__ = [
     "ExportFile",
     "HelpRequest",
     "HelpSettings",
+    "IdempotentRequest",
     "Lease",
     "Person",
     "PolicyDeployment",

@@ -20,11 +20,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from fleet import live
+from fleet.errors import PreconditionFailed
 from fleet.events import hint_consoles
 from fleet.models import HelpRequest, HelpSettings, Lease, PolicyVersion, Task
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpRanking, HelpReason, HelpSignal, RobotStatus
-from fleet.selectors.help import help_ranking
 from fleet.services.audit import audit_record
 from fleet.services.robot import robot_lock
 from fleet.services.text import storable
@@ -135,12 +135,20 @@ def _close_still(request: HelpRequest, now: datetime) -> bool:
 
 
 @transaction.atomic
-def help_ranking_set(*, ranking: HelpRanking, user: AbstractBaseUser) -> None:
-    """Rank the queue by this rule from now on, for everyone."""
-    before = {"ranking": help_ranking().value}
-    values = {"ranking": ranking.value, "changed_at": timezone.now(), "changed_by": user}
-    row, _ = HelpSettings.objects.update_or_create(id=1, defaults=values)
-    audit_record(action="help.rank", subject=row, name="help queue", before=before, after={"ranking": ranking.value})
+def help_ranking_set(*, ranking: HelpRanking, over: HelpRanking, user: AbstractBaseUser) -> None:
+    """Rank the queue by this rule from now on, for everyone. `over`: the rule that the asker saw.
+
+    Raises: PreconditionFailed if another is in force.
+    """
+    values = {"ranking": settings.SOP_HELP_RANKING, "changed_at": timezone.now(), "changed_by": user}
+    HelpSettings.objects.get_or_create(id=1, defaults=values)
+    row = HelpSettings.objects.select_for_update().get(id=1)
+    if row.ranking != over.value:
+        raise PreconditionFailed(f"the queue is ranked by {row.ranking} by now, not {over.value}")
+    row.ranking, row.changed_at, row.changed_by = ranking.value, timezone.now(), user  # type: ignore[assignment]
+    row.save()
+    before, after = {"ranking": over.value}, {"ranking": ranking.value}
+    audit_record(action="help.rank", subject=row, name="help queue", before=before, after=after)
     hint_consoles("help")
 
 

@@ -40,11 +40,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "sop_web.middleware.ContentSecurityPolicy",
+    "fleet.api.acting.RequestActor",
+    "fleet.api.middleware.ApiHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "fleet.api.acting.RequestActor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -150,6 +151,7 @@ CELERY_TASK_ANNOTATIONS = {
 }
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
+    "idempotency": {"task": "fleet.idempotency_sweep", "schedule": 300.0, "options": {"expires": 300}},
     "rollups": {"task": "fleet.rollups_compact", "schedule": 60.0, "options": {"expires": 60}},
     "webhooks": {"task": "fleet.webhooks_sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
@@ -185,6 +187,7 @@ REST_FRAMEWORK = {
         "fleet.api.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["fleet.api.throttling.RateLimit"],
     "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.MatrixAllows"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -196,7 +199,13 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": 0,
     "DEFAULT_THROTTLE_RATES": {"login": "30/min", "enrol": "60/min"},
 }
-SPECTACULAR_SETTINGS = {"TITLE": "SOP", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SOP",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Choices stay where they are used: as components of their own they need names, and many fields are called "state".
+    "POSTPROCESSING_HOOKS": [],
+}
 
 LOGGING = logging_config(ENVIRONMENT.log_format)
 
@@ -207,6 +216,9 @@ SOP_PUBLIC_URL = ENVIRONMENT.public_url
 SOP_HEARTBEAT_S = ENVIRONMENT.heartbeat_s
 SOP_LEASE_S = ENVIRONMENT.lease_s
 SOP_TOKEN_LIFE_S = ENVIRONMENT.token_life_s
+SOP_RATE_TOKEN_PER_MIN = ENVIRONMENT.rate_token_per_min
+SOP_RATE_USER_PER_MIN = ENVIRONMENT.rate_user_per_min
+SOP_RATE_ADDRESS_PER_MIN = ENVIRONMENT.rate_address_per_min
 SOP_ICE_SERVERS = ENVIRONMENT.ice_servers
 SOP_TURN_SECRET = ENVIRONMENT.turn_secret
 SOP_TURN_TTL_S = ENVIRONMENT.turn_ttl_s

@@ -40,5 +40,16 @@ def test_every_view_declares_what_a_token_needs(view: Any) -> None:
         assert bool(changes) == (declared.write is not None), f"{changes} and write={declared.write} do not fit"
 
 
+@pytest.mark.parametrize("view", _views())
+def test_every_post_is_done_once_under_a_key(view: Any) -> None:
+    post = vars(view).get("post")
+    if post is not None:
+        why_not = getattr(view, "idempotency_exempt", "")
+        assert bool(why_not) != getattr(post, "is_idempotent", False), (
+            f"{view.__name__}.post needs @idempotent (fleet/api/idempotency.py), or its view says in "
+            "`idempotency_exempt` why not"
+        )
+
+
 def test_every_scope_says_what_it_is_for() -> None:
     assert set(ABOUT) == set(Scope)

@@ -37,6 +37,7 @@ UNSEEN = {
         "help_served": "follows from a lease, which is noted",
         "help_sweep": "robots that left",
     },
+    "idempotency": {"*": "keeps answers of what is noted itself"},
     "lease": {"lease_renew": "every second or so, of a lease that was noted", "lease_ask": "changes nothing"},
     "metric_history": {"*": "the learner's numbers"},
     "policy": {

@@ -28,10 +28,12 @@ def _url(name: str) -> str:
     (_, arguments), *_ = next(found for found, *_ in get_resolver().reverse_dict.getlist(name))
     kinds = {"name": "x", "key": "x", "secret": "x", "number": 1, "other": 1}
     values = {key: kinds.get(key) or uuid.uuid4() for key in arguments}
-    try:
-        return reverse(name, kwargs=values)
-    except NoReverseMatch:  # an argument of another kind
-        return reverse(name, kwargs=dict.fromkeys(arguments, 1))
+    for guess in (values, {key: uuid.uuid4() for key in arguments}):  # "other" is a number here and an id there
+        try:
+            return reverse(name, kwargs=guess)
+        except NoReverseMatch:
+            continue
+    return reverse(name, kwargs=dict.fromkeys(arguments, 1))
 
 
 def _answer(client: Client, name: str, method: str) -> tuple[int, str]:

@@ -31,7 +31,9 @@ def _found(client: Client, **query: str) -> list[str]:
 
 
 def test_a_request_s_change_names_its_person_address_and_id(admin: Client) -> None:
-    answer = admin.put("/api/v1/help/ranking", {"ranking": "fifo"}, JSON, headers={"X-Request-ID": "proxy-0001"})
+    answer = admin.put(
+        "/api/v1/help/ranking", {"ranking": "fifo"}, JSON, headers={"X-Request-ID": "proxy-0001", "If-Match": '"cur"'}
+    )
     assert (answer.status_code, answer["X-Request-ID"]) == (200, "proxy-0001")
     entry = admin.get("/api/v1/audit").json()["results"][0]
     assert (entry["actor_kind"], entry["actor_name"], entry["address"]) == ("person", "root", "127.0.0.1")

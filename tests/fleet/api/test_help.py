@@ -72,11 +72,32 @@ def test_figures_say_their_n(signed_in: Client) -> None:
     assert signed_in.get("/api/v1/help/figures?window_s=1").status_code == 400
 
 
+def _rank(client: Client, ranking: str, *, over: str | None) -> Any:
+    headers = {} if over is None else {"If-Match": over}
+    return client.put("/api/v1/help/ranking", {"ranking": ranking}, JSON, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("over", "status", "code"),
+    [
+        (None, 428, "precondition_required"),
+        ('"fifo"', 412, "precondition_failed"),
+        ('"loudest"', 422, "invalid_request"),
+        ("cur", 422, "invalid_request"),
+        ("*", 422, "invalid_request"),
+    ],
+)
+def test_the_rule_is_changed_over_what_was_seen(manager: Client, over: str | None, status: int, code: str) -> None:
+    refused = _rank(manager, "thrifty", over=over)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert not HelpSettings.objects.exists()
+
+
 def test_managers_choose_the_rule(manager: Client) -> None:
     assert manager.get("/api/v1/help/ranking").json() == {"ranking": "cur"}
-    assert manager.put("/api/v1/help/ranking", {"ranking": "thrifty"}, JSON).json() == {"ranking": "thrifty"}
+    assert _rank(manager, "thrifty", over='"cur"').json() == {"ranking": "thrifty"}
     assert manager.get("/api/v1/help").json()["ranking"] == "thrifty"
-    refused = manager.put("/api/v1/help/ranking", {"ranking": "loudest"}, JSON)
+    refused = _rank(manager, "loudest", over='"thrifty"')
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
     row = HelpSettings.objects.get()
     assert (row.ranking, row.changed_by.get_username()) == ("thrifty", "mara")

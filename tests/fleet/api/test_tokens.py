@@ -97,6 +97,7 @@ def test_scopes_decide(client: Client, ann: Any, scope: Scope, method: str, path
 def test_a_token_never_has_more_rights_than_its_owner(client: Client, ann: Any) -> None:
     _, bearer = _make(ann, *Scope)
     change = {"ranking": "fifo"}
+    bearer["If-Match"] = '"cur"'
     refused = client.put("/api/v1/help/ranking", change, JSON, headers=bearer)
     assert refused.status_code == 403
     ann.is_staff = True

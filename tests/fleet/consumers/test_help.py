@@ -89,7 +89,7 @@ def test_a_page_that_comes_later_gets_the_queue_with_its_snapshot(server: str, c
         with console_peer(server, cookie) as late:
             late.expect(m.ConsoleSnapshot)
             assert _queue(late, beat=asks).total == 1
-        help_ranking_set(ranking=m.HelpRanking.FIFO, user=user)
+        help_ranking_set(ranking=m.HelpRanking.FIFO, over=m.HelpRanking.CUR, user=user)
         assert _queue(page, beat=asks).ranking == "fifo"
 
 

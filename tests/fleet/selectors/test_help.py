@@ -70,7 +70,7 @@ def test_queue_holds_the_waiting_then_the_served(django_user_model: Any) -> None
     card = queue.requests[1]
     assert (card.robot, card.task, card.detail, card.operator) == (late.robot.name, "box-close", "hardly moved", "")
     assert (queue.requests[2].operator, queue.requests[2].claimed_ms) == ("ann", int(NOW.timestamp() * 1000))
-    help_ranking_set(ranking=HelpRanking.FIFO, user=ann)
+    help_ranking_set(ranking=HelpRanking.FIFO, over=HelpRanking.CUR, user=ann)
     assert [card.request_id for card in help_queue().requests][:2] == [str(late.id), str(unsure.id)]
 
 

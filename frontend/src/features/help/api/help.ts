@@ -96,5 +96,6 @@ export function useHelpFigures(windowS: number) {
 /** Choose the rule for everyone; the live queue then says so itself. */
 export const useChooseRanking = () =>
   useMutation({
-    mutationFn: (ranking: HelpRanking) => request("/api/v1/help/ranking", (value) => value, { method: "PUT", body: { ranking } }),
+    mutationFn: ({ ranking, over }: { readonly ranking: HelpRanking; readonly over: HelpRanking }) =>
+      request("/api/v1/help/ranking", (value) => value, { method: "PUT", body: { ranking }, ifMatch: `"${over}"` }),
   });

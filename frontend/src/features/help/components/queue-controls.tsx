@@ -21,13 +21,13 @@ export function QueueControls({ isManager }: { readonly isManager: boolean }) {
 function Ranking({ isManager }: { readonly isManager: boolean }) {
   const shown = useHelpQueue()?.ranking;
   const choose = useChooseRanking();
-  const value = (choose.isPending ? choose.variables : undefined) ?? shown;
+  const value = (choose.isPending ? choose.variables.ranking : undefined) ?? shown;
   const rule = RANKINGS.find((ranking) => ranking.value === value);
   if (rule === undefined) return null;
   const set = (wanted: string) => {
     const chosen = RANKINGS.find((ranking) => ranking.value === wanted);
     if (chosen === undefined) return;
-    choose.mutate(chosen.value, { onError: (error) => notify("failed", `The order was not changed. ${error.message}`) });
+    choose.mutate({ ranking: chosen.value, over: rule.value }, { onError: (error) => notify("failed", `The order was not changed. ${error.message}`) });
   };
   return (
     <>

@@ -28,7 +28,7 @@ export function TokenTable({ caption, tokens, now, onRevoke }: TokenTableProps) 
   return (
     <Table caption={caption} columns={shown}>
       {tokens.map((token) => (
-        <tr key={token.id} className="align-top hover:bg-raised">
+        <tr key={token.id} className="align-baseline hover:bg-raised">
           <Cell className="max-w-56 truncate font-medium" title={token.name}>
             {token.name}
           </Cell>

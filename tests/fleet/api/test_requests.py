@@ -1,0 +1,157 @@
+"""What holds for every request: limits with their headers, problem documents, ETags, named fields."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+import redis
+from django.test import Client
+
+from fleet import live
+from fleet.rate_limit import rate_limit_take
+from fleet.scopes import Scope
+from fleet.services.api_token import api_token_create
+from fleet.storage.local import LocalStore
+from tests.fleet import builders
+from tests.fleet.api.episode_rows import register
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+@pytest.fixture
+def ann(django_user_model: Any) -> Any:
+    return django_user_model.objects.create_user("ann")
+
+
+@pytest.fixture
+def signed_in(client: Client, ann: Any) -> Client:
+    client.force_login(ann)
+    return client
+
+
+# --- Rate limits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_empties_fills_evenly_and_says_when() -> None:
+    who = f"test:{uuid.uuid4()}"
+    taken = [rate_limit_take(who=who, per_minute=3) for _ in range(4)]
+    assert [(each.is_allowed, each.remaining) for each in taken if each] == [
+        (True, 2),
+        (True, 1),
+        (True, 0),
+        (False, 0),
+    ]
+    refused = taken[-1]
+    assert refused is not None and 19 < refused.wait_s <= 20 and 59 < refused.reset_s <= 60
+    # A minute later the key is gone and the bucket full; the clock is Redis's, so its key is moved instead.
+    full_at = int(live.connection().get(f"sop:rate:{who}") or 0)  # type: ignore[arg-type]
+    live.connection().set(f"sop:rate:{who}", full_at - 20_000_000)
+    again = [rate_limit_take(who=who, per_minute=3) for _ in range(2)]
+    assert [each.is_allowed for each in again if each] == [True, False]
+
+
+def test_every_answer_says_what_is_left_and_the_last_says_when(client: Client, ann: Any, settings: Any) -> None:
+    settings.SOP_RATE_TOKEN_PER_MIN = 2
+    secret = api_token_create(user=ann, name="a", scopes=[Scope.FLEET_READ], valid_s=600).secret
+    bearer = {"Authorization": f"Bearer {secret}"}
+    answers = [client.get("/api/v1/robots", headers=bearer) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert [each.headers["RateLimit-Remaining"] for each in answers] == ["1", "0", "0"]
+    assert [each.headers["RateLimit-Limit"] for each in answers] == ["2"] * 3
+    refused = answers[-1]
+    assert refused.json()["code"] == "rate_limited"
+    assert 0 < int(refused.headers["Retry-After"]) <= 30 < int(refused.headers["RateLimit-Reset"]) <= 60
+    other = api_token_create(user=ann, name="b", scopes=[Scope.FLEET_READ], valid_s=600).secret
+    assert client.get("/api/v1/robots", headers={"Authorization": f"Bearer {other}"}).status_code == 200
+
+
+def test_strangers_and_guessed_tokens_count_by_address(client: Client, settings: Any) -> None:
+    settings.SOP_RATE_ADDRESS_PER_MIN = 2
+    address = f"10.{uuid.uuid4().int % 250}.{uuid.uuid4().int % 250}.9"
+    ask = {"REMOTE_ADDR": address}
+    guess = {"Authorization": "Bearer sop_guess"}
+    assert client.get("/api/v1/robots", headers=guess, **ask).status_code == 401
+    assert client.get("/api/v1/session", **ask).headers["RateLimit-Remaining"] == "0"
+    assert client.get("/api/v1/robots", headers=guess, **ask).status_code == 429
+    forged = client.get("/api/v1/session", headers={"X-Forwarded-For": "203.0.113.7"}, **ask)
+    assert forged.status_code == 429, "a header that anyone can send does not reset the limit"
+
+
+def test_without_redis_requests_are_answered(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = redis.Redis(port=1, socket_connect_timeout=1)
+    monkeypatch.setattr("fleet.rate_limit.live.connection", lambda: nowhere)
+    answer = signed_in.get("/api/v1/tasks")
+    assert answer.status_code == 200
+    assert "RateLimit-Limit" not in answer.headers
+
+
+# --- Problem documents ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("get", f"/api/v1/robots/{uuid.UUID(int=1)}", 404, "not_found"),
+        ("get", "/api/v1/robots/no-uuid", 404, "not_found"),
+        ("get", "/api/nothing", 404, "not_found"),
+        ("delete", "/api/v1/robots", 405, "method_not_allowed"),
+        ("get", "/api/v1/robots?cursor=x", 404, "not_found"),
+        ("post", "/api/v1/saved-filters", 400, "invalid"),
+    ],
+)
+def test_every_refusal_is_a_problem_document(signed_in: Client, method: str, path: str, status: int, code: str) -> None:
+    answer = getattr(signed_in, method)(path, content_type=JSON)
+    body = answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (body["status"], body["code"], body["type"]) == (status, code, f"/api/docs/errors#{code}")
+    assert body["instance"] == f"urn:sop:request:{answer.headers['X-Request-ID']}"
+
+
+def test_a_failure_of_the_server_is_one_too(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(user: object) -> None:
+        raise RuntimeError("with secrets in it")
+
+    monkeypatch.setattr("fleet.api.lists.access_tasks", fail)
+    signed_in.raise_request_exception = False
+    answer = signed_in.get("/api/v1/tasks")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert b"secrets" not in answer.content
+
+
+# --- ETags ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_asker_holds_is_not_sent_again(signed_in: Client) -> None:
+    task = builders.task()
+    url = f"/api/v1/tasks/{task.id}"
+    first = signed_in.get(url)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    held = {"If-None-Match": first.headers["ETag"]}
+    again = signed_in.get(url, headers=held)
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert again.headers["RateLimit-Limit"] and again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+    type(task).objects.update(max_steps=task.max_steps + 1)
+    news = signed_in.get(url, headers=held)
+    assert (news.status_code, news.json()["max_steps"]) == (200, task.max_steps + 1)
+
+
+# --- Named fields -----------------------------------------------------------------------------------------------------
+
+
+def test_lists_and_details_with_the_named_fields_alone(signed_in: Client, objects: LocalStore) -> None:
+    episode = register(builders.task(), builders.enrol().robot)
+    page = signed_in.get("/api/v1/episodes?fields=outcome,id&page_size=1").json()
+    assert page == {"next": None, "previous": None, "results": [{"id": str(episode.id), "outcome": "success"}]}
+    detail = signed_in.get(f"/api/v1/episodes/{episode.id}?fields=label,id").json()
+    assert (sorted(detail), detail["label"]["revision"]) == (["id", "label"], 0)
+    assert signed_in.get("/api/v1/tasks?fields=slug").json()["results"] == [{"slug": "box-close"}]
+
+
+@pytest.mark.parametrize("path", ["episodes", "robots", "tasks", "policy-versions", "training-runs", "help/history"])
+@pytest.mark.parametrize("asked", ["", "id,secret", "id,", "__class__", "id;outcome"])
+def test_unknown_fields_are_refused(signed_in: Client, path: str, asked: str) -> None:
+    refused = signed_in.get(f"/api/v1/{path}?fields={asked}")
+    assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (422, "invalid_request", "fields")

@@ -162,6 +162,14 @@ def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:
     return robot
 
 
+def access_task_by_id(user: User, task_id: uuid.UUID) -> Task:
+    """Return one task. Raises: NotFound."""
+    task = access_tasks(user).filter(id=task_id).first()
+    if task is None:
+        raise NotFound("there is no such task")
+    return task
+
+
 def access_episode_by_id(user: User, episode_id: uuid.UUID) -> Episode:
     """Return one episode. Raises: NotFound."""
     episode = access_episodes(user).filter(id=episode_id).first()

@@ -38,8 +38,10 @@ from fleet.models import (
     TrainingRound,
     TrainingRun,
 )
-from fleet.services.robot import enrolment_token_create, robot_key_revoke, robot_pause
-from fleet.services.task import assignment_set, task_create
+from fleet.services.assignment import assignment_set
+from fleet.services.enrolment import enrolment_token_create
+from fleet.services.robot import robot_key_revoke, robot_pause
+from fleet.services.task import task_create
 from fleet.services.training import training_run_start, training_run_stop
 
 

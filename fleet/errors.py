@@ -36,6 +36,9 @@
     ├── PeerRevoked         peer_revoked       the server closed a video connection: who may watch has changed
     ├── OrderUnanswered     order_unanswered   the robot did not answer an order in time
     ├── StopUnrecorded      stop_unrecorded    the stop was sent to the robot, but its row could not be written
+    ├── RobotRetired        robot_retired      a retired robot works at nothing and takes no changes
+    ├── TaskArchived        task_archived      nobody is set to an archived task
+    ├── CapabilityMissing   capability_missing the robot's driver does not offer the task
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     ├── RunNotRunning       run_not_running
     ├── RolloutClosed       rollout_closed     the rollout was promoted or rolled back already
@@ -194,6 +197,18 @@ class OrderUnanswered(SopError):
 
 class StopUnrecorded(SopError):
     code = "stop_unrecorded"
+
+
+class RobotRetired(SopError):
+    code = "robot_retired"
+
+
+class TaskArchived(SopError):
+    code = "task_archived"
+
+
+class CapabilityMissing(SopError):
+    code = "capability_missing"
 
 
 class RunFenced(SopError):

@@ -6,6 +6,7 @@ import contextlib
 
 from celery import shared_task
 
+from fleet.services.assignment import assignments_sweep
 from fleet.services.dataset_describe import dataset_describe, datasets_reap
 from fleet.services.export_reap import export_clean, exports_reap
 from fleet.services.export_run import export_run
@@ -22,11 +23,12 @@ from fleet.storage.base import StoreUnavailable
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
-    """Close expired leases, and requests of robots that left; count silent robots as offline; give runs whose holder
+    """Close expired leases, and requests of robots that left; tell robots whose hours began or ended; count silent robots as offline; give runs whose holder
     fell silent a new epoch and enqueue them again; decide canaries; go on with datasets that nobody describes any
     more, and with exports."""
     leases_expire()
     help_sweep()
+    assignments_sweep()
     robot_states_sweep()
     training_runs_reap()
     rollouts_judge()

@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from drf_spectacular.utils import extend_schema
 from msgspec import UNSET
 from rest_framework import serializers
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,6 +17,7 @@ from fleet.api.episode_query import EpisodeFilterIn, filter_of
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.permissions import check
+from fleet.api.person import person_of
 from fleet.errors import InvalidRequest
 from fleet.models import Episode, EpisodeLabel
 from fleet.permissions import Permission
@@ -123,7 +122,7 @@ class LabelView(APIView):
         access_episode_by_id(request.user, pk)
         revision, change = revision_read(request), _change(request.data)
         _check_archive(request, change)
-        return _answer(episode_label(episode_id=pk, user=_person(request), change=change, revision=revision))
+        return _answer(episode_label(episode_id=pk, user=person_of(request), change=change, revision=revision))
 
 
 class LabelUndoView(APIView):
@@ -134,7 +133,7 @@ class LabelUndoView(APIView):
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Take the change back that made the revision in If-Match; again, and it is there again."""
         access_episode_by_id(request.user, pk)
-        return _answer(episode_label_undo(episode_id=pk, user=_person(request), revision=revision_read(request)))
+        return _answer(episode_label_undo(episode_id=pk, user=person_of(request), revision=revision_read(request)))
 
 
 class LabelHistoryView(APIView):
@@ -160,7 +159,7 @@ class BulkLabelView(APIView):
         sent: Any = request.data
         change = _change(sent["change"])
         _check_archive(request, change)
-        return Response(BulkOut(episodes_label(episode_ids=ids, user=_person(request), change=change)).data)
+        return Response(BulkOut(episodes_label(episode_ids=ids, user=person_of(request), change=change)).data)
 
 
 class BulkLabelUndoView(APIView):
@@ -170,7 +169,7 @@ class BulkLabelUndoView(APIView):
     @idempotent
     def post(self, request: Request, batch: uuid.UUID) -> Response:
         """Take a bulk change back, except where something came after it; those are `unchanged`."""
-        return Response(BulkOut(episodes_label_undo(batch=batch, user=_person(request))).data)
+        return Response(BulkOut(episodes_label_undo(batch=batch, user=person_of(request))).data)
 
 
 def _answer(episode: Episode) -> Response:
@@ -199,9 +198,3 @@ def _episodes(request: Request, body: dict[str, Any]) -> list[uuid.UUID]:
     rows = access_episodes(request.user).select_related(None)
     rows = rows.filter(id__in=body["ids"]) if "ids" in body else episodes_filter(rows, filter_of(body["filter"]))
     return list(rows.order_by().values_list("id", flat=True)[: MAX_BULK + 1])
-
-
-def _person(request: Request) -> AbstractBaseUser:
-    if not isinstance(request.user, AbstractBaseUser):
-        raise NotAuthenticated
-    return request.user

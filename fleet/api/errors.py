@@ -22,6 +22,7 @@ from fleet.acting import request_id
 from fleet.errors import (
     Busy,
     CanaryTooSmall,
+    CapabilityMissing,
     DatasetArchived,
     DatasetChanged,
     DatasetNotReady,
@@ -39,6 +40,7 @@ from fleet.errors import (
     NothingToUndo,
     PreconditionFailed,
     RateLimited,
+    RobotRetired,
     RolloutClosed,
     RolloutOpen,
     ScopeMissing,
@@ -47,6 +49,7 @@ from fleet.errors import (
     SelectionTooLarge,
     SessionRequired,
     SplitEmpty,
+    TaskArchived,
     TokenInvalid,
     VersionUnusable,
 )
@@ -81,6 +84,9 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (LabelUnguarded, 428),
     (RateLimited, 429),
     (IdempotencyKeyReused, 422),
+    (RobotRetired, 409),
+    (TaskArchived, 409),
+    (CapabilityMissing, 409),
     (ObjectConflict, 409),
     (AuthorityError, 409),
     (ObjectMismatch, 422),

@@ -1,45 +1,20 @@
-"""Read-only lists and details: tasks, policy versions."""
+"""Read-only lists and details: policy versions."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from fleet.access import access_policy_versions, access_tasks
+from fleet.access import access_policy_versions
 from fleet.api.sparse import SparseFields
-from fleet.models import PolicyVersion, Task
+from fleet.models import PolicyVersion
 from fleet.scopes import Needs, Scope
-
-
-class TaskOut(serializers.ModelSerializer[Task]):
-    class Meta:
-        model = Task
-        fields = ("id", "slug", "instruction", "driver_task", "max_steps", "is_active", "created_at")
 
 
 class PolicyVersionOut(serializers.ModelSerializer[PolicyVersion]):
     class Meta:
         model = PolicyVersion
         fields = ("id", "run", "number", "step", "architecture", "size_bytes", "trained_at", "published_at")
-
-
-class TaskList(SparseFields, generics.ListAPIView[Task]):
-    needs = Needs(read=Scope.FLEET_READ)
-    serializer_class = TaskOut
-    ordering = ("-created_at", "id")
-    queryset = Task.objects.none()
-
-    def get_queryset(self) -> QuerySet[Task]:
-        return access_tasks(self.request.user)
-
-
-class TaskDetail(SparseFields, generics.RetrieveAPIView[Task]):
-    needs = Needs(read=Scope.FLEET_READ)
-    serializer_class = TaskOut
-    queryset = Task.objects.none()
-
-    def get_queryset(self) -> QuerySet[Task]:
-        return access_tasks(self.request.user)
 
 
 class PolicyVersionList(SparseFields, generics.ListAPIView[PolicyVersion]):

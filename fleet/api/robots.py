@@ -17,12 +17,14 @@ from rest_framework.views import APIView
 
 from fleet import live
 from fleet.access import access_robot_by_id, access_robots
+from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.sparse import SparseFields
 from fleet.api.throttling import RateLimit
 from fleet.errors import NotFound
 from fleet.models import Robot
 from fleet.scopes import PUBLIC, Needs, Scope
-from fleet.services.robot import robot_enrol
+from fleet.services.enrolment import robot_enrol
+from fleet.services.robot_admin import MAX_TAG, MAX_TAGS, RobotChange, robot_update
 
 
 class EnrolIn(serializers.Serializer[Any]):
@@ -48,6 +50,11 @@ class RobotOut(serializers.ModelSerializer[Robot]):
             "policy_version",
             "enrolled_at",
             "last_seen_at",
+            "tags",
+            "note",
+            "is_approved",
+            "retired_at",
+            "revision",
         )
 
 
@@ -80,13 +87,36 @@ class RobotList(SparseFields, generics.ListAPIView[Robot]):
         return access_robots(self.request.user)
 
 
-class RobotDetail(SparseFields, generics.RetrieveAPIView[Robot]):
-    needs = Needs(read=Scope.FLEET_READ)
-    serializer_class = RobotOut
-    queryset = Robot.objects.none()
+class RobotChangeIn(serializers.Serializer[Any]):
+    """What is left out stays."""
 
-    def get_object(self) -> Robot:
-        return access_robot_by_id(self.request.user, self.kwargs["pk"])
+    name = serializers.CharField(max_length=100, required=False)
+    tags = serializers.ListField(child=serializers.CharField(max_length=MAX_TAG), max_length=MAX_TAGS, required=False)
+    note = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    is_paused = serializers.BooleanField(required=False)
+
+
+class RobotDetail(SparseFields, APIView):
+    sparse = RobotOut
+    needs = Needs(read=Scope.FLEET_READ, write=Scope.FLEET_WRITE)
+
+    @extend_schema(responses=RobotOut)
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        """Return one robot, retired or not, with its revision as ETag."""
+        robot = access_robot_by_id(request.user, pk)
+        return Response(RobotOut(robot).data, headers=etag_of(robot.revision))
+
+    @extend_schema(request=RobotChangeIn, responses=RobotOut, parameters=[IF_MATCH])
+    def patch(self, request: Request, pk: uuid.UUID) -> Response:
+        """Rename, tag, note or pause a robot over the revision in If-Match."""
+        access_robot_by_id(request.user, pk)
+        body = RobotChangeIn(data=request.data)
+        body.is_valid(raise_exception=True)
+        given: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in body.validated_data.items()
+        }
+        robot = robot_update(robot_id=pk, change=RobotChange(**given), revision=revision_read(request))
+        return Response(RobotOut(robot).data, headers=etag_of(robot.revision))
 
 
 class ThumbnailView(APIView):

@@ -17,7 +17,7 @@ from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
 from fleet.models.rollup import EpisodeRollup
 from fleet.models.stop import RobotStop
 from fleet.models.storage import StorageState
-from fleet.models.task import Assignment, Task
+from fleet.models.task import Assignment, Task, TaskWording
 from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 from fleet.models.webhook import Webhook, WebhookDelivery
 
@@ -55,6 +55,7 @@ __all__ = [
     "Segment",
     "StorageState",
     "Task",
+    "TaskWording",
     "TrainingRound",
     "TrainingRun",
     "Webhook",

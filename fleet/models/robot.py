@@ -5,13 +5,19 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 
 class Robot(models.Model):
-    """A robot of the fleet. `state_revision` grows with every change of what the robot should do."""
+    """A robot of the fleet. `state_revision` grows with every change of what the robot should do, `revision` with every
+    change that a person makes to this row.
+
+    A robot that waits for approval may connect and gets nothing to do. A retired one has no key that is valid and no
+    assignment; its episodes stay.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
@@ -38,6 +44,14 @@ class Robot(models.Model):
     )
     enrolled_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(null=True, blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    note = models.CharField(max_length=2000, blank=True)
+    is_approved = models.BooleanField(default=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    schedule_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the assignments that were active when the robot was last told."
+    )
 
     class Meta:
         ordering = ("name",)
@@ -48,7 +62,11 @@ class Robot(models.Model):
 
 
 class EnrolmentToken(models.Model):
-    """Lets one robot enrol once, until it expires."""
+    """Lets one robot enrol once, until it expires.
+
+    `needs_approval`: the robot then waits until somebody approves it. `robot`: not a new robot but this one, which
+    gets a new key in the place of all it had.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     token_sha256 = models.CharField(max_length=64, unique=True)
@@ -58,6 +76,9 @@ class EnrolmentToken(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
     used_by = models.ForeignKey(Robot, on_delete=models.SET_NULL, null=True, blank=True, related_name="tokens")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    needs_approval = models.BooleanField(default=False)
+    robot = models.ForeignKey(Robot, on_delete=models.CASCADE, null=True, blank=True, related_name="rekey_tokens")
 
     class Meta:
         ordering = ("-created_at",)

@@ -20,6 +20,7 @@ from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest
 from fleet.selectors.rollout import Desired, desired_version, desired_versions
+from fleet.selectors.schedule import assignments_active
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
 from fleet.storage import keys
 
@@ -51,7 +52,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         robot_id=str(robot.id),
         robot_name=robot.name,
         is_paused=robot.is_paused,
-        assignments=_assigned_tasks(robot.id),
+        assignments=_assigned_tasks(robot, now or timezone.now()),
         policy=policy_target(version) if version else None,
         lease=lease_info(lease) if lease else None,
         handed_back_epoch=lease_handed_back(robot_id=robot.id),
@@ -76,8 +77,8 @@ def policy_target(version: PolicyVersion) -> PolicyTarget:
 
 
 def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None = None) -> list[RobotCard]:
-    """Return the cards of these robots, or of all, by name."""
-    found = Robot.objects.select_related("policy_version").order_by("name")
+    """Return the cards of these robots, or of all, by name; retired robots have none."""
+    found = Robot.objects.filter(retired_at__isnull=True).select_related("policy_version").order_by("name")
     robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
     ids = [robot.id for robot in robots]
     newest, wanted = policy_version_newest(), desired_versions(robots=robots)
@@ -104,8 +105,7 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
     ]
 
 
-def _assigned_tasks(robot_id: uuid.UUID) -> tuple[AssignedTask, ...]:
-    rows = Assignment.objects.filter(robot_id=robot_id, ended_at__isnull=True, task__is_active=True)
+def _assigned_tasks(robot: Robot, now: datetime) -> tuple[AssignedTask, ...]:
     return tuple(
         AssignedTask(
             task_id=str(row.task.id),
@@ -115,8 +115,16 @@ def _assigned_tasks(robot_id: uuid.UUID) -> tuple[AssignedTask, ...]:
             max_steps=row.task.max_steps,
             weight=row.weight,
         )
-        for row in rows.select_related("task").order_by("task__slug")
+        for row in robot_assignments_active(robot=robot, now=now)
     )
+
+
+def robot_assignments_active(*, robot: Robot, now: datetime) -> list[Assignment]:
+    """Return what a robot works at now, by the task's slug: nothing while it waits for approval or is retired."""
+    if not robot.is_approved or robot.retired_at is not None:
+        return []
+    rows = Assignment.objects.filter(robot=robot, ended_at__isnull=True, task__is_active=True)
+    return assignments_active(rows.select_related("task").order_by("task__slug"), now=now)
 
 
 def _uuids(texts: Iterable[str | None]) -> set[uuid.UUID]:

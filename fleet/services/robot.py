@@ -1,103 +1,29 @@
-"""Robots: enrolment, keys, and what their connection reports."""
+"""Robots: their keys, what their connection reports, pausing. Enrolment is in enrolment.py, what admins change in
+robot_admin.py."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import timedelta
 
 import msgspec
-from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from fleet import live
-from fleet.errors import InvalidRequest, LinkReplaced, NameTaken, NotFound, TokenInvalid
+from fleet.errors import InvalidRequest, LinkReplaced, NotFound
 from fleet.events import hint_consoles, hint_link, hint_robot
-from fleet.models import (
-    Assignment,
-    EnrolmentToken,
-    PolicyDeployment,
-    PolicyVersion,
-    Robot,
-    RobotKey,
-    RobotStateInterval,
-)
+from fleet.models import PolicyDeployment, PolicyVersion, Robot, RobotKey, RobotStateInterval
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import Hello, RobotStatus
 from fleet.selectors.robot import robot_revision
-from fleet.selectors.training import fleet_run
-from fleet.services.audit import audit_record, robot_actor
+from fleet.services.audit import audit_record
 from fleet.services.robot_state import robot_state_note, robot_state_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Enrolled:
-    """A new robot and its key, which is shown only here."""
-
-    robot: Robot
-    key: str
-
-
-@transaction.atomic
-def enrolment_token_create(
-    *, note: str = "", valid_s: float = 3600.0, user: AbstractBaseUser | None = None
-) -> tuple[EnrolmentToken, str]:
-    """Create a one-time token; return its row and the secret, which is stored only as a hash."""
-    secret = "sop-" + secrets.token_urlsafe(32)  # without a prefix one in 64 begins with "-", like an option
-    now = timezone.now()
-    row = EnrolmentToken.objects.create(
-        token_sha256=_sha256(secret),
-        note=note,
-        created_at=now,
-        created_by=user,  # type: ignore[misc]
-        expires_at=now + timedelta(seconds=valid_s),
-    )
-    after = {"note": note, "expires_at": row.expires_at}
-    audit_record(action="robot.enrolment_token", subject=row, after=after)
-    return row, secret
-
-
-@transaction.atomic
-def robot_enrol(*, token: str, name: str) -> Enrolled:
-    """Turn a one-time token into a robot with a key, which works at the tasks of the run that feeds the fleet.
-
-    Raises: TokenInvalid if it is unknown, used or expired (not told apart); NameTaken; InvalidRequest.
-    """
-    name = name.strip()
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InvalidRequest("a robot's name has 1 to 100 printable characters", field="name")
-    row = EnrolmentToken.objects.select_for_update().filter(token_sha256=_sha256(token)).first()
-    if row is None or row.used_at is not None or row.expires_at <= timezone.now():
-        raise TokenInvalid("this enrolment token is not valid")
-    try:
-        with transaction.atomic():
-            robot = Robot.objects.create(name=name)
-    except IntegrityError:
-        raise NameTaken(f"a robot named '{name}' exists already", field="name") from None
-    key = _key_create(robot)
-    run = fleet_run()
-    tasks = run.tasks.filter(is_active=True) if run else ()
-    Assignment.objects.bulk_create(Assignment(robot=robot, task=task) for task in tasks)
-    row.used_at, row.used_by = timezone.now(), robot
-    row.save(update_fields=["used_at", "used_by"])
-    audit_record(action="robot.enrol", subject=robot, after={"name": name, "token": row.id}, actor=robot_actor(robot))
-    hint_robot(robot.id)
-    logger.info("robot enrolled", extra={"event": {"robot": str(robot.id), "name": name}})
-    return Enrolled(robot, key)
-
-
-def _key_create(robot: Robot) -> str:
-    key = secrets.token_urlsafe(32)
-    RobotKey.objects.create(robot=robot, key_sha256=_sha256(key))
-    return key
 
 
 def robot_key_check(*, robot_id: str, key: str) -> Robot:
@@ -108,7 +34,7 @@ def robot_key_check(*, robot_id: str, key: str) -> Robot:
     except ValueError:
         raise refusal from None
     keys = RobotKey.objects.select_related("robot")
-    row = keys.filter(key_sha256=_sha256(key), robot_id=robot_uuid, revoked_at__isnull=True).first()
+    row = keys.filter(key_sha256=secret_sha256(key), robot_id=robot_uuid, revoked_at__isnull=True).first()
     if row is None:
         raise refusal
     return row.robot
@@ -234,5 +160,6 @@ def _version_or_none(version_id: str | None) -> PolicyVersion | None:
         return None
 
 
-def _sha256(secret: str) -> str:
+def secret_sha256(secret: str) -> str:
+    """Return how a secret of 256 random bits is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Text from robots and browsers on its way into rows."""
+"""Text from robots, browsers and programs on its way into rows."""
 
 from __future__ import annotations
 

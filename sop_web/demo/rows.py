@@ -36,7 +36,7 @@ def registered_episodes() -> list[str]:
 def end_assignments() -> None:
     """Let every robot finish its episode and begin no other."""
     from fleet.models import Assignment
-    from fleet.services.task import assignment_set
+    from fleet.services.assignment import assignment_set
 
     for robot_id, task_id in Assignment.objects.filter(ended_at__isnull=True).values_list("robot_id", "task_id"):
         assignment_set(robot_id=robot_id, task_id=task_id, weight=None)
@@ -86,7 +86,7 @@ def export_newest_policy(folder: Path) -> int:
 def assign_tasks(robot_names: list[str], task_slugs: tuple[str, ...]) -> list[str]:
     """Give the robots that are enrolled all tasks with equal weight; return the names that are not enrolled yet."""
     from fleet.models import Robot, Task
-    from fleet.services.task import assignment_set
+    from fleet.services.assignment import assignment_set
 
     tasks = list(Task.objects.filter(slug__in=task_slugs).values_list("id", flat=True))
     robots = dict(Robot.objects.filter(name__in=robot_names).values_list("name", "id"))

@@ -12,6 +12,7 @@ DOOR = "audit_record"
 UNSEEN = {
     "audit": {"*": "the door itself"},
     "api_token": {"api_token_use": "a sign of life, kept at the token"},
+    "assignment": {"assignments_sweep": "opens and closes hours, which were noted"},
     "dataset": {
         "dataset_lock": "within a service",
         "require_open": "reads",
@@ -20,6 +21,7 @@ UNSEEN = {
     "dataset_card": {"*": "reads"},
     "dataset_describe": {"*": "reads what was frozen, in the background"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
+    "enrolment": {"robot_name_check": "reads"},
     "export": {
         "export_check": "reads",
         "export_lock": "within a service",
@@ -44,7 +46,9 @@ UNSEEN = {
         "policy_version_applied": "robots report; the deployment's row is the record",
         "policy_version_refused": "robots report; the deployment's row is the record",
     },
+    "revision": {"*": "within a service"},
     "robot": {
+        "secret_sha256": "reads",
         "robot_key_check": "reads",
         "robot_link_check": "reads",
         "robot_hello": "a robot connects",

@@ -37,7 +37,7 @@ from fleet.protocol.recording import (
 )
 from fleet.protocol.steps import encode_steps
 from fleet.selectors.objects import object_store
-from fleet.services.robot import Enrolled, enrolment_token_create, robot_enrol
+from fleet.services.enrolment import Enrolled, enrolment_token_create, robot_enrol
 from fleet.services.task import task_create
 from fleet.services.training import training_run_create, training_run_start
 from fleet.storage import keys

@@ -17,8 +17,9 @@ from django.db import transaction
 
 from fleet.models import Robot, Task, TrainingRun
 from fleet.permissions import Role
+from fleet.services.assignment import assignment_set
 from fleet.services.person import person_roles_set
-from fleet.services.task import assignment_set, task_create
+from fleet.services.task import task_create
 from fleet.services.training import training_run_create
 
 TASKS = {

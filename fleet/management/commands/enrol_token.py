@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from fleet.services.robot import enrolment_token_create
+from fleet.services.enrolment import enrolment_token_create
 
 
 class Command(BaseCommand):

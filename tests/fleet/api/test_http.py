@@ -11,8 +11,8 @@ from django.test import Client
 
 from fleet import live
 from fleet.models import Robot
+from fleet.services.enrolment import enrolment_token_create
 from fleet.services.episode import episode_register
-from fleet.services.robot import enrolment_token_create
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from fleet.services.robot import Enrolled
+    from fleet.services.enrolment import Enrolled
     from tests.fleet.consumers.peers import RobotPeer
 
 # Imports that need Django stay inside the fixtures: pytest loads this file before Django.

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from fleet.protocol import messages as m
 from fleet.protocol.codec import decode_console_server_frame
 from fleet.protocol.session import RobotSession
-from fleet.services.robot import Enrolled
+from fleet.services.enrolment import Enrolled
 from tests.fleet import builders
 
 _Message = TypeVar("_Message")

@@ -17,9 +17,9 @@ from fleet.permissions import Role
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.selectors.robot import desired_state
+from fleet.services.enrolment import Enrolled
 from fleet.services.lease import lease_grant
 from fleet.services.person import person_roles_set
-from fleet.services.robot import Enrolled
 from tests.fleet.consumers.peers import ConsolePeer, console_peer, cookie_of
 
 

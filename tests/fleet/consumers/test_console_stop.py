@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, transaction
 from fleet.consumers import console, console_stop, help_watch
 from fleet.models import Robot, RobotStop
 from fleet.protocol import messages as m
-from fleet.services.robot import Enrolled
+from fleet.services.enrolment import Enrolled
 from tests.fleet.consumers.peers import ConsolePeer, RobotPeer, console_peer, cookie_of, joined_robot
 
 

@@ -21,10 +21,10 @@ from fleet.protocol.codec import MAX_ROBOT_FRAME_BYTES, encode_robot_frame
 from fleet.protocol.recording import MANIFEST_OBJECT, Outcome
 from fleet.selectors.robot import robot_cards
 from fleet.services import robot
+from fleet.services.assignment import assignment_set
 from fleet.services.lease import lease_grant
 from fleet.services.policy import policy_version_publish
 from fleet.services.robot import robot_key_revoke, robot_pause
-from fleet.services.task import assignment_set
 from tests.fleet import builders
 from tests.fleet.consumers.peers import RobotPeer, joined_robot, robot_peer
 

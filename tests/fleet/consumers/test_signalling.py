@@ -16,8 +16,8 @@ from fleet.consumers import caller, console, signalling
 from fleet.models import Robot
 from fleet.permissions import Role
 from fleet.protocol import messages as m
+from fleet.services.enrolment import Enrolled
 from fleet.services.person import person_roles_set
-from fleet.services.robot import Enrolled
 from tests.fleet import builders
 from tests.fleet.consumers.peers import ConsolePeer, RobotPeer, console_peer, cookie_of, joined_robot
 

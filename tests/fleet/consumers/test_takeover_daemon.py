@@ -17,9 +17,10 @@ from fleet.models import Robot, RobotStop
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Mode
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
+from fleet.services.assignment import assignment_set
+from fleet.services.enrolment import enrolment_token_create
 from fleet.services.policy import policy_version_publish
-from fleet.services.robot import enrolment_token_create
-from fleet.services.task import assignment_set, task_create
+from fleet.services.task import task_create
 from tests.fleet import builders
 from tests.fleet.consumers.peers import ConsolePeer, console_peer, cookie_of
 from tests.fleet.daemon.point_policy import make_version

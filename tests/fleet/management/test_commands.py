@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from fleet.models import Episode, Person, PolicyVersion, Robot, Task, TrainingRun
 from fleet.protocol.policy import decode_policy_manifest
 from fleet.selectors.robot import desired_state
-from fleet.services.robot import robot_enrol
+from fleet.services.enrolment import robot_enrol
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 

@@ -12,15 +12,9 @@ from fleet.errors import InvalidRequest, NameTaken, NotFound, TokenInvalid
 from fleet.models import Assignment, EnrolmentToken, Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
 from fleet.selectors.robot import desired_state
-from fleet.services.robot import (
-    enrolment_token_create,
-    robot_enrol,
-    robot_key_check,
-    robot_key_revoke,
-    robot_pause,
-    robot_thumbnail,
-)
-from fleet.services.task import assignment_set
+from fleet.services.assignment import assignment_set
+from fleet.services.enrolment import enrolment_token_create, robot_enrol
+from fleet.services.robot import robot_key_check, robot_key_revoke, robot_pause, robot_thumbnail
 from tests.fleet import builders
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,10 @@ import { type ComponentProps, type ReactNode, useId } from "react";
 
 import { cn } from "@/lib/class-names";
 
-const control =
-  "h-8 w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-ink hover:border-ink-muted " +
+const box =
+  "w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-ink hover:border-ink-muted " +
   "disabled:opacity-60 aria-invalid:border-fault";
+const control = `h-8 ${box}`;
 
 interface LabelProps {
   readonly label: string;
@@ -28,6 +29,18 @@ export function TextField({ label, isLabelHidden = false, icon, className, ...re
         ) : null}
         <input id={id} className={cn(control, icon !== undefined && "pl-8")} {...rest} />
       </div>
+    </div>
+  );
+}
+
+interface TextAreaFieldProps extends ComponentProps<"textarea">, LabelProps {}
+
+export function TextAreaField({ label, isLabelHidden = false, className, ...rest }: TextAreaFieldProps) {
+  const id = useId();
+  return (
+    <div className={className}>
+      <FieldLabel id={id} label={label} isLabelHidden={isLabelHidden} />
+      <textarea id={id} className={cn(box, "py-1.5")} {...rest} />
     </div>
   );
 }

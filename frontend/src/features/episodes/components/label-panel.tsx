@@ -5,7 +5,7 @@ import { type SubmitEvent, useId, useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
-import { TextField } from "@/components/ui/field";
+import { TextAreaField, TextField } from "@/components/ui/field";
 import { notify } from "@/components/ui/toast";
 import type { EpisodeDetail } from "@/features/episodes/api/episodes";
 import { useLabel, useUndoLabel } from "@/features/episodes/api/labels";
@@ -150,20 +150,5 @@ function Tags({ tags, onTags }: { readonly tags: readonly string[]; readonly onT
 }
 
 function Comment({ value, onValue }: { readonly value: string; readonly onValue: (text: string) => void }) {
-  const id = useId();
-  return (
-    <div>
-      <label htmlFor={id} className="mb-1 block text-sm font-medium">
-        Comment
-      </label>
-      <textarea
-        id={id}
-        rows={3}
-        maxLength={4000}
-        className="w-full rounded-md border border-line-strong bg-surface px-2.5 py-1.5 text-sm text-ink hover:border-ink-muted"
-        value={value}
-        onChange={(event) => onValue(event.target.value)}
-      />
-    </div>
-  );
+  return <TextAreaField label="Comment" rows={3} maxLength={4000} value={value} onChange={(event) => onValue(event.target.value)} />;
 }

@@ -1,0 +1,132 @@
+/** What can be asked of robots: define, change, archive. Archived tasks stay for the episodes that ran with them. */
+
+import { Archive, ArchiveRestore, ListPlus, Pencil, ServerOff } from "lucide-react";
+import { useState } from "react";
+
+import { Button } from "@/components/ui/button";
+import { Card } from "@/components/ui/card";
+import { Chip } from "@/components/ui/chip";
+import { Notice } from "@/components/ui/notice";
+import { Skeleton } from "@/components/ui/skeleton";
+import { Cell, Table } from "@/components/ui/table";
+import { notify } from "@/components/ui/toast";
+import { type Task, useChangeTask, useTasks } from "@/features/tasks/api/tasks";
+import { TaskDialog } from "@/features/tasks/components/task-dialog";
+import { formatCount } from "@/lib/units/format";
+
+const columns = [
+  { key: "task", label: "Task" },
+  { key: "instruction", label: "Instruction" },
+  { key: "success", label: "What counts as success" },
+  { key: "driver", label: "Driver's name" },
+  { key: "steps", label: "Time limit, steps", isNumeric: true },
+  { key: "actions", label: "Actions" },
+];
+
+/** `canEdit`: the viewer's role may change tasks; else the page only shows them. */
+export function TaskPage({ canEdit }: { readonly canEdit: boolean }) {
+  const [edited, setEdited] = useState<Task | "new" | null>(null);
+  const [withArchived, setWithArchived] = useState(false);
+  const { data: tasks, error, refetch } = useTasks();
+  const shown = tasks?.filter((task) => withArchived || task.is_active);
+  return (
+    <>
+      <div className="mb-3 flex flex-wrap items-center justify-between gap-3">
+        <label className="flex min-h-8 items-center gap-2 text-sm">
+          <input
+            type="checkbox"
+            className="size-4 accent-action"
+            checked={withArchived}
+            onChange={(event) => setWithArchived(event.target.checked)}
+          />
+          Show archived tasks
+        </label>
+        {canEdit ? (
+          <Button variant="primary" onClick={() => setEdited("new")}>
+            <ListPlus aria-hidden className="size-4" />
+            Define a task
+          </Button>
+        ) : (
+          <p className="text-sm text-ink-muted">Managers and admins change tasks.</p>
+        )}
+      </div>
+      <Card className="overflow-hidden">
+        {shown === undefined ? (
+          error === null ? (
+            <Skeleton className="m-3 h-40" />
+          ) : (
+            <Notice icon={ServerOff} title="Tasks could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
+              {error.message}
+            </Notice>
+          )
+        ) : shown.length === 0 ? (
+          <Notice icon={ListPlus} title="No task yet">
+            A task is an instruction, a time limit and the name that the robot&apos;s driver knows it by.
+          </Notice>
+        ) : (
+          <Table caption="Tasks" columns={columns}>
+            {shown.map((task) => (
+              <TaskRow key={task.id} task={task} canEdit={canEdit} onEdit={() => setEdited(task)} />
+            ))}
+          </Table>
+        )}
+      </Card>
+      {edited === null ? null : <TaskDialog task={edited === "new" ? null : edited} onClose={() => setEdited(null)} />}
+    </>
+  );
+}
+
+interface TaskRowProps {
+  readonly task: Task;
+  readonly canEdit: boolean;
+  readonly onEdit: () => void;
+}
+
+function TaskRow({ task, canEdit, onEdit }: TaskRowProps) {
+  const change = useChangeTask();
+  const archive = (isActive: boolean) =>
+    change.mutate(
+      { id: task.id, revision: task.revision, change: { is_active: isActive } },
+      {
+        onSuccess: (changed) =>
+          notify("done", isActive ? `${task.slug} is back. Assign robots to it again.` : `${task.slug} is archived; nobody works at it.`, {
+            label: "Undo",
+            run: () => change.mutate({ id: task.id, revision: changed.revision, change: { is_active: !isActive } }),
+          }),
+        onError: (error) => notify("failed", `${task.slug} was not changed. ${error.message}`),
+      },
+    );
+  return (
+    <tr className="align-top hover:bg-raised">
+      <Cell className="font-medium whitespace-nowrap">
+        {task.slug}
+        {task.is_active ? null : (
+          <Chip icon={Archive} tone="neutral" className="ml-2">
+            Archived
+          </Chip>
+        )}
+      </Cell>
+      <Cell className="min-w-48">{task.instruction}</Cell>
+      <Cell className="min-w-48 whitespace-pre-line text-ink-muted">{task.success_definition || "As the environment says."}</Cell>
+      <Cell className="whitespace-nowrap">
+        <code className="text-xs">{task.driver_task}</code>
+      </Cell>
+      <Cell isNumeric>{formatCount(task.max_steps)}</Cell>
+      <Cell className="whitespace-nowrap">
+        <Button variant="quiet" disabled={!canEdit} onClick={onEdit} aria-label={`Change ${task.slug}`}>
+          <Pencil aria-hidden className="size-4" />
+          Change
+        </Button>
+        <Button
+          variant="quiet"
+          disabled={!canEdit || change.isPending}
+          onClick={() => archive(!task.is_active)}
+          aria-label={task.is_active ? `Archive ${task.slug}` : `Bring ${task.slug} back`}
+        >
+          {task.is_active ? <Archive aria-hidden className="size-4" /> : <ArchiveRestore aria-hidden className="size-4" />}
+          {task.is_active ? "Archive" : "Bring back"}
+        </Button>
+      </Cell>
+    </tr>
+  );
+}

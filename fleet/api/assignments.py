@@ -51,7 +51,7 @@ class AssignmentOut(serializers.ModelSerializer[Assignment]):
         fields = ("robot", "task", "weight", "priority", "windows", "time_zone", "created_at")
 
 
-class ProblemOut(serializers.Serializer[Any]):
+class BoardProblemOut(serializers.Serializer[Any]):
     code = serializers.CharField()
     text = serializers.CharField()
 
@@ -65,7 +65,7 @@ class CellOut(serializers.Serializer[Any]):
     windows = WindowBody(many=True)
     time_zone = serializers.CharField()
     is_active = serializers.BooleanField()
-    problem = ProblemOut(allow_null=True)
+    problem = BoardProblemOut(allow_null=True)
 
 
 class BoardRobotOut(serializers.Serializer[Any]):
@@ -76,11 +76,11 @@ class BoardRobotOut(serializers.Serializer[Any]):
     tags = serializers.ListField(child=serializers.CharField())
     is_online = serializers.BooleanField()
     can = serializers.ListField(child=serializers.CharField(), allow_null=True)
-    problem = ProblemOut(allow_null=True)
+    problem = BoardProblemOut(allow_null=True)
     assignments = CellOut(many=True)
 
 
-class RateOut(serializers.Serializer[Any]):
+class TaskSuccessOut(serializers.Serializer[Any]):
     successes = serializers.IntegerField()
     n = serializers.IntegerField()
     rate = serializers.FloatField()
@@ -94,7 +94,7 @@ class BoardTaskOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     slug = serializers.CharField()
     instruction = serializers.CharField()
-    success = RateOut(allow_null=True)
+    success = TaskSuccessOut(allow_null=True)
 
 
 class SuggestionOut(serializers.Serializer[Any]):

@@ -53,8 +53,10 @@ class TaskChangeIn(serializers.Serializer[Any]):
 
 
 class TaskIn(serializers.Serializer[Any]):
-    """`driver_task`: what the robot's driver calls it. `max_steps`: of one episode, in control steps. `target_rate`: the
-    success rate that charts show as the goal."""
+    """`driver_task`: what the robot's driver calls it. `max_steps`: of one episode, in control steps.
+
+    `target_rate`: the success rate that charts show as the goal.
+    """
 
     slug = serializers.SlugField(max_length=100)
     instruction = serializers.CharField(max_length=1000)

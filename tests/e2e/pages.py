@@ -9,10 +9,10 @@ from tests.stack.harness import PASSWORD, USERNAME
 ROBOTS = ("arm-one", "arm-two")
 
 
-def sign_in(page: Page) -> None:
-    """Open the console and sign in as the operator."""
+def sign_in(page: Page, name: str = USERNAME) -> None:
+    """Open the console and sign in, as the operator unless it says otherwise."""
     page.goto("/")
-    page.get_by_label("User name").fill(USERNAME)
+    page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("status", name="Live link")).to_contain_text("Connected")

@@ -99,8 +99,8 @@ class System:
     def assign(self, name: str, slug: str = TASK) -> None:
         """Give the robot a task. The revision counts up, so the next heartbeat brings it."""
         self.rows(
-            "INSERT INTO fleet_assignment (id, robot_id, task_id, weight, created_at) "
-            "SELECT gen_random_uuid(), r.id, t.id, 1, now() FROM fleet_robot r, fleet_task t "
+            "INSERT INTO fleet_assignment (id, robot_id, task_id, weight, priority, windows, time_zone, created_at) "
+            "SELECT gen_random_uuid(), r.id, t.id, 1, 0, '[]', 'UTC', now() FROM fleet_robot r, fleet_task t "
             "WHERE r.name = %s AND t.slug = %s AND NOT EXISTS "
             "(SELECT 1 FROM fleet_assignment a WHERE a.robot_id = r.id AND a.ended_at IS NULL)",
             name, slug,

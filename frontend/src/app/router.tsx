@@ -43,6 +43,9 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
         children: [
           { index: true, element: <SettingsStart /> },
+          { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
+          { path: "tasks", lazy: async () => ({ Component: (await import("@/app/routes/tasks-route")).TasksRoute }) },
+          { path: "assignments", lazy: async () => ({ Component: (await import("@/app/routes/assignments-route")).AssignmentsRoute }) },
           { path: "tokens", lazy: async () => ({ Component: (await import("@/app/routes/tokens-route")).TokensRoute }) },
         ],
       },

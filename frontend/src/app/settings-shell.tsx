@@ -13,7 +13,12 @@ interface SettingsPage {
 }
 
 /** Settings pages that exist, what is one's own first. Each later page adds its line here and a route in `router.tsx`. */
-const settingsPages: readonly SettingsPage[] = [{ to: "/settings/tokens", label: "API tokens" }];
+const settingsPages: readonly SettingsPage[] = [
+  { to: "/settings/tokens", label: "API tokens" },
+  { to: "/settings/robots", label: "Robots" },
+  { to: "/settings/tasks", label: "Tasks" },
+  { to: "/settings/assignments", label: "Assignments" },
+];
 
 export function SettingsShell() {
   const isManager = useSession().data?.user?.is_staff ?? false;

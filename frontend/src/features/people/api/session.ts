@@ -3,11 +3,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { request } from "@/lib/api/client";
-import { boolean, nothing, nullable, record, text } from "@/lib/api/decode";
+import { boolean, type Decoder, list, nothing, nullable, record, text } from "@/lib/api/decode";
 
 export interface User {
   readonly username: string;
   readonly is_staff: boolean;
+  /** What the roles allow, by the names of fleet/permissions.py. */
+  readonly permissions: readonly string[];
 }
 
 interface Session {
@@ -19,7 +21,8 @@ export interface Credentials {
   readonly password: string;
 }
 
-const session = record<Session>({ user: nullable(record<User>({ username: text, is_staff: boolean })) });
+const permissions: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
+const session = record<Session>({ user: nullable(record<User>({ username: text, is_staff: boolean, permissions })) });
 const path = "/api/v1/session";
 export const sessionKey = ["session"] as const;
 
@@ -30,6 +33,9 @@ export const useSession = () =>
     queryFn: ({ signal }) => request(path, session, { signal }),
     staleTime: 5 * 60_000,
   });
+
+/** Whether this person may, for showing or disabling controls; the server decides anew each time. */
+export const useMay = (permission: string): boolean => useSession().data?.user?.permissions.includes(permission) ?? false;
 
 /** Sign in. The new session is read back rather than taken from the answer: its CSRF cookie is new too. */
 export function useSignIn() {

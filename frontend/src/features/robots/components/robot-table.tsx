@@ -36,7 +36,7 @@ export function RobotTable({ robots, canEdit, onEdit, onRekey }: RobotTableProps
     <>
       <Table caption="Robots" columns={columns}>
         {robots.map((robot) => (
-          <tr key={robot.id} className="align-top hover:bg-raised">
+          <tr key={robot.id} className="hover:bg-raised">
             <Cell className="min-w-40">
               <span className="font-medium">{robot.name}</span>
               {robot.retired_at === null ? null : (

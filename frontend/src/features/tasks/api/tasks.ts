@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { request } from "@/lib/api/client";
 import { boolean, list, number, record, text } from "@/lib/api/decode";
 
-/** `max_steps`: of one episode, in control steps. `revision` guards changes. */
+/** `max_steps`: of one episode, in control steps. `target_rate`: the goal of its charts. `revision` guards changes. */
 export interface Task {
   readonly id: string;
   readonly slug: string;
@@ -13,6 +13,7 @@ export interface Task {
   readonly success_definition: string;
   readonly driver_task: string;
   readonly max_steps: number;
+  readonly target_rate: number;
   readonly is_active: boolean;
   readonly revision: number;
 }
@@ -22,6 +23,7 @@ export interface TaskValues {
   readonly success_definition: string;
   readonly driver_task: string;
   readonly max_steps: number;
+  readonly target_rate: number;
 }
 
 export interface Wording {
@@ -38,6 +40,7 @@ const task = record<Task>({
   success_definition: text,
   driver_task: text,
   max_steps: number,
+  target_rate: number,
   is_active: boolean,
   revision: number,
 });

@@ -22,10 +22,11 @@ export function TaskDialog({ task, onClose }: TaskDialogProps) {
   const [success, setSuccess] = useState(task?.success_definition ?? "");
   const [driverTask, setDriverTask] = useState(task?.driver_task ?? "");
   const [steps, setSteps] = useState(String(task?.max_steps ?? 250));
+  const [target, setTarget] = useState(String(Math.round((task?.target_rate ?? 0.8) * 1000) / 10));
   const { save, isPending, error } = useSave(task, onClose);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    save({ slug, instruction, success_definition: success, driver_task: driverTask, max_steps: Number(steps) });
+    save({ slug, instruction, success_definition: success, driver_task: driverTask, max_steps: Number(steps), target_rate: Number(target) / 100 });
   };
   return (
     <Dialog title={task === null ? "Define a task" : `Change ${task.slug}`} onClose={onClose}>
@@ -72,6 +73,16 @@ export function TaskDialog({ task, onClose }: TaskDialogProps) {
             max={100_000}
             value={steps}
             onChange={(event) => setSteps(event.target.value)}
+          />
+          <TextField
+            label="Goal of the success rate, %"
+            type="number"
+            required
+            min={0}
+            max={100}
+            step="any"
+            value={target}
+            onChange={(event) => setTarget(event.target.value)}
           />
         </div>
         {task === null ? null : <Wordings task={task} />}

@@ -12,7 +12,8 @@ import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
 import { type Task, useChangeTask, useTasks } from "@/features/tasks/api/tasks";
 import { TaskDialog } from "@/features/tasks/components/task-dialog";
-import { formatCount } from "@/lib/units/format";
+import { formatCount, formatPercent } from "@/lib/units/format";
+import { fraction } from "@/lib/units/quantity";
 
 const columns = [
   { key: "task", label: "Task" },
@@ -20,6 +21,7 @@ const columns = [
   { key: "success", label: "What counts as success" },
   { key: "driver", label: "Driver's name" },
   { key: "steps", label: "Time limit, steps", isNumeric: true },
+  { key: "target", label: "Goal", isNumeric: true },
   { key: "actions", label: "Actions" },
 ];
 
@@ -112,6 +114,7 @@ function TaskRow({ task, canEdit, onEdit }: TaskRowProps) {
         <code className="text-xs">{task.driver_task}</code>
       </Cell>
       <Cell isNumeric>{formatCount(task.max_steps)}</Cell>
+      <Cell isNumeric>{formatPercent(fraction(task.target_rate))}</Cell>
       <Cell className="whitespace-nowrap">
         <Button variant="quiet" disabled={!canEdit} onClick={onEdit} aria-label={`Change ${task.slug}`}>
           <Pencil aria-hidden className="size-4" />

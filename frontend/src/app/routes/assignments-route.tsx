@@ -1,0 +1,16 @@
+/** `/settings/assignments`: which robot works at which task, and when. */
+
+import { AssignmentBoard } from "@/features/assignments/components/assignment-board";
+import { useMay } from "@/features/people/api/session";
+import { usePageTitle } from "@/hooks/use-page-title";
+
+export function AssignmentsRoute() {
+  usePageTitle("Assignments");
+  const canEdit = useMay("assign");
+  return (
+    <>
+      <h1 className="mb-3 text-xl font-semibold">Assignments</h1>
+      <AssignmentBoard canEdit={canEdit} />
+    </>
+  );
+}

@@ -23,9 +23,9 @@ from fleet.storage.base import StoreUnavailable
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
-    """Close expired leases, and requests of robots that left; tell robots whose hours began or ended; count silent robots
-    as offline; give runs whose holder fell silent a new epoch and enqueue them again; decide canaries; go on with
-    datasets that nobody describes any more, and with exports."""
+    """Close expired leases, and requests of robots that left; tell robots whose hours began or ended; count silent
+    robots as offline; give runs whose holder fell silent a new epoch and enqueue them again; decide canaries; go on
+    with datasets that nobody describes any more, and with exports."""
     leases_expire()
     help_sweep()
     assignments_sweep()

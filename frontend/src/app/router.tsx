@@ -2,6 +2,7 @@
 
 import { createBrowserRouter, type RouteObject } from "react-router";
 
+import { DatasetsShell } from "@/app/datasets-shell";
 import { ErrorRoute } from "@/app/error-route";
 import { EpisodeRoute } from "@/app/routes/episode-route";
 import { EpisodesRoute } from "@/app/routes/episodes-route";
@@ -35,6 +36,20 @@ export const routes: RouteObject[] = [
       { path: "/help", element: <HelpRoute /> },
       { path: "/episodes", element: <EpisodesRoute /> },
       { path: "/episodes/:id", element: <EpisodeRoute /> },
+      {
+        path: "/datasets",
+        element: <DatasetsShell />,
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+        children: [
+          { index: true, lazy: async () => ({ Component: (await import("@/app/routes/datasets-route")).DatasetsRoute }) },
+          { path: ":id", lazy: async () => ({ Component: (await import("@/app/routes/dataset-route")).DatasetRoute }) },
+          { path: ":id/freeze", lazy: async () => ({ Component: (await import("@/app/routes/freeze-route")).FreezeRoute }) },
+          {
+            path: ":id/versions/:number/episodes",
+            lazy: async () => ({ Component: (await import("@/app/routes/held-episodes-route")).HeldEpisodesRoute }),
+          },
+        ],
+      },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {

@@ -17,6 +17,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
   { to: "/", label: "Fleet" },
   { to: "/help", label: "Help", badge: <HelpBadge /> },
   { to: "/episodes", label: "Episodes" },
+  { to: "/datasets", label: "Datasets" },
   { to: "/training", label: "Training" },
   { to: "/settings", label: "Settings" },
 ];

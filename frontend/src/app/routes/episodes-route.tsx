@@ -1,9 +1,13 @@
-/** `/episodes`: the library. */
+/** `/episodes`: the library, and what other features do with ticked episodes. */
 
+import { AddToDataset } from "@/features/datasets/components/add-to-dataset";
+import type { BulkActions } from "@/features/episodes/components/bulk-bar";
 import { EpisodeLibrary } from "@/features/episodes/components/episode-library";
 import { usePageTitle } from "@/hooks/use-page-title";
 
+const actions: BulkActions = (chosen, count, onDone) => <AddToDataset chosen={chosen} count={count} onDone={onDone} />;
+
 export function EpisodesRoute() {
   usePageTitle("Episodes");
-  return <EpisodeLibrary />;
+  return <EpisodeLibrary bulkActions={actions} />;
 }

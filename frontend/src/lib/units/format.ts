@@ -20,6 +20,15 @@ export const formatRate = (value: number, unit: string): string => withUnit(deci
 /** "62 %": shares are shown without decimals, their intervals are wider than that. */
 export const formatPercent = (value: Fraction): string => withUnit(integer.format(value * 100), "%");
 
+const SIZES = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** Bytes in their largest sensible unit, powers of 1000: "812 B", "3.4 MB". */
+export function formatBytes(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(SIZES.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = bytes / 1000 ** power;
+  return withUnit(power === 0 ? integer.format(value) : decimal.format(value), SIZES[power] ?? "B");
+}
+
 /** A duration in its largest sensible unit, without decimals: "31 s", "4 min", "2 h", "3 d". */
 export function formatDuration(value: Seconds): string {
   const whole = Math.max(0, Math.round(value));

@@ -1,7 +1,7 @@
 /** What can be done with the ticked episodes. Everything here can be taken back from its notice. */
 
 import { Archive, ArchiveRestore, Tag } from "lucide-react";
-import { type SubmitEvent, useState } from "react";
+import { type ReactNode, type SubmitEvent, useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { SelectField, TextField } from "@/components/ui/field";
@@ -20,17 +20,22 @@ const outcomes = [
   { value: RECORDED, label: "As recorded" },
 ];
 
+/** What other features do with the chosen episodes; `onDone` unticks them. */
+export type BulkActions = (chosen: Chosen, count: number, onDone: () => void) => ReactNode;
+
 interface BulkBarProps {
   readonly selection: Selection;
   readonly filter: URLSearchParams;
   /** How many the filter finds. */
   readonly total: number;
   readonly loaded: number;
+  readonly actions: BulkActions;
 }
 
-export function BulkBar({ selection, filter, total, loaded }: BulkBarProps) {
+export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarProps) {
   const { ids, isAll } = selection;
-  const { apply, isPending } = useBulk(isAll ? { filter: toJson(filter) } : { ids: [...ids] }, selection.clear);
+  const chosen: Chosen = isAll ? { filter: toJson(filter) } : { ids: [...ids] };
+  const { apply, isPending } = useBulk(chosen, selection.clear);
   const count = isAll ? total : ids.size;
   if (count === 0) return null;
   const isTooMany = count > AT_MOST;
@@ -59,10 +64,11 @@ export function BulkBar({ selection, filter, total, loaded }: BulkBarProps) {
           </Button>
         )}
       </fieldset>
+      {actions(chosen, count, selection.clear)}
       <Button variant="quiet" onClick={selection.clear}>
         Untick
       </Button>
-      {isTooMany ? <p className="text-sm text-ink-muted">At most 5,000 at once: narrow the filter.</p> : null}
+      {isTooMany ? <p className="text-sm text-ink-muted">At most 5,000 are changed at once: narrow the filter.</p> : null}
     </section>
   );
 }

@@ -8,7 +8,7 @@ import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useEpisodeCounts, useEpisodes } from "@/features/episodes/api/episodes";
-import { BulkBar } from "@/features/episodes/components/bulk-bar";
+import { type BulkActions, BulkBar } from "@/features/episodes/components/bulk-bar";
 import { EpisodeTable } from "@/features/episodes/components/episode-table";
 import { FilterPanel } from "@/features/episodes/components/filter-panel";
 import { SavedFilters } from "@/features/episodes/components/saved-filters";
@@ -17,7 +17,7 @@ import { type EpisodeQuery, useEpisodeQuery } from "@/features/episodes/hooks/us
 import { useSelection } from "@/features/episodes/hooks/use-selection";
 import { formatCount, formatNoun } from "@/lib/units/format";
 
-export function EpisodeLibrary() {
+export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActions }) {
   const query = useEpisodeQuery();
   const counts = useEpisodeCounts(query.filter.toString());
   const total = counts.data?.total;
@@ -44,13 +44,19 @@ export function EpisodeLibrary() {
         <Card className="p-3">
           <FilterPanel query={query} counts={counts.data} />
         </Card>
-        <Found query={query} total={total ?? 0} />
+        <Found query={query} total={total ?? 0} actions={bulkActions} />
       </div>
     </>
   );
 }
 
-function Found({ query, total }: { readonly query: EpisodeQuery; readonly total: number }) {
+interface FoundProps {
+  readonly query: EpisodeQuery;
+  readonly total: number;
+  readonly actions: BulkActions;
+}
+
+function Found({ query, total, actions }: FoundProps) {
   const list = useEpisodes(query.text);
   const selection = useSelection(query.text);
   const { data: rows, error, hasNextPage, isFetchingNextPage } = list;
@@ -67,7 +73,7 @@ function Found({ query, total }: { readonly query: EpisodeQuery; readonly total:
   if (rows.length === 0) return <NothingFound query={query} />;
   return (
     <Card className="overflow-hidden">
-      <BulkBar selection={selection} filter={query.filter} total={total} loaded={rows.length} />
+      <BulkBar selection={selection} filter={query.filter} total={total} loaded={rows.length} actions={actions} />
       <div aria-busy={list.isPlaceholderData}>
         <EpisodeTable rows={rows} selection={selection} />
       </div>

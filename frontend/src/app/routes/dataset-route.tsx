@@ -1,0 +1,12 @@
+/** `/datasets/:id`: one dataset. What other features offer for a version is put in here. */
+
+import { useParams } from "react-router";
+
+import { DatasetPage, type VersionActions } from "@/features/datasets/components/dataset-page";
+
+const actions: VersionActions = () => null;
+
+export function DatasetRoute() {
+  const { id = "" } = useParams();
+  return <DatasetPage key={id} id={id} actions={actions} />;
+}

@@ -16,6 +16,7 @@ from fleet.models import (
     ApiToken,
     AuditEntry,
     Dataset,
+    DatasetImport,
     DatasetVersion,
     Episode,
     Export,
@@ -80,6 +81,11 @@ def access_api_tokens(user: User) -> QuerySet[ApiToken]:
     """Return this user's own API tokens, also those that no longer work, the newest first."""
     owner: Any = user.pk
     return _seen(user, ApiToken.objects.filter(created_by=owner).order_by("-created_at"))
+
+
+def access_dataset_imports(user: User) -> QuerySet[DatasetImport]:
+    """Return the imports this user may see."""
+    return _seen(user, DatasetImport.objects.all())
 
 
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:
@@ -217,3 +223,11 @@ def access_rollout_by_id(user: User, rollout_id: uuid.UUID | str) -> Rollout:
     if rollout is None:
         raise NotFound("there is no such rollout")
     return rollout
+
+
+def access_dataset_import_by_id(user: User, import_id: uuid.UUID) -> DatasetImport:
+    """Return one import. Raises: NotFound."""
+    row = access_dataset_imports(user).filter(id=import_id).first()
+    if row is None:
+        raise NotFound("there is no such import")
+    return row

@@ -22,6 +22,10 @@
     ├── SelectionTooLarge   selection_too_large    data["limit"]: episodes that a version may hold
     ├── SplitEmpty          split_empty            a split would get no episode; data["splits"] names them
     ├── DatasetArchived     dataset_archived       an archived dataset takes nothing new
+    ├── ImportNotNow        import_not_now     the import is in a state that does not allow it
+    ├── ImportChanged       precondition_failed    somebody changed the mapping since the asker read it
+    ├── UploadMissing       upload_missing     the archive is not (wholly) there yet
+    ├── ImportFenced        import_fenced      the import was cancelled or has a newer worker: this one must stop
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
     ├── LinkReplaced        link_replaced      the robot has a newer connection than this one
     ├── LeaseHeld           lease_held         someone drives from whom the asker may not take it like this
@@ -145,6 +149,22 @@ class DatasetArchived(SopError):
 
 class UnknownReference(RecordingError):
     code = "unknown_reference"
+
+
+class ImportNotNow(SopError):
+    code = "import_not_now"
+
+
+class ImportChanged(SopError):
+    code = "precondition_failed"
+
+
+class UploadMissing(SopError):
+    code = "upload_missing"
+
+
+class ImportFenced(SopError):
+    code = "import_fenced"
 
 
 class LinkReplaced(ProtocolError):

@@ -14,6 +14,8 @@ DATASET_DESCRIBE = "fleet.dataset_describe"
 WEBHOOK_DRAIN = "fleet.webhook_drain"
 EXPORT_RUN = "fleet.export_run"
 EXPORT_CLEAN = "fleet.export_clean"
+DATASET_IMPORT = "fleet.dataset_import"
+DATASET_IMPORT_CLEAN = "fleet.dataset_import_clean"
 
 
 def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
@@ -39,6 +41,16 @@ def enqueue_export_run(*, export_id: str, epoch: int, delay_s: float = 0.0) -> N
 def enqueue_export_clean(*, export_id: str) -> None:
     """Ask for an export's files to be removed, on commit. If the broker is away the reaper asks again."""
     transaction.on_commit(lambda: _enqueue(EXPORT_CLEAN, (export_id,), queue="data", delay_s=0.0))
+
+
+def enqueue_dataset_import(*, import_id: str, epoch: int) -> None:
+    """Ask for an import's check or run, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(DATASET_IMPORT, (import_id, epoch), queue="data", delay_s=0.0))
+
+
+def enqueue_dataset_import_clean(*, import_id: str) -> None:
+    """Ask for what an ended import holds to be removed, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(DATASET_IMPORT_CLEAN, (import_id,), queue="data", delay_s=0.0))
 
 
 def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:

@@ -8,6 +8,7 @@ from celery import shared_task
 
 from fleet.services.assignment import assignments_sweep
 from fleet.services.dataset_describe import dataset_describe, datasets_reap
+from fleet.services.dataset_import_work import dataset_import_clean, dataset_import_work, dataset_imports_reap
 from fleet.services.export_reap import export_clean, exports_reap
 from fleet.services.export_run import export_run
 from fleet.services.help import help_sweep
@@ -25,7 +26,7 @@ from fleet.storage.base import StoreUnavailable
 def reap() -> None:
     """Close expired leases, and requests of robots that left; tell robots whose hours began or ended; count silent
     robots as offline; give runs whose holder fell silent a new epoch and enqueue them again; decide canaries; go on
-    with datasets that nobody describes any more, and with exports."""
+    with datasets that nobody describes any more, exports and imports."""
     leases_expire()
     help_sweep()
     assignments_sweep()
@@ -34,6 +35,7 @@ def reap() -> None:
     rollouts_judge()
     datasets_reap()
     exports_reap()
+    dataset_imports_reap()
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]
@@ -79,3 +81,16 @@ def clean_export(export_id: str) -> None:
     """Remove an export's files. Silence of the store ends it; the reaper tries again."""
     with contextlib.suppress(StoreUnavailable):
         export_clean(export_id=export_id)
+
+
+@shared_task(name="fleet.dataset_import")  # type: ignore[untyped-decorator]
+def work_at_import(import_id: str, epoch: int) -> None:
+    """Check or make an import, or go on with it. Acknowledged at once: a killed worker's comes back by the reaper."""
+    dataset_import_work(import_id=import_id, epoch=epoch)
+
+
+@shared_task(name="fleet.dataset_import_clean")  # type: ignore[untyped-decorator]
+def clean_import(import_id: str) -> None:
+    """Remove what an ended import holds. Silence of the store ends it; the reaper tries again."""
+    with contextlib.suppress(StoreUnavailable):
+        dataset_import_clean(import_id=import_id)

@@ -44,6 +44,25 @@ class EnvironmentInvalid(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportBounds:
+    """Of datasets that come in. `roots`: server folders below which one may be named, of SOP_IMPORT_ROOTS, a list
+    separated by ":"; none by default. `archive_bytes`: of an upload; S3 takes 5 GiB at once. `unpacked_bytes`,
+    `file_bytes`, `files`, `ratio` (unpacked to packed): of what an archive may become. `stale_s`: silence after which
+    a worker counts as dead. `keep_days`: how long an upload waits for its check or run. `most`: that may be under way.
+    """
+
+    roots: tuple[Path, ...]
+    archive_bytes: int
+    unpacked_bytes: int
+    file_bytes: int
+    files: int
+    ratio: int
+    stale_s: float
+    keep_days: int
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """Configuration of every server and learner process.
 
@@ -100,6 +119,7 @@ class Environment:
     export_most: int
     export_check_episodes: int
     robot_state_days: int
+    imports: ImportBounds
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
@@ -144,6 +164,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        imports=_import_bounds(values),
     )
 
 
@@ -209,6 +230,23 @@ def _export_destinations(values: Mapping[str, str]) -> Mapping[str, str]:
         except ConfigurationInvalid as error:
             raise EnvironmentInvalid(error.message) from None
     return found
+
+
+def _import_bounds(values: Mapping[str, str]) -> ImportBounds:
+    roots = tuple(Path(text) for text in values.get("SOP_IMPORT_ROOTS", "").split(":") if text)
+    if not all(root.is_absolute() and root != Path("/") for root in roots):
+        raise EnvironmentInvalid("SOP_IMPORT_ROOTS must be absolute folders separated by ':', and not '/'")
+    return ImportBounds(
+        roots=roots,
+        archive_bytes=_count(values, "SOP_IMPORT_ARCHIVE_BYTES", 5 * 1024**3, least=1),
+        unpacked_bytes=_count(values, "SOP_IMPORT_UNPACKED_BYTES", 200 * 1024**3, least=1),
+        file_bytes=_count(values, "SOP_IMPORT_FILE_BYTES", 20 * 1024**3, least=1),
+        files=_count(values, "SOP_IMPORT_FILES", 200_000, least=1),
+        ratio=_count(values, "SOP_IMPORT_RATIO", 100, least=1),
+        stale_s=_seconds(values, "SOP_IMPORT_STALE_S", 300.0),
+        keep_days=_count(values, "SOP_IMPORT_KEEP_DAYS", 7, least=1),
+        most=_count(values, "SOP_IMPORT_MOST", 20, least=1),
+    )
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:

@@ -32,6 +32,8 @@ from fleet.errors import (
     Forbidden,
     IdempotencyKeyBusy,
     IdempotencyKeyReused,
+    ImportChanged,
+    ImportNotNow,
     InvalidRequest,
     LabelChanged,
     LabelUnguarded,
@@ -51,9 +53,11 @@ from fleet.errors import (
     SplitEmpty,
     TaskArchived,
     TokenInvalid,
+    UploadMissing,
     VersionUnusable,
 )
 from fleet.exports.errors import ExportError
+from fleet.imports.errors import ImportFailed
 from fleet.outbound.addresses import AddressForbidden, UrlInvalid
 from fleet.protocol.errors import AuthorityError, InvalidManifest, ObjectMismatch, SopError, Unauthorised
 from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid
@@ -80,6 +84,10 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (IdempotencyKeyBusy, 409),
     (PreconditionFailed, 412),
     (LabelChanged, 412),
+    (ImportChanged, 412),
+    (ImportNotNow, 409),
+    (UploadMissing, 409),
+    (ImportFailed, 422),
     (DatasetChanged, 412),
     (LabelUnguarded, 428),
     (RateLimited, 429),

@@ -11,49 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from fleet.imports.layout import Dataset, EpisodeRow, Feature
-from fleet.imports.problems import Problem, Problems
+from fleet.imports.mapping import is_own, outcome_columns
+from fleet.imports.problems import Problems
+from fleet.imports.report import CameraFound, FeatureFound, Report
 from fleet.imports.tables import EpisodeReader, instruction_of, is_instruction
 from fleet.imports.video import Part, VideoIndex, decode_images, decode_part, index_video, part_of
 from fleet.protocol.errors import InvalidEpisode
 
 OnProgress = Callable[[int, int], None]  # episodes done, of how many; may raise to stop
-
-
-class CameraFound(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera of the dataset. `copied`: episodes whose packets can stand as they are; the others are encoded anew."""
-
-    feature: str
-    width: int
-    height: int
-    codec: str
-    copied: int
-    encoded: int
-
-
-class FeatureFound(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    names: tuple[str, ...]
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dry run found. `tasks`: instruction -> episodes; `sound`: episodes without a problem of any feature."""
-
-    version: str
-    robot_type: str
-    fps: float
-    episodes: int
-    frames: int
-    sound: int
-    tasks: dict[str, int]
-    cameras: tuple[CameraFound, ...]
-    features: tuple[FeatureFound, ...]
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +158,7 @@ def check_dataset(dataset: Dataset, problems: Problems, on_progress: OnProgress)
         episodes=len(dataset.episodes),
         frames=frames,
         sound=sound,
+        last_index=dataset.episodes[-1].index,
         tasks=dict(tasks),
         cameras=tuple(
             CameraFound(
@@ -206,6 +175,8 @@ def check_dataset(dataset: Dataset, problems: Problems, on_progress: OnProgress)
             FeatureFound(name=f.name, dtype=f.dtype, shape=f.shape, names=f.names) for f in dataset.features.values()
         ),
         problems=tuple(problems.all()),
+        is_own=is_own(dataset),
+        outcome_columns=outcome_columns(dataset),
     )
 
 

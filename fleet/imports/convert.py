@@ -187,7 +187,7 @@ def _outcome(found: EpisodeFound, mapping: Mapping) -> Outcome:
     elif rule.source is OutcomeFrom.EPISODE:
         outcome = outcome_of(found.row.values.get(rule.column))
     elif rule.source is OutcomeFrom.FRAMES:
-        outcome = outcome_of(bool(matrix(found.table, rule.column).astype(bool).any()))
+        outcome = Outcome.SUCCESS if matrix(found.table, rule.column).astype(bool).any() else Outcome.FAILURE
     else:
         outcome = rule.same
     if outcome is None:

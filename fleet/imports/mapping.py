@@ -12,9 +12,10 @@ import msgspec
 
 from fleet.exports.lerobot_common import own_name
 from fleet.imports.layout import ACTION, IMAGES, STATE, Dataset, Feature
+from fleet.imports.report import Report
 from fleet.protocol.recording import STEP_COLUMNS, Outcome
 
-MAX_PROPRIO, MAX_ACTION = 256, 64  # as the manifest allows
+MAX_PROPRIO, MAX_ACTION, MAX_CAMERAS = 256, 64, 16  # as the manifest allows
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _CAMERA = re.compile(r"[a-z0-9][a-z0-9_.-]{0,58}")
 _INTERVENTION = ("intervention", "is_intervention", "intervene_flag", "complementary_info.is_intervention")
@@ -139,12 +140,19 @@ def _propose_tasks(dataset: Dataset, instructions: MappingOf[str, int], slugs: M
 
 
 def _propose_outcome(dataset: Dataset) -> OutcomeRule:
-    for name in ("outcome", "success"):
-        if all(outcome_of(row.values.get(name)) is not None for row in dataset.episodes):
-            return OutcomeRule(source=OutcomeFrom.EPISODE, column=name)
+    found = outcome_columns(dataset)
+    if found:
+        return OutcomeRule(source=OutcomeFrom.EPISODE, column=found[0])
     if any(feature.name == "next.success" for feature in dataset.columns):
         return OutcomeRule(source=OutcomeFrom.FRAMES, column="next.success")
     return OutcomeRule()
+
+
+def outcome_columns(dataset: Dataset) -> tuple[str, ...]:
+    """Return the columns of the episodes' metadata that say of each how it ended, `outcome` and `success` first."""
+    names = [name for name, value in dataset.episodes[0].values.items() if outcome_of(value) is not None]
+    sound = [name for name in names if all(outcome_of(row.values.get(name)) is not None for row in dataset.episodes)]
+    return tuple(sorted(sound, key=lambda name: (name not in ("outcome", "success"), name)))
 
 
 def outcome_of(value: object) -> Outcome | None:
@@ -154,21 +162,21 @@ def outcome_of(value: object) -> Outcome | None:
     return Outcome(value) if isinstance(value, str) and value in set(Outcome) else None
 
 
-def misfits(mapping: Mapping, dataset: Dataset, instructions: MappingOf[str, int]) -> list[Misfit]:
+def misfits(mapping: Mapping, report: Report) -> list[Misfit]:
     """Name everything about a mapping that does not fit the dataset or the episodes here."""
     return [
         Misfit(field=field, message=message)
         for field, message in (
-            *_vector_misfits(mapping, dataset),
-            *_camera_misfits(mapping, dataset),
-            *_task_misfits(mapping, instructions),
-            *_column_misfits(mapping, dataset),
+            *_vector_misfits(mapping, report),
+            *_camera_misfits(mapping, report),
+            *_task_misfits(mapping, report),
+            *_column_misfits(mapping, report),
         )
     ]
 
 
-def _vector_misfits(mapping: Mapping, dataset: Dataset) -> Iterator[tuple[str, str]]:
-    columns = {feature.name: feature for feature in dataset.columns}
+def _vector_misfits(mapping: Mapping, report: Report) -> Iterator[tuple[str, str]]:
+    columns = report.columns()
     for field, names, most in (("state", mapping.state, MAX_PROPRIO), ("action", (mapping.action,), MAX_ACTION)):
         if not any(names):
             yield field, "choose a feature"
@@ -184,8 +192,8 @@ def _vector_misfits(mapping: Mapping, dataset: Dataset) -> Iterator[tuple[str, s
             yield field, f"{width} values a frame, {most} at most"
 
 
-def _camera_misfits(mapping: Mapping, dataset: Dataset) -> Iterator[tuple[str, str]]:
-    there = {feature.name for feature in dataset.cameras}
+def _camera_misfits(mapping: Mapping, report: Report) -> Iterator[tuple[str, str]]:
+    there = {camera.feature for camera in report.cameras}
     names: set[str] = set()
     for feature, target in mapping.cameras.items():
         field = f"cameras.{feature}"
@@ -198,38 +206,34 @@ def _camera_misfits(mapping: Mapping, dataset: Dataset) -> Iterator[tuple[str, s
         names.add(target.name)
         if any(not 2 <= side <= 8192 or side % 2 for side in (target.width, target.height)):
             yield field, "width and height must be even, between 2 and 8192 pixels"
-    if len(mapping.cameras) > 16:
-        yield "cameras", "16 cameras at most"
+    if len(mapping.cameras) > MAX_CAMERAS:
+        yield "cameras", f"{MAX_CAMERAS} cameras at most"
 
 
-def _task_misfits(mapping: Mapping, instructions: MappingOf[str, int]) -> Iterator[tuple[str, str]]:
-    for text in instructions:
-        slug = mapping.tasks.get(text, "")
-        if not _SLUG.fullmatch(slug):
+def _task_misfits(mapping: Mapping, report: Report) -> Iterator[tuple[str, str]]:
+    for text in report.tasks:
+        if not _SLUG.fullmatch(mapping.tasks.get(text, "")):
             yield f"tasks.{text}", "name a task: lower-case letters, digits, '-' and '_'"
     for text in mapping.tasks:
-        if text not in instructions:
+        if text not in report.tasks:
             yield f"tasks.{text}", "no episode has this instruction"
 
 
-def _column_misfits(mapping: Mapping, dataset: Dataset) -> Iterator[tuple[str, str]]:
+def _column_misfits(mapping: Mapping, report: Report) -> Iterator[tuple[str, str]]:
     if mapping.is_own:
-        if not is_own(dataset):
+        if not report.is_own:
             yield "is_own", "the dataset lacks columns that our exports have"
         if mapping.keep_every != 1:
             yield "keep_every", "an export's steps are taken as they are"
         if mapping.state != (STATE,) or mapping.action != ACTION:
             yield "is_own", f"an export's steps are taken as they are: {STATE} and {ACTION}"
         return
-    scalars = {feature.name for feature in dataset.columns if feature.width == 1}
+    scalars = {name for name, feature in report.columns().items() if feature.width == 1}
     named = {"intervention": mapping.intervention, "reward": mapping.reward}
     if mapping.outcome.source is OutcomeFrom.FRAMES:
         named["outcome"] = mapping.outcome.column
     for field, name in named.items():
         if name not in scalars and (name or field == "outcome"):
             yield field, f"the dataset has no column of single numbers '{name}'"
-    if mapping.outcome.source is OutcomeFrom.EPISODE:
-        column = mapping.outcome.column
-        rotten = next((row.index for row in dataset.episodes if outcome_of(row.values.get(column)) is None), None)
-        if rotten is not None:
-            yield "outcome", f"'{column}' of episode {rotten} is neither true or false nor an outcome"
+    if mapping.outcome.source is OutcomeFrom.EPISODE and mapping.outcome.column not in report.outcome_columns:
+        yield "outcome", f"'{mapping.outcome.column}' does not say of each episode whether it succeeded"

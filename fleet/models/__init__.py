@@ -3,6 +3,7 @@
 from fleet.models.api_token import ApiToken
 from fleet.models.audit import AuditEntry
 from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, DatasetVersion
+from fleet.models.dataset_import import DatasetImport
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
 from fleet.models.export import Export, ExportEpisode, ExportFile
@@ -28,6 +29,7 @@ __all__ = [
     "Dataset",
     "DatasetCandidate",
     "DatasetEpisode",
+    "DatasetImport",
     "DatasetVersion",
     "EnrolmentToken",
     "Episode",

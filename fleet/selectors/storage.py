@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from django.db.models import Count, OuterRef, Subquery, Sum, TextField
 from django.db.models.functions import Cast
 
-from fleet.models import Episode, PolicyVersion, StorageState, TrainingRound, TrainingRun
+from fleet.models import DatasetImport, Episode, PolicyVersion, StorageState, TrainingRound, TrainingRun
 from fleet.storage import keys
 
 Named = Callable[[Sequence[str]], set[str]]
@@ -81,6 +81,12 @@ def _of_training_files(found: Sequence[str]) -> set[str]:
     return kept
 
 
+def _of_imports(found: Sequence[str]) -> set[str]:
+    """Archives of imports that are not over. What a running one has staged below episodes/ is young by itself."""
+    under_way = DatasetImport.objects.exclude(state__in=DatasetImport.ENDED)
+    return _by_part(found, 1, lambda ids: under_way.filter(id__in=ids).values_list("id", flat=True))
+
+
 def _by_part(found: Sequence[str], part: int, existing: Callable[[list[str]], Iterable[uuid.UUID]]) -> set[str]:
     """Return the keys whose path has, at this place, the id of a row that exists; "id.safetensors" counts as the id."""
     ids = {key: key.split("/")[part].partition(".")[0] for key in found if key.count("/") >= part}
@@ -95,4 +101,5 @@ KINDS: tuple[Kind, ...] = (
     Kind("policy blobs", keys.POLICY_BLOBS, _of_blobs),
     Kind("checkpoints and sidecars", keys.RUNS, _of_runs),
     Kind("training files", keys.TRAINING_FILES, _of_training_files),
+    Kind("imports", keys.IMPORTS, _of_imports),
 )

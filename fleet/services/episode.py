@@ -105,6 +105,57 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
         raise InvalidManifest("a value of the manifest does not fit the database", field="") from None
 
 
+def episode_verify(*, manifest: EpisodeManifest) -> None:
+    """Check an episode that is to be registered with others: its objects, its steps, and what it refers to.
+
+    Raises: as `episode_register`. Nothing is removed.
+    """
+    validate_manifest(manifest)
+    _verify_objects(manifest)
+    _values(manifest, None)
+
+
+@transaction.atomic
+def episodes_register_verified(*, manifests: Sequence[EpisodeManifest], tags: Sequence[str], collected: int) -> int:
+    """Register imported episodes that `episode_verify` found sound, all at once; return how many were new.
+
+    What is registered already stays as it is. `tags`: of the new ones, as if they had been recorded with them.
+    `collected`: `collections_counted` before they were verified. Raises: UnknownReference, InvalidManifest,
+    ObjectAbsent; nothing is registered then.
+    """
+    # As in `_insert`: numbers in commit order.
+    registration_lock()
+    ids = [manifest.episode_id for manifest in manifests]
+    known = {str(pk) for pk in Episode.objects.filter(id__in=ids).values_list("id", flat=True)}
+    fresh = [manifest for manifest in manifests if manifest.episode_id not in known]
+    if collections_counted() != collected:
+        for manifest in fresh:
+            _check_presence(manifest)
+    newest = _newest_seq()
+    episodes = []
+    for number, manifest in enumerate(fresh, start=newest + 1):
+        episode = Episode(
+            id=uuid.UUID(manifest.episode_id),
+            index_seq=number,
+            indexed_at=timezone.now(),
+            tags=list(tags),
+            **_references(None, manifest),
+            **_values(manifest, None),
+        )
+        episode.search_text = episode_search_text(episode)
+        episodes.append(episode)
+    with rollup_episodes_changed(episode_ids=[episode.id for episode in episodes]):
+        Episode.objects.bulk_create(episodes, batch_size=500)
+    rows = (row for e, m in zip(episodes, fresh, strict=True) for row in _segments_of(e, m))
+    Segment.objects.bulk_create(rows, batch_size=2000)
+    for episode in episodes:
+        episode_event(episode=episode)
+    hint_consoles("metrics")
+    hint_consoles("run")
+    logger.info("episodes registered", extra={"event": {"new": len(fresh), "known": len(known)}})
+    return len(fresh)
+
+
 def episodes_mark_sampled(*, episode_ids: Sequence[str], at: datetime | None = None) -> int:
     """Note when the learner first drew from these episodes; later draws change nothing. Return how many were new."""
     fresh = Episode.objects.filter(id__in=list(episode_ids), first_sampled_at__isnull=True)
@@ -219,7 +270,7 @@ def _insert(
         return existing
     if collections_counted() != collected:
         _check_presence(manifest)
-    newest = Episode.objects.aggregate(newest=Max("index_seq"))["newest"] or 0
+    newest = _newest_seq()
     episode = Episode(
         id=uuid.UUID(manifest.episode_id), index_seq=newest + 1, indexed_at=timezone.now(), **references, **values
     )
@@ -231,7 +282,23 @@ def _insert(
         if following is not None:  # it was uploaded earlier, and took this episode's time for a reset
             following.reset_ms = _reset_ms(following)
             following.save(update_fields=["reset_ms"])
-    Segment.objects.bulk_create(
+    Segment.objects.bulk_create(_segments_of(episode, manifest))
+    episode_event(episode=episode)
+    hint_consoles("metrics")
+    hint_consoles("run")
+    logger.info(
+        "episode registered",
+        extra={"event": {"episode": manifest.episode_id, "seq": newest + 1, "outcome": episode.outcome}},
+    )
+    return episode
+
+
+def _newest_seq() -> int:
+    return Episode.objects.aggregate(newest=Max("index_seq"))["newest"] or 0
+
+
+def _segments_of(episode: Episode, manifest: EpisodeManifest) -> list[Segment]:
+    return [
         Segment(
             episode=episode,
             start=segment.start,
@@ -243,15 +310,7 @@ def _insert(
             reason=segment.reason[:2000],
         )
         for segment in manifest.segments
-    )
-    episode_event(episode=episode)
-    hint_consoles("metrics")
-    hint_consoles("run")
-    logger.info(
-        "episode registered",
-        extra={"event": {"episode": manifest.episode_id, "seq": newest + 1, "outcome": episode.outcome}},
-    )
-    return episode
+    ]
 
 
 def _reset_ms(episode: Episode) -> int:

@@ -7,6 +7,7 @@ POLICY_MANIFESTS = "policies/manifests/"
 POLICY_BLOBS = "policies/blobs/"
 RUNS = "runs/"
 TRAINING_FILES = "training-files/"
+IMPORTS = "imports/"
 
 
 def episode_object(episode_id: str, name: str) -> str:
@@ -45,3 +46,8 @@ def training_file(sha256: str) -> str:
 def export_folder(export_id: str) -> str:
     """The files of a finished export, under their own names."""
     return f"exports/{export_id}"
+
+
+def import_archive(import_id: str) -> str:
+    """A dataset's archive between its upload and the end of its import."""
+    return f"imports/{import_id}/archive"

@@ -109,6 +109,7 @@ CELERY_TASK_DEFAULT_QUEUE = "fleet"
 CELERY_TASK_ROUTES = {
     "learner.*": {"queue": "learner"},
     "fleet.webhook*": {"queue": "hooks"},  # receivers may be slow: a queue of their own, before the pattern below
+    "fleet.dataset_import*": {"queue": "data"},
     "fleet.export_*": {"queue": "data"},  # long work on files; its own worker, so that the clock on `fleet` never waits
     "fleet.*": {"queue": "fleet"},
 }
@@ -146,8 +147,16 @@ CELERY_TASK_ANNOTATIONS = {
         "soft_time_limit": 6 * 3600,
         "time_limit": 6 * 3600 + 300,
     },
+    # As an export; it goes on after the last episode that it staged.
+    "fleet.dataset_import": {
+        "acks_late": False,
+        "reject_on_worker_lost": False,
+        "soft_time_limit": 6 * 3600,
+        "time_limit": 6 * 3600 + 300,
+    },
     # Removing some 100,000 objects of a bucket; below the visibility timeout, and repeated if it is cut.
     "fleet.export_clean": {"soft_time_limit": 2700, "time_limit": 3000},
+    "fleet.dataset_import_clean": {"soft_time_limit": 2700, "time_limit": 3000},
 }
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
@@ -229,6 +238,8 @@ SOP_HELP_PIN_S = ENVIRONMENT.help_pin_s
 SOP_HELP_RANKING = ENVIRONMENT.help_ranking
 SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight
 SOP_RESET_MAX_S = ENVIRONMENT.reset_max_s
+SOP_IMPORTS = ENVIRONMENT.imports
+SOP_IMPORT_SCRATCH_DIR = ENVIRONMENT.data_dir / "imports"  # datasets while they are unpacked and converted
 SOP_DATASET_EPISODES = ENVIRONMENT.dataset_episodes
 SOP_WEBHOOK_ALLOW = ENVIRONMENT.webhook_allow
 SOP_WEBHOOK_TIMEOUT_S = ENVIRONMENT.webhook_timeout_s

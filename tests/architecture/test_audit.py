@@ -20,6 +20,15 @@ UNSEEN = {
     },
     "dataset_card": {"*": "reads"},
     "dataset_describe": {"*": "reads what was frozen, in the background"},
+    "dataset_import": {
+        "require_fit": "reads",
+        "require_sound": "reads",
+        "import_report": "reads",
+        "import_mapping": "reads",
+        "import_lock": "within a service",
+        "import_end": "within a service",
+    },
+    "dataset_import_work": {"*": "workers do what was asked for, which is noted"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
     "enrolment": {"robot_name_check": "reads"},
     "export": {

@@ -149,3 +149,12 @@ def test_log_lines_carry_their_fields() -> None:
     assert TextFormatter().format(record).endswith("INFO    fleet robot joined robot=r1 seq=3")
     line = json.loads(JsonFormatter().format(record))
     assert (line["message"], line["robot"], line["seq"], line["level"]) == ("robot joined", "r1", 3, "INFO")
+
+
+def test_import_bounds_are_read_and_roots_must_be_folders() -> None:
+    bounds = read_environment({"SOP_IMPORT_ROOTS": "/data/sets:/nas", "SOP_IMPORT_ARCHIVE_BYTES": "1000"}).imports
+    assert ([str(root) for root in bounds.roots], bounds.archive_bytes) == (["/data/sets", "/nas"], 1000)
+    assert read_environment({}).imports.roots == ()
+    for values in ({"SOP_IMPORT_ROOTS": "sets"}, {"SOP_IMPORT_ROOTS": "/"}, {"SOP_IMPORT_RATIO": "0"}):
+        with pytest.raises(EnvironmentInvalid):
+            read_environment(values)

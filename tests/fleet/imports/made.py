@@ -14,11 +14,12 @@ from fleet.exports.objects import FolderEpisodes
 from fleet.exports.registry import export_format
 from fleet.exports.runner import run_export
 from fleet.exports.sink import FolderSink
-from fleet.imports.check import EpisodeChecker, Report, check_dataset
+from fleet.imports.check import EpisodeChecker, check_dataset
 from fleet.imports.convert import Origins, convert_episode
 from fleet.imports.layout import Dataset, read_dataset
 from fleet.imports.mapping import Mapping, propose
 from fleet.imports.problems import Problems
+from fleet.imports.report import Report
 from fleet.protocol.recording import EpisodeManifest
 from tests.fleet.exports.made import DATASET, write_episode
 
@@ -87,3 +88,10 @@ def data_of(root: Path, episode: int) -> Path:
 
 def video_of(root: Path, episode: int, camera: str = "front") -> Path:
     return root / f"videos/chunk-000/observation.images.{camera}/episode_{episode:06d}.mp4"
+
+
+def set_nan(path: Path) -> None:
+    """Put a NaN into the action of frame 4."""
+    values = pq.read_table(path).column("action").to_pylist()
+    values[4][0] = float("nan")
+    change_column(path, "action", pa.array(values, pa.list_(pa.float32(), 3)))

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fleet.imports.check import Report
 from fleet.imports.errors import InvalidDataset
 from fleet.imports.layout import place
 from fleet.imports.problems import Problem
+from fleet.imports.report import Report
 from fleet.protocol.video import write_video
 from tests.fleet.exports.made import pictures
 from tests.fleet.imports.made import change_column, change_info, data_of, dry_run, export, record, video_of

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from fleet.imports.check import Report
 from fleet.imports.layout import Dataset
 from fleet.imports.mapping import CameraTarget, Mapping, OutcomeFrom, OutcomeRule, misfits, propose
+from fleet.imports.report import Report
 from fleet.protocol.recording import Origin, Outcome
 from tests.fleet.exports.made import TASK
 from tests.fleet.imports.made import dry_run, export, record
@@ -34,7 +34,7 @@ def test_a_stranger_is_proposed_by_names(tmp_path: Path) -> None:
     )
     dataset, report = dry_run(tmp_path)
     mapping = propose(dataset, report.tasks, {"Do the T0": "first", "else": "do-the-t1"})
-    assert misfits(mapping, dataset, report.tasks) == []
+    assert misfits(mapping, report) == []
     assert (mapping.state, mapping.action) == (("observation.state",), "action")
     assert mapping.cameras == {VIDEO: CameraTarget(name="top", width=PIXELS, height=PIXELS)}
     assert mapping.tasks == {"do the t0": "first", "do the t1": "do-the-t1-2"}
@@ -44,7 +44,7 @@ def test_a_stranger_is_proposed_by_names(tmp_path: Path) -> None:
 def test_our_export_is_known_again(own: tuple[Dataset, Report]) -> None:
     dataset, report = own
     mapping = propose(dataset, report.tasks, {})
-    assert misfits(mapping, dataset, report.tasks) == []
+    assert misfits(mapping, report) == []
     assert mapping.is_own and set(mapping.tasks.values()) == {"push"}
     assert mapping.outcome == OutcomeRule(source=OutcomeFrom.EPISODE, column="outcome")
     assert (mapping.intervention, mapping.reward) == ("intervention", "next.reward")
@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_named_by_its_field(
 ) -> None:
     dataset, report = own
     mapping = replace(propose(dataset, report.tasks, {}), is_own=False)
-    assert field in [misfit.field for misfit in misfits(replace(mapping, **change), dataset, report.tasks)]
+    assert field in [misfit.field for misfit in misfits(replace(mapping, **change), report)]
 
 
 def test_a_mapping_with_unknown_parts_does_not_parse() -> None:

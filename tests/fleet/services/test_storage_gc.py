@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from fleet.errors import InvalidRequest
-from fleet.models import Episode, PolicyVersion, StorageState, TrainingRound
+from fleet.models import DatasetImport, Episode, PolicyVersion, StorageState, TrainingRound
 from fleet.services import episode as episodes
 from fleet.services import policy as policies
 from fleet.services.episode import ObjectAbsent, episode_register
@@ -63,6 +63,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         new,
         keys.run_sidecar(str(run.id), str(episode.id)),
         keys.training_file("f" * 64),
+        keys.import_archive(str(DatasetImport.objects.create(name="set").id)),
     }
     orphans = {
         keys.episode_object(str(uuid.uuid4()), "front.mp4"),
@@ -73,6 +74,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         keys.run_sidecar(str(run.id), str(uuid.uuid4())),
         keys.run_sidecar(str(uuid.uuid4()), str(episode.id)),
         keys.training_file("3" * 64),
+        keys.import_archive(str(DatasetImport.objects.create(name="old", state="cancelled").id)),
     }
     for key in (*orphans, *(named - set(objects.list()))):
         objects.put(key, b"x" * 10)
@@ -85,13 +87,13 @@ def test_what_no_row_names_goes_and_nothing_else(objects: LocalStore) -> None:
     named, orphans = _fill(objects)
     everything = set(objects.list())
     dry = _collect(is_dry=True)
-    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (8, 0)
+    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (9, 0)
     assert set(objects.list()) == everything
     assert {key for kind in dry.kinds for key in kind.examples} == orphans
     done = _collect()
     assert [(kind.kind, kind.orphans, kind.removed) for kind in done.kinds] == [
         ("episodes", 1, 1), ("policy manifests", 1, 1), ("policy blobs", 1, 1), ("checkpoints and sidecars", 4, 4),
-        ("training files", 1, 1), ("other", 0, 0),
+        ("training files", 1, 1), ("imports", 1, 1), ("other", 0, 0),
     ]  # fmt: skip
     assert set(objects.list()) == named | {"elsewhere/thing"}
     assert _of(done, "other").objects == 1

@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check openapi bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -77,9 +77,13 @@ check: setup ## Lint, types, import arrows, migrations, generated protocol
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference --check
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types
+
+openapi: setup ## Write docs/openapi.yaml and docs/api-errors.md from the code
+	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference
 
 bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
 	$(BIN)/python benchmarks/sim_speed.py

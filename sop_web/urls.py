@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from fleet.api.docs import DocsView, errors_page
 from fleet.api.objects import object_view
 from sop_web.console import console_view
 
@@ -14,6 +15,8 @@ handler500 = "fleet.api.errors.server_failed"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/docs", DocsView.as_view(), name="api-docs"),
+    path("api/docs/errors", errors_page, name="api-errors"),
     path("api/v1/", include("fleet.api.urls")),
     path("objects/<path:key>", object_view, name="object"),
     re_path(r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$", console_view, name="console"),

@@ -186,8 +186,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
     return _plain(403, "csrf_failed", reason)
 
 
+def status_of_kind(kind: type[SopError]) -> int:
+    """Return the status of an error class; 500 for one that no request should meet."""
+    return next((status for known, status in _STATUS if issubclass(kind, known)), 500)
+
+
 def _status_of(error: SopError) -> int:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of_kind(type(error))
     if status == 500:
         logger.error("request failed", extra={"event": {"code": error.code}}, exc_info=error)
     return status

@@ -10,6 +10,7 @@ from fleet.api import (
     dataset_training,
     dataset_versions,
     datasets,
+    docs,
     episode_files,
     episode_labels,
     episodes,
@@ -24,7 +25,6 @@ from fleet.api import (
     robot_admin,
     robots,
     saved_filters,
-    schema,
     session,
     tasks,
     tokens,
@@ -33,7 +33,7 @@ from fleet.api import (
 )
 
 urlpatterns = [
-    path("schema", schema.SchemaView.as_view(), name="schema"),
+    path("schema", docs.SchemaView.as_view(), name="schema"),
     path("session", session.SessionView.as_view(), name="session"),
     path("tokens", tokens.TokenList.as_view(), name="tokens"),
     path("tokens/<uuid:pk>", tokens.TokenDetail.as_view(), name="token"),

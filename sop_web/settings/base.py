@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "fleet",
 ]
@@ -200,7 +201,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.MatrixAllows"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "fleet.api.schema.Schema",
     "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.NewestFirst",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "fleet.api.errors.problem_handler",
@@ -213,7 +214,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # Choices stay where they are used: as components of their own they need names, and many fields are called "state".
-    "POSTPROCESSING_HOOKS": [],
+    "POSTPROCESSING_HOOKS": ["fleet.api.schema_hooks.complete"],
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": "Robots, episodes, datasets, training and policy versions of a fleet. docs/api.md is the guide.",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
 }
 
 LOGGING = logging_config(ENVIRONMENT.log_format)

@@ -17,8 +17,14 @@ from fleet.scopes import PUBLIC
 
 API = "api/v1/"
 # Outside of the API: Django's admin has its own permissions (admins alone, services/person.py), objects have signed
-# URLs, and the console's page is public.
-ELSEWHERE = {"admin/", "objects/<path:key>", r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$"}
+# URLs, and the console's page and the API's documentation are public.
+ELSEWHERE = {
+    "admin/",
+    "api/docs",
+    "api/docs/errors",
+    "objects/<path:key>",
+    r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$",
+}
 
 
 def endpoints() -> Iterator[tuple[str, Any, str]]:

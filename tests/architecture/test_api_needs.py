@@ -23,7 +23,7 @@ def _patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, UR
 
 
 def _views() -> list[Any]:
-    found = [(path, each) for path, each in _patterns(get_resolver("sop_web.urls")) if path.startswith("api/")]
+    found = [(path, each) for path, each in _patterns(get_resolver("sop_web.urls")) if path.startswith("api/v1/")]
     return [pytest.param(getattr(each.callback, "view_class", None), id=path) for path, each in found]
 
 

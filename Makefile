@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check openapi bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -84,6 +84,9 @@ check: setup ## Lint, types, import arrows, migrations, generated protocol
 
 openapi: setup ## Write docs/openapi.yaml and docs/api-errors.md from the code
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference
+
+fuzz-api: setup ## Send the API thousands of requests that its schema allows and does not (SOP_FUZZ_EXAMPLES=50)
+	SOP_FUZZ_EXAMPLES=$${SOP_FUZZ_EXAMPLES:-50} SOP_FUZZ_PHASES=coverage,fuzzing $(BIN)/python -m pytest tests/fleet/api/test_fuzz.py -s
 
 bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
 	$(BIN)/python benchmarks/sim_speed.py

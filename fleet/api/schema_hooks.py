@@ -64,7 +64,18 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
         for status, response in operation["responses"].items():
             response["headers"] = _headers(*_HEADERS, *(_ETAG if status == "200" else ()))
         _add_refusals(operation, has_path_parameter="{" in path, is_read=method == "get")
+    _tidy(result)
     return result
+
+
+def _tidy(part: Any) -> None:
+    """Take off marks for a hook that is not used, and "one of anything or null", which null is twice."""
+    if isinstance(part, dict):
+        part.pop("x-spec-enum-id", None)
+        if {} in part.get("oneOf", ()):
+            del part["oneOf"]
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _tidy(each)
 
 
 def _headers(*names: str) -> dict[str, Any]:

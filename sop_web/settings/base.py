@@ -216,6 +216,7 @@ SPECTACULAR_SETTINGS = {
     # Choices stay where they are used: as components of their own they need names, and many fields are called "state".
     "POSTPROCESSING_HOOKS": ["fleet.api.schema_hooks.complete"],
     "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "DESCRIPTION": "Robots, episodes, datasets, training and policy versions of a fleet. docs/api.md is the guide.",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

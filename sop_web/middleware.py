@@ -11,12 +11,14 @@ from django.http import HttpRequest, HttpResponse
 
 
 def content_security_policy(store_url: str) -> str:
-    """Return the header. `store_url`: OBJECT_STORE_URL; recorded videos are redirected to the bucket's server."""
+    """Return the header. `store_url`: OBJECT_STORE_URL; recorded videos are redirected to the bucket's server, and
+    imports are sent there."""
     # All else comes from this server. Styles may be inline because chart libraries and the admin set them; scripts not.
     return "; ".join(
         (
             "default-src 'self'",
             "img-src 'self' data: blob:",
+            f"connect-src 'self'{_bucket(store_url)}",
             f"media-src 'self' blob:{_bucket(store_url)}",
             "style-src 'self' 'unsafe-inline'",
             "worker-src 'self' blob:",

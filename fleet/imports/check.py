@@ -13,13 +13,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from fleet.exports.lerobot_common import own_name
 from fleet.imports.layout import Dataset, EpisodeRow, Feature
 from fleet.imports.mapping import is_own, outcome_columns
+from fleet.imports.own import own_problem
 from fleet.imports.problems import Problems
 from fleet.imports.report import CameraFound, FeatureFound, Report
 from fleet.imports.tables import EpisodeReader, instruction_of, is_instruction
 from fleet.imports.video import Part, VideoIndex, decode_images, decode_part, index_video, part_of
 from fleet.protocol.errors import InvalidEpisode
+
+OWN_FEATURE = own_name("mode")  # read by mappings that take our own columns, and by no other
 
 OnProgress = Callable[[int, int], None]  # episodes done, of how many; may raise to stop
 
@@ -41,6 +45,7 @@ class EpisodeChecker:
         self.dataset = dataset
         self._reader = EpisodeReader(dataset)
         self._videos: dict[str, tuple[Path, VideoIndex | str]] = {}
+        self._is_own = is_own(dataset)
         self.frames_used: Counter[Path] = Counter()
         self.frames_there: dict[Path, tuple[str, int]] = {}
 
@@ -49,6 +54,9 @@ class EpisodeChecker:
         table = self._reader.checked(row, problems)
         if table is None:
             return None
+        contradiction = own_problem(row, table) if self._is_own and not problems.all() else ""
+        if contradiction:
+            problems.add("provenance_invalid", feature=OWN_FEATURE, episode=row.index, detail=contradiction)
         parts: dict[str, Part] = {}
         for feature in self.dataset.cameras:
             part = self._picture(row, table, feature, problems)

@@ -2,7 +2,7 @@
 
 The same dataset and mapping give the same bytes, so an import that was killed goes on where it was. What the dataset
 does not know is told apart from what was recorded: no policy proposed anything, and times of day count from
-`started_ns`. Only an export of ours brings its own (`_own_steps`).
+`started_ns`. Only an export of ours brings its own (`own.py`).
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fleet.exports.lerobot_common import own_name
 from fleet.imports.check import EpisodeFound
 from fleet.imports.layout import Dataset
 from fleet.imports.mapping import Mapping, OutcomeFrom, outcome_of
+from fleet.imports.own import own_provenance, own_segments, own_steps
 from fleet.imports.tables import matrix
 from fleet.imports.video import copy_part, decode_images, decode_part, encode
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
-    STEP_COLUMNS,
     STEPS_OBJECT,
     CameraRecord,
     EpisodeManifest,
     ObjectRecord,
     Origin,
     Outcome,
-    OutcomeSource,
-    Segment,
     encode_manifest,
     human_steps_of,
     segments_of,
@@ -83,11 +80,14 @@ def _write(source: Origins, found: EpisodeFound, target: Path) -> EpisodeManifes
     dataset, mapping = source.dataset, source.mapping
     rate_hz = dataset.fps / mapping.keep_every
     started_ns = source.started_ns + round(found.row.index * 1e9)
-    steps = _own_steps(found.table) if mapping.is_own else _steps(found.table, mapping, rate_hz, started_ns)
+    steps = own_steps(found.table) if mapping.is_own else _steps(found.table, mapping, rate_hz, started_ns)
     length = len(steps["frame_index"])
     (target / STEPS_OBJECT).write_bytes(encode_steps(steps))
     cameras = tuple(_camera(source, found, feature, target, rate_hz) for feature in mapping.cameras)
-    segments = _segments(steps, found, is_own=mapping.is_own)
+    if mapping.is_own:
+        segments = own_segments(found.row, steps)
+    else:
+        segments = tuple(segments_of(steps["mode"], steps["source"], steps["lease_epoch"]))
     features = dataset.features
     prefix = len(mapping.state) > 1
     manifest = EpisodeManifest(
@@ -117,7 +117,9 @@ def _write(source: Origins, found: EpisodeFound, target: Path) -> EpisodeManifes
         software={"dataset": f"LeRobot {dataset.version}", "dataset.sha256": source.digest},
     )
     if mapping.is_own:
-        manifest = _with_provenance(manifest, found)
+        own = own_provenance(found.row)
+        software = own.pop("software") | manifest.software
+        manifest = msgspec.structs.replace(manifest, **own, software=software)
     validate_manifest(manifest)
     validate_steps(steps, manifest)
     (target / MANIFEST_OBJECT).write_bytes(encode_manifest(manifest))
@@ -159,32 +161,11 @@ def _steps(table: pa.Table, mapping: Mapping, rate_hz: float, started_ns: int) -
     }
 
 
-def _own_steps(table: pa.Table) -> dict[str, Array]:
-    """Return the columns as they were exported. Raises: InvalidEpisode if one does not hold what was exported."""
-    steps: dict[str, Array] = {"frame_index": np.arange(table.num_rows, dtype=np.int32)}
-    for column in STEP_COLUMNS[1:]:
-        values = matrix(table, own_name(column.name))
-        exact = values.astype(column.dtype)
-        if not np.array_equal(exact, values):
-            raise InvalidEpisode(f"column '{own_name(column.name)}' is not {column.dtype}", column=column.name)
-        steps[column.name] = exact if column.width else exact[:, 0]
-    return steps
-
-
-def _segments(steps: dict[str, Array], found: EpisodeFound, *, is_own: bool) -> tuple[Segment, ...]:
-    if not is_own:
-        return tuple(segments_of(steps["mode"], steps["source"], steps["lease_epoch"]))
-    try:
-        return msgspec.json.decode(str(found.row.values["segments"]), type=tuple[Segment, ...])
-    except msgspec.MsgspecError:
-        raise InvalidEpisode("'segments' of the episode's metadata does not parse", column="segments") from None
-
-
 def _outcome(found: EpisodeFound, mapping: Mapping) -> Outcome:
     rule = mapping.outcome
     if mapping.is_own:
-        outcome = outcome_of(found.row.values["outcome"])
-    elif rule.source is OutcomeFrom.EPISODE:
+        return rule.same  # replaced by the export's own
+    if rule.source is OutcomeFrom.EPISODE:
         outcome = outcome_of(found.row.values.get(rule.column))
     elif rule.source is OutcomeFrom.FRAMES:
         outcome = Outcome.SUCCESS if matrix(found.table, rule.column).astype(bool).any() else Outcome.FAILURE
@@ -193,26 +174,6 @@ def _outcome(found: EpisodeFound, mapping: Mapping) -> Outcome:
     if outcome is None:
         raise InvalidEpisode("the episode's outcome is none that is known", column=rule.column or "outcome")
     return outcome
-
-
-def _with_provenance(manifest: EpisodeManifest, found: EpisodeFound) -> EpisodeManifest:
-    """Take over what our export said of the episode. Ids of robots and versions stay behind: they are not ours here."""
-    values = found.row.values
-    try:
-        software = msgspec.json.decode(str(values.get("software", "{}")), type=dict[str, str])
-        return msgspec.structs.replace(
-            manifest,
-            robot_name=str(values.get("robot_name", ""))[:200],
-            driver=str(values["driver"])[:100],
-            seed=int(values["seed"]),
-            started_ns=int(values["started_ns"]),
-            ended_ns=int(values["ended_ns"]),
-            outcome_source=OutcomeSource(str(values.get("outcome_source", OutcomeSource.ENVIRONMENT))),
-            outcome_reason=str(values.get("outcome_reason", ""))[:2000],
-            software=software | manifest.software,
-        )
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise InvalidEpisode(f"the episode's provenance does not parse: {error!s:.200}", column="provenance") from None
 
 
 def _camera(source: Origins, found: EpisodeFound, feature: str, target: Path, rate_hz: float) -> CameraRecord:

@@ -50,6 +50,16 @@ export const routes: RouteObject[] = [
           },
         ],
       },
+      {
+        path: "/datasets/imports",
+        lazy: async () => ({ Component: (await import("@/app/routes/imports-route")).ImportsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
+        path: "/datasets/imports/:id",
+        lazy: async () => ({ Component: (await import("@/app/routes/import-route")).ImportRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {

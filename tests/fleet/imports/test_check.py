@@ -146,6 +146,16 @@ BROKEN: list[tuple[str, Callable[[Path], object], tuple[str, str, int | None, in
         lambda r: change_info(r, lambda info: info["features"][FRONT].update(shape=[48, 64, 1])),
         ("shape_unsupported", FRONT, None, None),
     ),
+    (
+        "segments of another episode",
+        lambda r: rewrite_rows(r, lambda rows: rows[1].update(segments=rows[0]["segments"])),
+        ("provenance_invalid", "sop.mode", 1, None),
+    ),
+    (
+        "an unknown mode",
+        lambda r: change_column(data_of(r, 1), "sop.mode", np.full(10, 77, np.int8)),
+        ("provenance_invalid", "sop.mode", 1, None),
+    ),
     ("no tasks", lambda r: (r / "meta/tasks.jsonl").unlink(), ("file_missing", "", None, None)),
     ("half a line", lambda r: os.truncate(r / "meta/tasks.jsonl", 9), ("file_unreadable", "", None, None)),
 ]

@@ -3,6 +3,10 @@
     SopError
     ├── NotFound            not_found          missing, or not yours to see: the two are never told apart
     ├── Forbidden           permission_denied  none of the asker's roles allows this
+    ├── LastAdmin           last_admin         nobody would be left who manages people
+    ├── LinkInvalid         link_invalid       a one-time link is unknown, used or expired
+    ├── SignInLocked        throttled          too many wrong tries; data["wait_s"] says how long to wait
+    ├── SecondFactorNeeded  second_factor      the password is right; data["is_wrong"]: and the code is not
     ├── InvalidRequest      invalid_request    a value that a service refuses; data["field"] names it
     ├── TokenInvalid        token_invalid      enrolment token unknown, used or expired
     ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
@@ -69,6 +73,22 @@ class NotFound(SopError):
 
 class Forbidden(SopError):
     code = "permission_denied"
+
+
+class LastAdmin(SopError):
+    code = "last_admin"
+
+
+class LinkInvalid(SopError):
+    code = "link_invalid"
+
+
+class SignInLocked(SopError):
+    code = "throttled"
+
+
+class SecondFactorNeeded(SopError):
+    code = "second_factor"
 
 
 class InvalidRequest(SopError):

@@ -55,6 +55,11 @@ def hint_lease_offered(user_id: object, *, robot_id: object, epoch: int, by: str
     _send_on_commit(user_group(user_id), event)
 
 
+def hint_person(user_id: object) -> None:
+    """On commit: what this person may do or see has changed, or their sessions; open consoles look at once."""
+    _send_on_commit(user_group(user_id), {"type": "person.changed"})
+
+
 def hint_all_robots() -> None:
     """On commit: the desired state of every robot changed, as by a new policy version."""
     _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})

@@ -74,6 +74,10 @@ class Environment:
     merge.
     `default_role`: of users to whom nobody gave roles, such as those of `manage.py createsuperuser`'s kin; superusers
     and staff among them are admins.
+    `totp_roles`: whose roles wait until they set up a second factor, "admin,manager"; default none. `link_life_s`: of
+    invitations and password resets. `smtp_url`: see `mail_settings`.
+    `sign_in_failures`: wrong tries at one account (five times as many from one
+    address) that lock it for `sign_in_lock_s` after the last.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
@@ -105,7 +109,12 @@ class Environment:
     ice_servers: tuple[IceServer, ...]
     turn_secret: str
     turn_ttl_s: float
+    smtp_url: str
     default_role: str
+    totp_roles: tuple[str, ...]
+    link_life_s: float
+    sign_in_failures: int
+    sign_in_lock_s: float
     help_pin_s: float
     help_ranking: str
     help_risk_weight: float
@@ -150,6 +159,11 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         turn_secret=values.get("SOP_TURN_SECRET", ""),
         turn_ttl_s=_seconds(values, "SOP_TURN_TTL_S", 3600.0),
         run_metric_rows=_count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
+        totp_roles=_some_of(values, "SOP_TOTP_ROLES", ("viewer", "operator", "manager", "admin", "exporter")),
+        link_life_s=_seconds(values, "SOP_LINK_LIFE_S", 3 * 86400.0, most=30 * 86400.0),
+        sign_in_failures=_count(values, "SOP_SIGN_IN_FAILURES", 10, least=3),
+        sign_in_lock_s=_seconds(values, "SOP_SIGN_IN_LOCK_S", 900.0),
+        smtp_url=values.get("SOP_SMTP_URL", ""),
         default_role=_one_of(values, "SOP_DEFAULT_ROLE", ("viewer", "operator", "manager", "exporter")),
         help_pin_s=_seconds(values, "SOP_HELP_PIN_S", 5.0),
         help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
@@ -191,6 +205,36 @@ def database_settings(url: str) -> dict[str, object]:
         # No statement of this system takes a minute; one that hangs must not hold locks for ever.
         "OPTIONS": {"connect_timeout": 10, "options": "-c statement_timeout=60000", **query},
     }
+
+
+@dataclass(frozen=True)
+class MailSettings:
+    """Where mail is handed in. `sender` empty: nowhere. `tls`: starttls, implicit or none."""
+
+    sender: str = ""
+    host: str = "localhost"
+    port: int = 587
+    user: str = ""
+    password: str = ""
+    tls: str = "starttls"
+
+
+def mail_settings(url: str) -> MailSettings:
+    """Read `smtp://user:password@host:587?from=sop@lab.example&tls=starttls`; an empty URL: nothing is mailed.
+
+    Raises: EnvironmentInvalid.
+    """
+    if not url:
+        return MailSettings()
+    parts = urlsplit(url)
+    query = {key: found[-1] for key, found in parse_qs(parts.query).items()}
+    sender, tls = query.get("from", ""), query.get("tls", "starttls")
+    if parts.scheme != "smtp" or not parts.hostname or not sender:
+        raise EnvironmentInvalid("SOP_SMTP_URL must look like smtp://user:password@host:587?from=sop@lab.example")
+    if tls not in ("starttls", "implicit", "none"):
+        raise EnvironmentInvalid("SOP_SMTP_URL: tls is starttls, implicit or none")
+    port = parts.port or (465 if tls == "implicit" else 587)
+    return MailSettings(sender, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""), tls)
 
 
 def _ice_servers(values: Mapping[str, str]) -> tuple[IceServer, ...]:
@@ -273,6 +317,14 @@ def _one_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> str
     if text not in known:
         raise EnvironmentInvalid(f"{name} must be one of {', '.join(known)}, not '{text}'")
     return text
+
+
+def _some_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the chosen words of a comma-separated list; the default is none."""
+    chosen = tuple(word for part in values.get(name, "").split(",") if (word := part.strip()))
+    if not set(chosen) <= set(known):
+        raise EnvironmentInvalid(f"{name} must name some of {', '.join(known)}, not '{', '.join(chosen)}'")
+    return chosen
 
 
 def _share(values: Mapping[str, str], name: str, default: float) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
@@ -18,6 +19,7 @@ from fleet.protocol.errors import Unauthorised
 from fleet.scopes import Needs, Public, SessionOnly, scope_needed, scopes_allow
 from fleet.selectors.api_token import api_token_find
 from fleet.services.api_token import api_token_use
+from fleet.services.session import session_noted
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,26 @@ def _check_scope(token: ApiToken, request: Request) -> None:
     scope = scope_needed(declared, is_read=request.method in SAFE_METHODS)
     if scope is None or not scopes_allow(token.scopes, scope):
         raise ScopeMissing(f"this token lacks the scope {scope}" if scope else "no token may do this")
+
+
+class SessionNoted(SessionAuthentication):
+    """Django's session with its CSRF check; its person sees in their profile where and when it was used."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        found = super().authenticate(request)
+        key = request._request.session.session_key
+        if found is not None and key:
+            agent = request.headers.get("User-Agent", "")
+            session_noted(user=found[0], session_key=key, address=http_address(request), agent=agent)
+        return found
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = SessionNoted
+    name = "cookieAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

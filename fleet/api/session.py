@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import login, logout
 from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
@@ -15,16 +15,19 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.addresses import http_address
 from fleet.api.throttling import RateLimit
 from fleet.permissions import Role, permissions_of
-from fleet.protocol.errors import Unauthorised
 from fleet.scopes import PUBLIC
-from fleet.selectors.person import person_roles
+from fleet.selectors.person import person_lacks_totp, person_roles
+from fleet.services.session import session_forget, session_noted
+from fleet.services.sign_in import sign_in_check
 
 
 class Credentials(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=200, trim_whitespace=False)
+    code = serializers.CharField(max_length=40, default="", allow_blank=True)
 
 
 class UserOut(serializers.Serializer[Any]):
@@ -32,6 +35,7 @@ class UserOut(serializers.Serializer[Any]):
     is_staff = serializers.BooleanField()
     roles = serializers.ListField(child=serializers.CharField())
     permissions = serializers.ListField(child=serializers.CharField())
+    lacks_totp = serializers.BooleanField()
 
 
 class SessionOut(serializers.Serializer[Any]):
@@ -62,19 +66,24 @@ class SessionView(APIView):
 
     @extend_schema(request=Credentials, responses=SessionOut)
     def post(self, request: Request) -> Response:
-        """Sign in; 401 tells a wrong name, a wrong password and a disabled user apart for nobody."""
+        """Sign in; 401 tells a wrong name, a wrong password and a disabled user apart for nobody.
+
+        401 with code "second_factor": the password is right; send it again with the code of the second factor.
+        """
         body = Credentials(data=request.data)
         body.is_valid(raise_exception=True)
-        user = authenticate(request._request, **body.validated_data)
-        if user is None:
-            raise Unauthorised("this name and password do not fit")
-        login(request._request, user)
-        request.user = user
+        address = http_address(request)
+        user = sign_in_check(request=request._request, address=address, **body.validated_data)
+        login(request._request, user)  # type: ignore[arg-type]
+        agent, key = request.headers.get("User-Agent", ""), request._request.session.session_key or ""
+        session_noted(user=user, session_key=key, address=address, agent=agent)
+        request.user = user  # type: ignore[assignment]
         return Response(_session(request))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
         """Sign out."""
+        session_forget(session_key=request._request.session.session_key or "")
         logout(request._request)
         return Response(status=204)
 
@@ -89,5 +98,6 @@ def _session(request: Request) -> dict[str, object]:
         "is_staff": user.is_staff,
         "roles": [role.value for role in Role if role in roles],
         "permissions": sorted(permissions_of(roles)),
+        "lacks_totp": person_lacks_totp(user=user),
     }
     return {"user": shown}

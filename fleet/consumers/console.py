@@ -33,7 +33,7 @@ from fleet.protocol.errors import LeaseFenced, MalformedFrame, ProtocolError, So
 
 logger = logging.getLogger(__name__)
 
-RECHECK_S = 30.0  # of the session of a page that only looks
+RECHECK_S = 4.0  # of a page that only looks; hints of a change come sooner
 DRIVING_RECHECK_S = 2.0  # of one that holds a lease or a video connection: its rights end within 5 s
 CHECK_TIMEOUT_S = 1.5
 RETRY_S = 0.5  # after a check that failed
@@ -67,6 +67,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._driven: set[str] = set()  # ids of robots whose lease this connection holds
         self._checked_s = time.monotonic()
         self._ask_due_s = 0.0
+        self._is_check_due = asyncio.Event()
         await self._join()
         self._slot = await hub().subscribe()
         loops = (self._write(self._slot), self._work(), self._recheck())
@@ -229,9 +230,9 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         """A socket outlives a session or role that was ended elsewhere, so look at them again and again."""
         wait_s = DRIVING_RECHECK_S
         while True:
-            await asyncio.sleep(min(wait_s, RECHECK_S))
+            is_hinted = await self._check_hint(min(wait_s, RECHECK_S))
             began_s, wait_s = time.monotonic(), DRIVING_RECHECK_S
-            if not (self._driven or self._calls.robots) and began_s - self._checked_s < RECHECK_S:
+            if not (is_hinted or self._driven or self._calls.robots) and began_s - self._checked_s < RECHECK_S:
                 continue
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
@@ -243,6 +244,18 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
                 continue
             self._checked_s = began_s
             await self._apply(rights)
+
+    async def _check_hint(self, wait_s: float) -> bool:
+        """Wait, but no longer than until a hint says that the rights have changed; return whether one did."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._is_check_due.wait()
+        is_hinted = self._is_check_due.is_set()
+        self._is_check_due.clear()
+        return is_hinted
+
+    async def person_changed(self, event: dict[str, Any]) -> None:
+        self._is_check_due.set()
 
     async def _end_unchecked(self) -> None:
         """Whom nobody has checked for too long sees and drives nothing; a lease is not renewed without a check."""

@@ -10,7 +10,7 @@ from fleet.models.export import Export, ExportEpisode, ExportFile
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.idempotency import IdempotentRequest
 from fleet.models.lease import Lease
-from fleet.models.person import Person
+from fleet.models.person import Person, PersonLink, UserSession
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
 from fleet.models.robot_state import RobotStateInterval
@@ -43,6 +43,7 @@ __all__ = [
     "IdempotentRequest",
     "Lease",
     "Person",
+    "PersonLink",
     "PolicyDeployment",
     "PolicyVersion",
     "ReleaseTrack",
@@ -60,6 +61,7 @@ __all__ = [
     "TaskWording",
     "TrainingRound",
     "TrainingRun",
+    "UserSession",
     "Webhook",
     "WebhookDelivery",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import sop_web.celery  # noqa: F401  # every Django process enqueues through this app, not Celery's amqp default
-from sop_web.env import REPOSITORY, database_settings, read_environment
+from sop_web.env import REPOSITORY, database_settings, mail_settings, read_environment
 from sop_web.logs import logging_config
 
 ENVIRONMENT = read_environment()
@@ -195,7 +195,7 @@ WHITENOISE_AUTOREFRESH = True  # finds a console that is built after the server 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "fleet.api.authentication.BearerAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "fleet.api.authentication.SessionNoted",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["fleet.api.throttling.RateLimit"],
     "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.MatrixAllows"],
@@ -207,7 +207,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "fleet.api.errors.problem_handler",
     # How many proxies may be believed about a client's address; else X-Forwarded-For would get round every throttle.
     "NUM_PROXIES": 0,
-    "DEFAULT_THROTTLE_RATES": {"login": "30/min", "enrol": "60/min"},
+    "DEFAULT_THROTTLE_RATES": {"login": "30/min", "enrol": "60/min", "welcome": "30/min"},
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SOP",
@@ -240,6 +240,16 @@ SOP_TURN_SECRET = ENVIRONMENT.turn_secret
 SOP_TURN_TTL_S = ENVIRONMENT.turn_ttl_s
 SOP_RUN_STALE_S = ENVIRONMENT.run_stale_s
 SOP_RUN_METRIC_ROWS = ENVIRONMENT.run_metric_rows
+_MAIL = mail_settings(ENVIRONMENT.smtp_url)
+SOP_MAIL_FROM = _MAIL.sender  # empty: nothing is mailed
+EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.tls == "starttls", _MAIL.tls == "implicit"
+EMAIL_TIMEOUT = 10
+SOP_TOTP_ROLES = ENVIRONMENT.totp_roles
+SOP_LINK_LIFE_S = ENVIRONMENT.link_life_s
+SOP_SIGN_IN_FAILURES = ENVIRONMENT.sign_in_failures
+SOP_SIGN_IN_LOCK_S = ENVIRONMENT.sign_in_lock_s
 SOP_DEFAULT_ROLE = ENVIRONMENT.default_role
 SOP_HELP_PIN_S = ENVIRONMENT.help_pin_s
 SOP_HELP_RANKING = ENVIRONMENT.help_ranking

@@ -39,6 +39,7 @@ def test_nobody_who_may_not_sign_in_may_anything(django_user_model: Any) -> None
 
 def test_admins_alone_may_use_django_s_admin(django_user_model: Any) -> None:
     ann = django_user_model.objects.create_user("ann")
+    person_roles_set(user=django_user_model.objects.create_user("other"), roles=[Role.ADMIN])
     for roles, is_staff in (([Role.ADMIN], True), ([Role.MANAGER], False)):
         person_roles_set(user=ann, roles=roles)
         ann.refresh_from_db()
@@ -69,7 +70,7 @@ def test_rows_hold_known_roles_only(django_user_model: Any) -> None:
 
 
 def test_a_stop_is_cleared_by_its_robot_s_driver_or_an_admin(django_user_model: Any) -> None:
-    people = {}
+    people: dict[Role, Any] = {}
     for role in Role:
         people[role] = django_user_model.objects.create_user(role.value)
         person_roles_set(user=people[role], roles=[role])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import NoReverseMatch, get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from fleet.api.matrix import ENDPOINTS, Need
 from fleet.permissions import ROLE_PERMISSIONS, Role
@@ -20,20 +20,21 @@ SETS: dict[str, tuple[Role, ...]] = {
     **{role.value: (role,) for role in Role},
     "operator+exporter": (Role.OPERATOR, Role.EXPORTER),
 }
+CONVERTERS: dict[str, dict[str, Any]] = {
+    str(pattern.name): pattern.pattern.converters
+    for part in get_resolver().url_patterns
+    if isinstance(part, URLResolver) and str(part.pattern) == "api/v1/"
+    for pattern in part.url_patterns
+    if isinstance(pattern, URLPattern)
+}
 LINES = [(name, method, need) for name, line in ENDPOINTS.items() for method, need in line.items()]
 
 
 def _url(name: str) -> str:
     """Return the endpoint's URL with ids that name nothing."""
-    (_, arguments), *_ = next(found for found, *_ in get_resolver().reverse_dict.getlist(name))
-    kinds = {"name": "x", "key": "x", "secret": "x", "number": 1, "other": 1}
-    values = {key: kinds.get(key) or uuid.uuid4() for key in arguments}
-    for guess in (values, {key: uuid.uuid4() for key in arguments}):  # "other" is a number here and an id there
-        try:
-            return reverse(name, kwargs=guess)
-        except NoReverseMatch:
-            continue
-    return reverse(name, kwargs=dict.fromkeys(arguments, 1))
+    made = {"UUIDConverter": str(uuid.uuid4()), "IntConverter": "999999"}
+    kinds = CONVERTERS[name]
+    return reverse(name, kwargs={key: made.get(type(kind).__name__, "x") for key, kind in kinds.items()})
 
 
 def _answer(client: Client, name: str, method: str) -> tuple[int, str]:

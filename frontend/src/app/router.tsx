@@ -19,6 +19,12 @@ import { RequireSession } from "@/features/people/components/require-session";
 export const routes: RouteObject[] = [
   { path: "/sign-in", element: <SignInRoute />, errorElement: <ErrorRoute /> },
   {
+    path: "/welcome",
+    lazy: async () => ({ Component: (await import("@/app/routes/welcome-route")).WelcomeRoute }),
+    hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+    errorElement: <ErrorRoute />,
+  },
+  {
     element: (
       <RequireSession>
         <Shell />
@@ -68,6 +74,9 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
         children: [
           { index: true, element: <SettingsStart /> },
+          { path: "profile", lazy: async () => ({ Component: (await import("@/app/routes/profile-route")).ProfileRoute }) },
+          { path: "people", lazy: async () => ({ Component: (await import("@/app/routes/people-route")).PeopleRoute }) },
+          { path: "audit", lazy: async () => ({ Component: (await import("@/app/routes/audit-route")).AuditRoute }) },
           { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
           { path: "tasks", lazy: async () => ({ Component: (await import("@/app/routes/tasks-route")).TasksRoute }) },
           { path: "assignments", lazy: async () => ({ Component: (await import("@/app/routes/assignments-route")).AssignmentsRoute }) },

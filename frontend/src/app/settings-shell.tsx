@@ -8,21 +8,24 @@ import { cn } from "@/lib/class-names";
 interface SettingsPage {
   readonly to: string;
   readonly label: string;
-  /** Shown to managers alone; the server refuses everyone else all the same. */
-  readonly isForManagers?: boolean;
+  /** Shown to those who may, by the names of fleet/permissions.py; the server refuses everyone else all the same. */
+  readonly needs?: string;
 }
 
 /** Settings pages that exist, what is one's own first. Each later page adds its line here and a route in `router.tsx`. */
 const settingsPages: readonly SettingsPage[] = [
+  { to: "/settings/profile", label: "Your account" },
   { to: "/settings/tokens", label: "API tokens" },
   { to: "/settings/robots", label: "Robots" },
   { to: "/settings/tasks", label: "Tasks" },
   { to: "/settings/assignments", label: "Assignments" },
+  { to: "/settings/people", label: "People", needs: "manage_people" },
+  { to: "/settings/audit", label: "Audit log", needs: "see_audit" },
 ];
 
 export function SettingsShell() {
-  const isManager = useSession().data?.user?.is_staff ?? false;
-  const pages = settingsPages.filter((page) => isManager || page.isForManagers !== true);
+  const permissions = useSession().data?.user?.permissions ?? [];
+  const pages = settingsPages.filter((page) => page.needs === undefined || permissions.includes(page.needs));
   return (
     <div className="grid items-start gap-x-6 gap-y-4 md:grid-cols-[11rem_minmax(0,1fr)]">
       <div className="min-w-0">

@@ -31,8 +31,8 @@ const PAST = {
   task: "box-close",
 };
 
-const answers = (isStaff = true, change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: isStaff } }],
+const answers = (isManager = true, change: Record<string, Answer> = {}): Record<string, Answer> => ({
+  "GET /api/v1/session": [200, { user: { username: "mara", permissions: ["see", ...(isManager ? ["rank_help"] : [])] } }],
   "GET /api/v1/help/figures": [200, FIGURES],
   "GET /api/v1/help/history": [200, { next: null, previous: null, results: [PAST] }],
   ...change,

@@ -5,14 +5,14 @@ import { HelpList } from "@/features/help/components/help-list";
 import { PastRequests } from "@/features/help/components/past-requests";
 import { QueueControls } from "@/features/help/components/queue-controls";
 import { QueueFigures } from "@/features/help/components/queue-figures";
-import { useSession } from "@/features/people/api/session";
+import { useMay } from "@/features/people/api/session";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { useRobots } from "@/lib/socket/fleet-store";
 
 export function HelpRoute() {
   usePageTitle("Help");
   const robots = useRobots();
-  const isManager = useSession().data?.user?.is_staff ?? false;
+  const mayRank = useMay("rank_help");
   const pictureOf = (robotId: string) => {
     const robot = robots.get(robotId);
     return robot ? <Thumbnail robot={robot} className="w-16 rounded-md" isSmall /> : <div className="size-16 rounded-md bg-inset" />;
@@ -26,7 +26,7 @@ export function HelpRoute() {
           <PastRequests />
         </div>
         <aside aria-label="About the queue" className="flex min-w-0 flex-col gap-4">
-          <QueueControls isManager={isManager} />
+          <QueueControls mayRank={mayRank} />
           <QueueFigures />
         </aside>
       </div>

@@ -14,8 +14,8 @@ const record = {
   name: "arm-1",
   driver: { action_names: ["dx", "dy", "dz", "gripper"], kept_axes: ["gripper"], control_rate_hz: 10, views: [] },
 };
-const answers = (isStaff: boolean): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: isStaff } }],
+const answers = (isManager: boolean): Record<string, Answer> => ({
+  "GET /api/v1/session": [200, { user: { username: "mara", permissions: ["see", "stop", "drive", ...(isManager ? ["take"] : [])] } }],
   "GET /api/v1/robots/r1": [200, record],
   "GET /api/v1/ice-servers": [200, { ice_servers: [], valid_s: 60 }],
 });
@@ -58,13 +58,13 @@ class Stage {
 }
 
 interface Opening {
-  readonly isStaff?: boolean;
+  readonly isManager?: boolean;
   readonly card?: Partial<RobotCard>;
   readonly views?: readonly object[];
 }
 
 /** Open the cockpit and play server and robot until the channels are open. */
-async function openCockpit({ isStaff = true, card = {}, views = [] }: Opening = {}): Promise<Stage> {
+async function openCockpit({ isManager = true, card = {}, views = [] }: Opening = {}): Promise<Stage> {
   const connections: FakePeerConnection[] = [];
   vi.stubGlobal(
     "RTCPeerConnection",
@@ -76,7 +76,7 @@ async function openCockpit({ isStaff = true, card = {}, views = [] }: Opening = 
     }),
   );
   const { sockets } = renderApp("/teleop/r1", {
-    ...answers(isStaff),
+    ...answers(isManager),
     "GET /api/v1/robots/r1": [200, { ...record, driver: { ...record.driver, views } }],
   });
   await waitFor(() => expect(sockets).toHaveLength(1));
@@ -133,7 +133,7 @@ describe("cockpit", () => {
   });
 
   it("stops by key and by button, for viewers too, under one number on every way", async () => {
-    const stage = await openCockpit({ isStaff: false });
+    const stage = await openCockpit({ isManager: false });
     press(".");
     const [request] = stage.asked("stop");
     const channels = stage.connections.at(-1)?.channels.map((channel) => channel.sent.at(-1));
@@ -153,10 +153,10 @@ describe("cockpit", () => {
 
   it("lets an operator ask whoever drives, and take only with the role", async () => {
     const lease = { epoch: 4, source: "person", operator: "jan", expires_ms: 9e15 } as const;
-    const stage = await openCockpit({ isStaff: false, card: { lease } });
+    const stage = await openCockpit({ isManager: false, card: { lease } });
     expect(screen.getByTestId("take").textContent).toContain("Take from jan");
     expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(true);
-    expect(screen.getByTestId("lease-note").textContent).toBe("Taking from jan needs the role of manager. You can ask.");
+    expect(screen.getByTestId("lease-note").textContent).toBe("Taking from jan needs the role of manager or admin. You can ask.");
     fireEvent.click(screen.getByRole("button", { name: "Ask jan" }));
     expect(stage.asked("ask")).toMatchObject([{ robot_id: "r1", epoch: 4 }]);
     stage.reply("ask");
@@ -210,7 +210,7 @@ describe("cockpit", () => {
       play: () => Promise.resolve(),
     });
     vi.stubGlobal("MediaStream", vi.fn(function stream() { return {}; }));
-    const stage = await openCockpit({ isStaff: false, card: { lease }, views: [{ name: "main", width: 640, height: 480 }] });
+    const stage = await openCockpit({ isManager: false, card: { lease }, views: [{ name: "main", width: 640, height: 480 }] });
     stage.say({ mode: "handover", source: "person", operator: "mara" });
     act(() => seeFrame(performance.now(), { presentationTime: performance.now() } as VideoFrameCallbackMetadata));
     await waitFor(() => expect(screen.getByTestId<HTMLButtonElement>("take").disabled).toBe(false));

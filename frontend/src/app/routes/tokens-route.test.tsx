@@ -29,7 +29,7 @@ const answers = (change: Record<string, Answer> = {}): Record<string, Answer> =>
 
 describe("API tokens", () => {
   it("shows what works apart from what ended", async () => {
-    const { router } = renderApp("/settings", answers());
+    const { router } = renderApp("/settings/tokens", answers());
     const live = within(await screen.findByRole("table", { name: "Tokens that work" }));
     expect(router.state.location.pathname).toBe("/settings/tokens");
     for (const text of ["night job", "sop_abc123…", "episodes:read", /^2\smin ago/, /^in\s3\sd$|^in\s71\sh$/]) {

@@ -9,16 +9,16 @@ import { beep } from "@/features/help/beep";
 import { RANKINGS } from "@/features/help/help-words";
 import { useHelpQueue } from "@/lib/socket/help-store";
 
-export function QueueControls({ isManager }: { readonly isManager: boolean }) {
+export function QueueControls({ mayRank }: { readonly mayRank: boolean }) {
   return (
     <Panel title="Order and alerts">
-      <Ranking isManager={isManager} />
+      <Ranking mayRank={mayRank} />
       <Alerts />
     </Panel>
   );
 }
 
-function Ranking({ isManager }: { readonly isManager: boolean }) {
+function Ranking({ mayRank }: { readonly mayRank: boolean }) {
   const shown = useHelpQueue()?.ranking;
   const choose = useChooseRanking();
   const value = (choose.isPending ? choose.variables.ranking : undefined) ?? shown;
@@ -31,7 +31,7 @@ function Ranking({ isManager }: { readonly isManager: boolean }) {
   };
   return (
     <>
-      {isManager ? (
+      {mayRank ? (
         <SelectField label="Order" options={RANKINGS} value={rule.value} onValue={set} disabled={choose.isPending} />
       ) : (
         <p className="text-sm">
@@ -39,7 +39,7 @@ function Ranking({ isManager }: { readonly isManager: boolean }) {
         </p>
       )}
       <p className="mt-1 text-xs text-ink-muted">
-        {rule.text} {isManager ? "Holds for everyone." : "A manager chooses it."}
+        {rule.text} {mayRank ? "Holds for everyone." : "A manager chooses it."}
       </p>
     </>
   );

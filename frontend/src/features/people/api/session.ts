@@ -7,9 +7,10 @@ import { boolean, type Decoder, list, nothing, nullable, record, text } from "@/
 
 export interface User {
   readonly username: string;
-  readonly is_staff: boolean;
   /** What the roles allow, by the names of fleet/permissions.py. */
   readonly permissions: readonly string[];
+  /** Their roles wait until they set a second factor up. */
+  readonly lacks_totp: boolean;
 }
 
 interface Session {
@@ -19,10 +20,13 @@ interface Session {
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+  /** Of the second factor, once the server asked for it. */
+  readonly code?: string;
 }
 
 const permissions: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
-const session = record<Session>({ user: nullable(record<User>({ username: text, is_staff: boolean, permissions })) });
+const lacks: Decoder<boolean> = (value, path) => boolean(value ?? false, path);
+const session = record<Session>({ user: nullable(record<User>({ username: text, permissions, lacks_totp: lacks })) });
 const path = "/api/v1/session";
 export const sessionKey = ["session"] as const;
 

@@ -32,5 +32,7 @@ export function RequireSession({ children }: { readonly children: ReactNode }) {
     const next = pathname + search;
     return <Navigate replace to={next === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(next)}`} />;
   }
+  // A role that waits for a second factor allows nothing yet, so there is one page to be on.
+  if (data.user.lacks_totp && pathname !== "/settings/profile") return <Navigate replace to="/settings/profile" />;
   return children;
 }

@@ -12,7 +12,7 @@ import { seconds } from "@/lib/units/quantity";
 
 export interface User {
   readonly username: string;
-  readonly is_staff: boolean;
+  readonly permissions: readonly string[];
 }
 
 interface ControlsProps {
@@ -62,7 +62,8 @@ function Taking({ session, view, situation, actions, isReady, user }: ControlsPr
   const { isAsking, lostBecause, offered } = view.lease;
   const isOffered = offered !== null && offered.epoch === otherPerson?.epoch;
   const isOwnElsewhere = otherPerson?.operator === user.username;
-  const mayTake = otherPerson === null || isOffered || isOwnElsewhere || user.is_staff;
+  const mayDrive = user.permissions.includes("drive");
+  const mayTake = mayDrive && (otherPerson === null || isOffered || isOwnElsewhere || user.permissions.includes("take"));
   const label = otherPerson === null ? `Take over ${name}` : isOffered ? `Accept from ${offered.by}` : isOwnElsewhere ? `Take over ${name}` : `Take from ${otherPerson.operator}`;
   return (
     <>
@@ -70,14 +71,14 @@ function Taking({ session, view, situation, actions, isReady, user }: ControlsPr
         <Button variant="primary" disabled={!isReady || isAsking || !mayTake} onClick={actions.take} data-testid="take">
           {isAsking ? "Asking" : label} <Key of="take" />
         </Button>
-        {otherPerson === null || isOwnElsewhere || isOffered ? null : (
+        {otherPerson === null || isOwnElsewhere || isOffered || !mayDrive ? null : (
           <Button onClick={() => actions.run(() => session.lease.askHolder(otherPerson.epoch), "Not asked.", `${otherPerson.operator} was asked.`)}>
             Ask {otherPerson.operator}
           </Button>
         )}
       </div>
       <p className="min-h-4 text-xs text-ink-muted" role="status" data-testid="lease-note">
-        {takingNote(situation, lostBecause, mayTake, isReady)}
+        {mayDrive ? takingNote(situation, lostBecause, mayTake, isReady) : "Driving needs the role of operator. You may watch and stop."}
       </p>
     </>
   );
@@ -85,7 +86,7 @@ function Taking({ session, view, situation, actions, isReady, user }: ControlsPr
 
 function takingNote({ otherPerson, needsNewLease, stop, isOurs }: Situation, lostBecause: string, mayTake: boolean, isReady: boolean): string {
   if (lostBecause) return `You do not drive any more. ${lostBecause}`;
-  if (!mayTake && otherPerson !== null) return `Taking from ${otherPerson.operator} needs the role of manager. You can ask.`;
+  if (!mayTake && otherPerson !== null) return `Taking from ${otherPerson.operator} needs the role of manager or admin. You can ask.`;
   if (stop !== null) return isOurs ? "Yours, and stopped: clear the stop, then let go of everything once." : "Stopped: take over to clear it.";
   if (needsNewLease) return "The robot stood still; take over again to drive.";
   return isReady ? "Then let go of everything once, and move." : "Waits for the checks below.";

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0025_administer_tasks_robots_and_hours'),
+        ('fleet', '0026_import_datasets'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test kill-test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -67,6 +67,9 @@ test-e2e: $(DEV) $(DIST)
 safety: $(DEV) $(DIST) ## The safety acceptance tests: a line each with the time to standstill
 	@scripts/ensure-chromium
 	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e/safety -p no:randomly
+
+kill-test: $(DEV) ## Kill a recording daemon 50 times (KILLS=50) and look for an episode that is not whole
+	SOP_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/fleet/consumers/test_killed_daemon.py
 
 test-python: $(DEV)
 	$(BIN)/python -m pytest tests --ignore=tests/e2e

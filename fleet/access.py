@@ -22,6 +22,7 @@ from fleet.models import (
     Export,
     HelpRequest,
     PolicyVersion,
+    RetentionRule,
     Robot,
     Rollout,
     SavedFilter,
@@ -91,6 +92,12 @@ def access_dataset_imports(user: User) -> QuerySet[DatasetImport]:
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:
     """Return the requests for help this user may see, each with its robot and task."""
     return _seen(user, HelpRequest.objects.select_related("robot", "task"))
+
+
+def access_retention_rules(user: User) -> QuerySet[RetentionRule]:
+    """Return the retention rules this user may see and change, each with its task."""
+    rows = RetentionRule.objects.select_related("task")
+    return rows if may(user, Permission.EDIT_SETTINGS) else rows.none()
 
 
 def access_webhooks(user: User) -> QuerySet[Webhook]:

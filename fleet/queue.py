@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 TRAIN_ROUND = "learner.train_round"
 DATASET_DESCRIBE = "fleet.dataset_describe"
+RETENTION_RUN = "fleet.retention_run"
+STORAGE_COLLECT = "fleet.storage_collect"
 WEBHOOK_DRAIN = "fleet.webhook_drain"
 EXPORT_RUN = "fleet.export_run"
 EXPORT_CLEAN = "fleet.export_clean"
@@ -51,6 +53,16 @@ def enqueue_dataset_import(*, import_id: str, epoch: int) -> None:
 def enqueue_dataset_import_clean(*, import_id: str) -> None:
     """Ask for what an ended import holds to be removed, on commit. If the broker is away the reaper asks again."""
     transaction.on_commit(lambda: _enqueue(DATASET_IMPORT_CLEAN, (import_id,), queue="data", delay_s=0.0))
+
+
+def enqueue_retention() -> None:
+    """Ask for what is left to remove by retention rules, on commit."""
+    transaction.on_commit(lambda: _enqueue(RETENTION_RUN, (), queue="data", delay_s=0.0))
+
+
+def enqueue_storage_collect(*, is_dry: bool) -> None:
+    """Ask for a collection of garbage, on commit."""
+    transaction.on_commit(lambda: _enqueue(STORAGE_COLLECT, (is_dry,), queue="data", delay_s=0.0))
 
 
 def _enqueue(name: str, args: tuple[object, ...], *, queue: str, delay_s: float) -> None:

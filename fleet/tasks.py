@@ -14,9 +14,11 @@ from fleet.services.export_run import export_run
 from fleet.services.help import help_sweep
 from fleet.services.idempotency import idempotency_sweep
 from fleet.services.lease import leases_expire
+from fleet.services.retention import retention_run
 from fleet.services.robot_state import robot_states_sweep
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
+from fleet.services.storage_gc import storage_collect
 from fleet.services.training import training_runs_reap
 from fleet.services.webhook_delivery import webhook_drain, webhooks_sweep
 from fleet.storage.base import StoreUnavailable
@@ -94,3 +96,15 @@ def clean_import(import_id: str) -> None:
     """Remove what an ended import holds. Silence of the store ends it; the reaper tries again."""
     with contextlib.suppress(StoreUnavailable):
         dataset_import_clean(import_id=import_id)
+
+
+@shared_task(name="fleet.retention_run")  # type: ignore[untyped-decorator]
+def run_retention() -> None:
+    """Remove what retention rules say, for a bounded time; it asks for itself again while more is left."""
+    retention_run()
+
+
+@shared_task(name="fleet.storage_collect")  # type: ignore[untyped-decorator]
+def collect_storage(is_dry: bool) -> None:
+    """Look for objects that no row names, as the settings page asks."""
+    storage_collect(is_dry=is_dry)

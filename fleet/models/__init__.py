@@ -12,6 +12,7 @@ from fleet.models.idempotency import IdempotentRequest
 from fleet.models.lease import Lease
 from fleet.models.person import Person, PersonLink, UserSession
 from fleet.models.policy import PolicyDeployment, PolicyVersion
+from fleet.models.retention import RetentionRule
 from fleet.models.robot import EnrolmentToken, Robot, RobotKey
 from fleet.models.robot_state import RobotStateInterval
 from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
@@ -47,6 +48,7 @@ __all__ = [
     "PolicyDeployment",
     "PolicyVersion",
     "ReleaseTrack",
+    "RetentionRule",
     "Robot",
     "RobotKey",
     "RobotStateInterval",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from django.db.models import Count, OuterRef, Subquery, Sum, TextField
 from django.db.models.functions import Cast
 
-from fleet.models import DatasetImport, Episode, PolicyVersion, StorageState, TrainingRound, TrainingRun
+from fleet.models import DatasetImport, Episode, Export, PolicyVersion, StorageState, TrainingRound, TrainingRun
 from fleet.storage import keys
 
 Named = Callable[[Sequence[str]], set[str]]
@@ -87,6 +87,12 @@ def _of_imports(found: Sequence[str]) -> set[str]:
     return _by_part(found, 1, lambda ids: under_way.filter(id__in=ids).values_list("id", flat=True))
 
 
+def _of_exports(found: Sequence[str]) -> set[str]:
+    """Files of exports that have not expired; services/export_reap.py removes what has, this what it missed."""
+    kept = Export.objects.filter(deleted_at__isnull=True).exclude(state=Export.State.EXPIRED)
+    return _by_part(found, 1, lambda ids: kept.filter(id__in=ids).values_list("id", flat=True))
+
+
 def _by_part(found: Sequence[str], part: int, existing: Callable[[list[str]], Iterable[uuid.UUID]]) -> set[str]:
     """Return the keys whose path has, at this place, the id of a row that exists; "id.safetensors" counts as the id."""
     ids = {key: key.split("/")[part].partition(".")[0] for key in found if key.count("/") >= part}
@@ -100,6 +106,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("policy manifests", keys.POLICY_MANIFESTS, _of_manifests),
     Kind("policy blobs", keys.POLICY_BLOBS, _of_blobs),
     Kind("checkpoints and sidecars", keys.RUNS, _of_runs),
+    Kind("exports", keys.EXPORTS, _of_exports),
     Kind("training files", keys.TRAINING_FILES, _of_training_files),
     Kind("imports", keys.IMPORTS, _of_imports),
 )

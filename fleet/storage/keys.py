@@ -6,6 +6,7 @@ EPISODES = "episodes/"
 POLICY_MANIFESTS = "policies/manifests/"
 POLICY_BLOBS = "policies/blobs/"
 RUNS = "runs/"
+EXPORTS = "exports/"
 TRAINING_FILES = "training-files/"
 IMPORTS = "imports/"
 

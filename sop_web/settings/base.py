@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.schedules import crontab
+
 import sop_web.celery  # noqa: F401  # every Django process enqueues through this app, not Celery's amqp default
 from sop_web.env import REPOSITORY, database_settings, mail_settings, read_environment
 from sop_web.logs import logging_config
@@ -111,6 +113,8 @@ CELERY_TASK_ROUTES = {
     "learner.*": {"queue": "learner"},
     "fleet.webhook*": {"queue": "hooks"},  # receivers may be slow: a queue of their own, before the pattern below
     "fleet.dataset_import*": {"queue": "data"},
+    "fleet.storage_*": {"queue": "data"},
+    "fleet.retention_*": {"queue": "data"},
     "fleet.export_*": {"queue": "data"},  # long work on files; its own worker, so that the clock on `fleet` never waits
     "fleet.*": {"queue": "fleet"},
 }
@@ -163,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "fleet.reap", "schedule": 5.0, "options": {"expires": 10}},
     "idempotency": {"task": "fleet.idempotency_sweep", "schedule": 300.0, "options": {"expires": 300}},
     "rollups": {"task": "fleet.rollups_compact", "schedule": 60.0, "options": {"expires": 60}},
+    "retention": {"task": "fleet.retention_run", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
     "webhooks": {"task": "fleet.webhooks_sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")

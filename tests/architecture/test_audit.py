@@ -58,6 +58,7 @@ UNSEEN = {
         "policy_version_refused": "robots report; the deployment's row is the record",
     },
     "revision": {"*": "within a service"},
+    "retention": {"retention_rule_build": "reads"},
     "robot": {
         "secret_sha256": "reads",
         "robot_key_check": "reads",

@@ -75,6 +75,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         keys.run_sidecar(str(uuid.uuid4()), str(episode.id)),
         keys.training_file("3" * 64),
         keys.import_archive(str(DatasetImport.objects.create(name="old", state="cancelled").id)),
+        f"{keys.export_folder(str(uuid.uuid4()))}/README.md",
     }
     for key in (*orphans, *(named - set(objects.list()))):
         objects.put(key, b"x" * 10)
@@ -87,13 +88,13 @@ def test_what_no_row_names_goes_and_nothing_else(objects: LocalStore) -> None:
     named, orphans = _fill(objects)
     everything = set(objects.list())
     dry = _collect(is_dry=True)
-    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (9, 0)
+    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (10, 0)
     assert set(objects.list()) == everything
     assert {key for kind in dry.kinds for key in kind.examples} == orphans
     done = _collect()
     assert [(kind.kind, kind.orphans, kind.removed) for kind in done.kinds] == [
         ("episodes", 1, 1), ("policy manifests", 1, 1), ("policy blobs", 1, 1), ("checkpoints and sidecars", 4, 4),
-        ("training files", 1, 1), ("imports", 1, 1), ("other", 0, 0),
+        ("exports", 1, 1), ("training files", 1, 1), ("imports", 1, 1), ("other", 0, 0),
     ]  # fmt: skip
     assert set(objects.list()) == named | {"elsewhere/thing"}
     assert _of(done, "other").objects == 1

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0026_import_datasets'),
+        ('fleet', '0027_invite_people'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

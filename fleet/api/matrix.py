@@ -91,6 +91,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "run-release": {"GET": P.SEE, "PUT": P.RELEASE_VERSIONS},
     "run-roll-back": {"POST": P.RELEASE_VERSIONS},
     "rollout-action": {"POST": P.RELEASE_VERSIONS},
+    "robot-hold": {"DELETE": P.RELEASE_VERSIONS},
     "robot-pin": {"PUT": P.RELEASE_VERSIONS, "DELETE": P.RELEASE_VERSIONS},
     "training-runs": {"GET": P.SEE},
     "training-run": {"GET": P.SEE},

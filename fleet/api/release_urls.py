@@ -20,5 +20,6 @@ urlpatterns = [
     path("training-runs/<uuid:pk>/release", releases.ReleaseView.as_view(), name="run-release"),
     path("training-runs/<uuid:pk>/roll-back", releases.RollBackView.as_view(), name="run-roll-back"),
     path("rollouts/<uuid:pk>/<slug:action>", releases.RolloutActionView.as_view(), name="rollout-action"),
+    path("robots/<uuid:pk>/hold", releases.HoldView.as_view(), name="robot-hold"),
     path("robots/<uuid:pk>/pin", releases.PinView.as_view(), name="robot-pin"),
 ]

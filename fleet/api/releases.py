@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet import live
 from fleet.access import (
     access_policy_version_by_id,
     access_robot_by_id,
@@ -28,10 +29,10 @@ from fleet.models import Rollout, RolloutEvent, TrainingRun
 from fleet.scopes import Needs, Scope
 from fleet.selectors.canary import canary_view
 from fleet.selectors.rollout import release_track, rollout_events, rollout_open, version_current
+from fleet.services.robot_version import robot_hold_lift, robot_pin
 from fleet.services.rollout import (
     release_roll_back,
     release_strategy_set,
-    robot_pin,
     rollout_begin,
     rollout_pause,
     rollout_roll_back,
@@ -244,6 +245,20 @@ class PinView(APIView):
         """Let the robot follow its run again."""
         user, robot = person_of(request), access_robot_by_id(request.user, pk)
         robot_pin(robot_id=robot.id, version_id=None, user=user)
+        return Response(status=204)
+
+
+class HoldView(APIView):
+    needs = NEEDS
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: uuid.UUID) -> Response:
+        """Let a robot that somebody took back by hand follow the server again."""
+        robot = access_robot_by_id(request.user, pk)
+        (status,) = live.statuses_get([robot.id])
+        if status is None or status.status.hold is None:
+            raise NotFound("this robot is not held, or not connected")
+        robot_hold_lift(robot_id=robot.id, hold_id=status.status.hold.hold_id, user=person_of(request))
         return Response(status=204)
 
 

@@ -25,17 +25,22 @@ from fleet.models import Robot
 from fleet.scopes import PUBLIC, Needs, Scope
 from fleet.services.enrolment import robot_enrol
 from fleet.services.robot_admin import MAX_TAG, MAX_TAGS, RobotChange, robot_update
+from fleet.signing import signing_keys
 
 
 class EnrolIn(serializers.Serializer[Any]):
+    """`wants_keys`: of a daemon that checks who signed a version; older ones refuse answers with more in them."""
+
     token = serializers.CharField(max_length=200)
     name = serializers.CharField(max_length=100)
+    wants_keys = serializers.BooleanField(required=False, default=False)
 
 
 class EnrolOut(serializers.Serializer[Any]):
     robot_id = serializers.UUIDField()
     key = serializers.CharField()
     name = serializers.CharField()
+    policy_keys = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class RobotOut(serializers.ModelSerializer[Robot]):
@@ -72,8 +77,15 @@ class EnrolView(APIView):
         """Turn a one-time token into a robot; the key is shown only here."""
         body = EnrolIn(data=request.data)
         body.is_valid(raise_exception=True)
+        wants_keys = body.validated_data.pop("wants_keys")
         enrolled = robot_enrol(**body.validated_data)
-        answer = {"robot_id": str(enrolled.robot.id), "key": enrolled.key, "name": enrolled.robot.name}
+        answer: dict[str, object] = {
+            "robot_id": str(enrolled.robot.id),
+            "key": enrolled.key,
+            "name": enrolled.robot.name,
+        }
+        if wants_keys:
+            answer["policy_keys"] = [key.public for key in signing_keys()]
         return Response(answer, status=201, headers={"Cache-Control": "no-store"})
 
 

@@ -1,4 +1,5 @@
-"""Command line of the daemon: `python -m fleet.daemon` runs a robot; demonstrate, evaluate and scenes run offline."""
+"""Command line of the daemon: `python -m fleet.daemon` runs a robot; demonstrate, evaluate and scenes run offline;
+revert and follow take a robot back to an earlier version, and let it go on."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 from fleet.protocol.errors import SopError
 
 OFFLINE_COMMANDS = ("demonstrate", "evaluate", "scenes")
+LOCAL_COMMANDS = ("revert", "follow")
 
 
 def main(arguments: list[str]) -> int:
@@ -20,6 +22,10 @@ def main(arguments: list[str]) -> int:
         from fleet.daemon import rollouts
 
         return int(rollouts.main(arguments))
+    if arguments and arguments[0] in LOCAL_COMMANDS:
+        from fleet.daemon import policy_hold
+
+        return policy_hold.main(arguments)
     return run_robot(arguments)
 
 
@@ -58,7 +64,7 @@ def run_robot(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fleet.daemon",
-        description="Run one robot. Offline commands: demonstrate, evaluate, scenes (each has its own --help).",
+        description="Run one robot. Other commands, each with --help: demonstrate, evaluate, scenes, revert, follow.",
     )
     parser.add_argument("--config", type=Path, help="TOML file; the options below win over it")
     parser.add_argument("--server", help="http(s) URL of the fleet server; without it the robot works offline")

@@ -43,6 +43,7 @@ from fleet.daemon.status import StatusBoard
 from fleet.daemon.stops import Stops
 from fleet.daemon.supervisor import create_supervisor
 from fleet.daemon.teleop import Teleop
+from fleet.daemon.trust import Trust
 from fleet.daemon.uploader import Uploader
 from fleet.daemon.video import encode_jpeg
 from fleet.daemon.work import Worker, Writer
@@ -169,6 +170,7 @@ class Daemon:
             client=client,
             config=config.policy,
             info=driver.info,
+            trust=Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None),
             report=self._post,
             ask_again=self._ask_again,
             rng=rng,
@@ -313,7 +315,7 @@ class Daemon:
 
     def _status(self) -> RobotStatus:
         counts: dict[str, Any] = {"episodes_closed": self._spool.closed_count, "spool": self._spool.stats()}
-        return msgspec.structs.replace(self._board.status, stop=self._stops.newest, **counts)
+        return msgspec.structs.replace(self._board.status, stop=self._stops.newest, hold=self._host.hold, **counts)
 
     def _hello(self) -> Hello:
         return Hello(
@@ -365,7 +367,7 @@ class Daemon:
         self._stops.follow(state)
         self._inbox.put_state(is_paused=state.is_paused, lease=lease, handed_back_epoch=state.handed_back_epoch)
         self._teleop.follow(state.lease)
-        self._host.set_target(state.policy)
+        self._host.follow(state)
         self._board.update(state_revision=state.revision)
         if self._remembered is None or _kept(self._remembered) != _kept(state):
             try:

@@ -6,6 +6,7 @@ Every unit is in the name. Unknown keys are refused, so a typing error never sil
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +186,9 @@ class UploadConfig:
         _require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
 
 
+PUBLIC_KEY = re.compile("[0-9a-f]{64}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
     device: str = "cpu"
@@ -194,8 +198,14 @@ class PolicyConfig:
     fetch_attempts: int = 5  # of one blob, each going on where the last one stopped
     backoff_min_s: float = 0.5
     backoff_max_s: float = 30.0
+    unsigned: str = "without_keys"  # load unsigned versions: never, while no key is known, always
+    public_keys: tuple[str, ...] = ()  # hex of Ed25519; then these alone are trusted, whatever the server says
+    hold_poll_s: float = 1.0  # how often a local `revert` is looked for
 
     def __post_init__(self) -> None:
+        _require(self.unsigned in ("never", "without_keys", "always"), "unsigned is never, without_keys or always")
+        _require(all(PUBLIC_KEY.fullmatch(key) for key in self.public_keys), "public_keys are 64 hex digits each")
+        _require(self.hold_poll_s > 0, "hold_poll_s must be positive")
         _require(self.torch_threads >= 1, "torch_threads must be at least 1")
         _require(self.cache_bytes > 0, "cache_bytes must be positive")
         _require(self.fetch_timeout_s > 0, "fetch_timeout_s must be positive")

@@ -12,6 +12,7 @@ import msgspec
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.files import write_durably
+from fleet.daemon.trust import remember_keys
 from fleet.protocol.errors import SopError
 
 logger = logging.getLogger(__name__)
@@ -59,14 +60,17 @@ async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: 
 
     Raises: EnrolmentRefused if the server says no.
     """
+    body = {"token": token, "name": name, "wants_keys": True}
     while True:
         try:
-            response = await client.post("/api/v1/robots/enrol", json={"token": token, "name": name})
+            response = await client.post("/api/v1/robots/enrol", json=body)
         except httpx.HTTPError as error:
             await _wait(backoff, f"{type(error).__name__}: {error}")
             continue
         if response.status_code == 201:
-            credentials = _parse(response.content)
+            answer = _parse(response.content)
+            credentials = Credentials(robot_id=answer.robot_id, key=answer.key, name=answer.name)
+            remember_keys(state_dir, answer.policy_keys)
             write_durably(state_dir / CREDENTIALS_FILE, msgspec.json.encode(credentials), mode=0o600)
             logger.info("enrolled as %s (%s)", credentials.name, credentials.robot_id)
             return credentials
@@ -75,9 +79,18 @@ async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: 
         await _wait(backoff, problem_of(response))
 
 
-def _parse(data: bytes) -> Credentials:
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`policy_keys`: only of a server that signs versions; what else it says is not for this daemon."""
+
+    robot_id: str
+    key: str
+    name: str
+    policy_keys: tuple[str, ...] = ()
+
+
+def _parse(data: bytes) -> _Answer:
     try:
-        return msgspec.json.decode(data, type=Credentials)
+        return msgspec.json.decode(data, type=_Answer)
     except msgspec.MsgspecError as error:
         raise EnrolmentRefused(f"the server's answer to the enrolment does not parse: {error}") from None
 

@@ -2,7 +2,8 @@
 
 Runs beside the control loop: downloads on the event loop, loading and probing in a thread. The control thread calls
 `take()` between episodes and only there; one episode therefore carries one version. A version that fails is refused
-with a code, reported, and not tried again until the server names another; the old one goes on.
+with a code, reported, and not tried again until the server names another; the old one goes on. What no trusted key
+signed is not even fetched (trust.py). While somebody holds the robot at a version (policy_hold.py), it follows none.
 """
 
 from __future__ import annotations
@@ -23,9 +24,19 @@ import numpy as np
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
-from fleet.daemon.policy_store import CurrentVersion, FetchFailed, PolicyStore
-from fleet.protocol.errors import PolicyError, ProbeFailed, UnknownArchitecture
-from fleet.protocol.messages import DriverInfo, PolicyApplied, PolicyRefused, PolicyTarget, RobotMessage
+from fleet.daemon.policy_hold import CurrentVersion, VersionNotHeld, follow, read_hold
+from fleet.daemon.policy_store import FetchFailed, PolicyStore
+from fleet.daemon.trust import Trust
+from fleet.protocol.errors import PolicyError, ProbeFailed, StaleOrder, UnknownArchitecture, Untrusted
+from fleet.protocol.messages import (
+    DesiredState,
+    DriverInfo,
+    PolicyApplied,
+    PolicyHold,
+    PolicyRefused,
+    PolicyTarget,
+    RobotMessage,
+)
 from fleet.protocol.policy import Observation, Policy, PolicyManifest
 
 logger = logging.getLogger(__name__)
@@ -53,6 +64,7 @@ class PolicyHost:
         client: httpx.AsyncClient,
         config: PolicyConfig,
         info: DriverInfo,
+        trust: Trust,
         report: Callable[[RobotMessage], None],
         ask_again: Callable[[], None],
         rng: random.Random,
@@ -62,6 +74,7 @@ class PolicyHost:
         self._client = client
         self._config = config
         self._info = info
+        self._trust = trust
         self._report = report
         self._ask_again = ask_again
         self._rng = rng
@@ -71,6 +84,8 @@ class PolicyHost:
         self._running: LoadedPolicy | None = None
         self._target: PolicyTarget | None = None
         self._settled: str | None = None  # the newest version that was loaded or refused
+        self._distrusted: tuple[str, str] | None = None  # version and signature of the newest order that was refused
+        self._hold = read_hold(store.policies)
         self._changed = asyncio.Event()
 
     @property
@@ -80,17 +95,28 @@ class PolicyHost:
             loaded = self._ready or self._running
             return loaded.version_id if loaded is not None else None
 
-    def set_target(self, target: PolicyTarget | None) -> None:
-        """Note what the server wants; None changes nothing (the robot keeps the policy it has)."""
-        if target is None or target == self._target:
+    @property
+    def hold(self) -> PolicyHold | None:
+        """Why the robot follows no version of the server's, if somebody at the robot decided so."""
+        return self._hold
+
+    def follow(self, state: DesiredState) -> None:
+        """Note what the server wants; no version changes nothing (the robot keeps the policy it has)."""
+        self._trust.learn(state.policy_keys)
+        if self._hold is not None and state.lifted_hold_id == self._hold.hold_id:
+            follow(self._store.policies)
+        if state.policy is None or state.policy == self._target:
             return
-        self._target = target
+        self._target = state.policy
         self._changed.set()
 
-    def take(self) -> LoadedPolicy | None:
-        """Swap in a version that is ready and return the one to drive with; None if there is none at all."""
+    def take(self, is_free: bool = True) -> LoadedPolicy | None:
+        """Swap in a version that is ready and return the one to drive with; None if there is none at all.
+
+        With `is_free` false, which says that somebody drives across the episode's end, nothing is swapped.
+        """
         with self._lock:
-            if self._ready is None:
+            if self._ready is None or not (is_free or self._running is None):
                 return self._running
             self._running, self._ready = self._ready, None
             running = self._running
@@ -115,6 +141,8 @@ class PolicyHost:
     async def restore(self) -> None:
         """Load the version that drove before the restart, so that the robot works without a server."""
         current = self._store.read_current()
+        if self._hold is not None:
+            current = self._store.history.find(self._hold.version_id) or current
         if current is None:
             return
         try:
@@ -129,12 +157,55 @@ class PolicyHost:
         logger.info("policy %d (%s) restored from disk", loaded.number, loaded.version_id)
 
     async def run(self) -> None:
-        """Follow the target, always the newest one only."""
+        """Follow the target, always the newest one only; or stay where somebody at the robot holds it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_hold())
+            group.create_task(self._run())
+
+    async def _watch_hold(self) -> None:
+        while True:
+            hold = await asyncio.to_thread(read_hold, self._store.policies)
+            if hold != self._hold:
+                text = f"held at version {hold.number}: {hold.reason}" if hold else "follows the server again"
+                logger.warning("%s", text)
+                self._hold = hold
+                self._changed.set()
+            await asyncio.sleep(self._config.hold_poll_s)
+
+    async def _return_to(self, hold: PolicyHold) -> None:
+        """Have the held version drive from the next episode on; what was fetched meanwhile is dropped."""
+        self._settled = hold.version_id
+        with self._lock:
+            self._ready = None
+            if self._running is not None and self._running.version_id == hold.version_id:
+                return
+        try:
+            found = self._store.history.find(hold.version_id)
+            if found is None:
+                raise VersionNotHeld(f"the record of version {hold.number} is gone")
+            policy = await asyncio.to_thread(self._load, found.manifest)
+        except (PolicyError, OSError) as error:
+            code, text = (error.code, error.message) if isinstance(error, PolicyError) else ("disk", str(error))
+            logger.error("version %d cannot be gone back to: %s", hold.number, text)
+            self._report(PolicyRefused(version_id=hold.version_id, code=code, message=text[:2000]))
+            return
+        loaded = LoadedPolicy(hold.version_id, hold.number, policy, found.manifest, time.time_ns(), 0)
+        with self._lock:
+            self._ready = loaded
+
+    def _is_settled(self, target: PolicyTarget | None) -> bool:
+        if target is None or target.version_id == self._settled:
+            return True
+        return (target.version_id, target.signature) == self._distrusted
+
+    async def _run(self) -> None:
         bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
         backoff = Backoff(**bounds, rng=self._rng)
         while True:
-            target = self._target
-            if target is None or target.version_id == self._settled:
+            target, hold = self._target, self._hold
+            if hold is not None and hold.version_id != self._settled:
+                await self._return_to(hold)
+            if target is None or hold is not None or self._is_settled(target):
                 await self._changed.wait()
                 self._changed.clear()
                 continue
@@ -153,7 +224,7 @@ class PolicyHost:
         robot ask for, are no reason to hurry: a version that is gone would be asked for without end."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._target is not None and self._target.version_id == version_id:
+                while self._target is not None and self._target.version_id == version_id and self._hold is None:
                     await self._changed.wait()
                     self._changed.clear()
         except TimeoutError:
@@ -161,19 +232,25 @@ class PolicyHost:
 
     async def _follow(self, target: PolicyTarget) -> None:
         try:
+            self._trust.check(target)
             manifest, fetched_bytes = await self._fetch(target)
             fetched_ns = time.time_ns()
             policy = await asyncio.to_thread(self._load, manifest)
         except PolicyError as error:
             logger.error("policy %d refused: %s: %s", target.number, error.code, error.message)
-            self._settled = target.version_id
+            if isinstance(error, Untrusted | StaleOrder):  # an order that is in order may name the same version
+                self._distrusted = (target.version_id, target.signature)
+            else:
+                self._settled = target.version_id
             refusal = PolicyRefused(version_id=target.version_id, code=error.code, message=error.message[:2000])
             self._report(refusal)
             return
         self._settled = target.version_id
+        self._trust.followed(target)
         loaded = LoadedPolicy(target.version_id, target.number, policy, manifest, fetched_ns, fetched_bytes)
         with self._lock:
-            self._ready = loaded
+            if self._hold is None:  # else somebody took the robot back while this one was fetched
+                self._ready = loaded
             kept = [item.manifest for item in (self._ready, self._running) if item is not None]
         self._store.evict({blob.sha256 for item in kept for blob in item.blobs})
 

@@ -3,6 +3,7 @@
     <state>/policies/blobs/<sha256>.safetensors      verified; a name without ".part" is whole
     <state>/policies/blobs/<sha256>.part             a download that can be resumed
     <state>/policies/current.json                    manifest of the version that drove last
+    <state>/policies/versions/, hold.json            to go back to by hand, see policy_hold.py
 
 Downloads go on where they stopped (HTTP Range) and count only after size and SHA-256 agree with the manifest.
 """
@@ -20,6 +21,7 @@ import msgspec
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.enrolment import problem_of
 from fleet.daemon.files import sync, write_durably
+from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
 from fleet.protocol.errors import ArtifactMismatch, SopError
 from fleet.protocol.messages import PolicyTarget
 from fleet.protocol.policy import BlobRef, PolicyManifest, decode_policy_manifest, encode_policy_manifest
@@ -42,13 +44,6 @@ class FetchFailed(SopError):
         return isinstance(status, int) and 400 <= status < 500
 
 
-class CurrentVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The version that drove last, as written in current.json."""
-
-    number: int
-    manifest: PolicyManifest
-
-
 class PolicyStore:
     """Not thread-safe; the policy host's task alone uses it."""
 
@@ -57,6 +52,8 @@ class PolicyStore:
         self._current = directory / "current.json"
         self._cache_bytes = cache_bytes
         self._blobs.mkdir(parents=True, exist_ok=True)
+        self.policies = directory
+        self.history = VersionHistory(directory)
 
     def path(self, sha256: str) -> Path:
         return self._blobs / f"{sha256}.safetensors"
@@ -74,8 +71,9 @@ class PolicyStore:
         return current
 
     def write_current(self, current: CurrentVersion) -> None:
-        """Remember what to load after a restart without a server."""
+        """Remember what to load after a restart without a server, and what to go back to by hand."""
         write_durably(self._current, msgspec.json.encode(current))
+        self.history.add(current)
 
     def is_held(self, blob: BlobRef) -> bool:
         path = self.path(blob.sha256)
@@ -89,7 +87,11 @@ class PolicyStore:
             raise ArtifactMismatch(f"blob '{blob.name}' on disk is missing or damaged", sha256=blob.sha256)
 
     def evict(self, keep: set[str]) -> None:
-        """Remove the longest unused blobs until the cache fits; blobs in `keep` and their downloads stay."""
+        """Remove the longest unused blobs until the cache fits; blobs in `keep` and their downloads stay.
+
+        So do those of the two versions that drove last: one of them is what a local `revert` goes back to.
+        """
+        keep = keep | {blob.sha256 for item in self.history.versions()[:2] for blob in item.manifest.blobs}
         files = sorted(self._blobs.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         total = sum(path.stat().st_size for path in files)
         for path in files:

@@ -142,7 +142,7 @@ class Writer:
 
 
 class Worker:
-    """The control thread. `assignments` and `policy` are asked anew before every episode."""
+    """The control thread. Before every episode it asks for `assignments`, and `policy` with whether it may change."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Worker:
         writer: Writer,
         board: StatusBoard,
         assignments: Callable[[], tuple[AssignedTask, ...]],
-        policy: Callable[[], LoadedPolicy | None],
+        policy: Callable[[bool], LoadedPolicy | None],
         robot_id: str | None,
         robot_name: str,
         seed: int,
@@ -249,7 +249,7 @@ class Worker:
             problem = self._writer.problem
             return _Obstacle("error" if problem else "idle", problem or "earlier episodes are still being written")
         drawn = self._draw()
-        loaded = self._policy()
+        loaded = self._policy(runner.pilot.lease_epoch == 0)  # never another version under who drives
         if drawn is None:
             return _Obstacle("idle", "no task is assigned")
         if loaded is None:

@@ -39,6 +39,7 @@ class Robot(models.Model):
         help_text="Drives with this one whatever is published or rolled out.",
     )
     pinned_reason = models.CharField(max_length=500, blank=True)
+    lifted_hold_id = models.CharField(max_length=36, blank=True, help_text="The local hold lifted at the console.")
     link_session = models.CharField(
         max_length=36, blank=True, help_text="The connection that counts; any other of this robot closes."
     )

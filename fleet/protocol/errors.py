@@ -18,6 +18,8 @@
     │   └── ObjectMismatch       object_mismatch       bytes whose size or SHA-256 differ from the manifest
     └── PolicyError              policy versions
         ├── UnknownArchitecture  unknown_architecture  this process cannot build the network
+        ├── Untrusted            untrusted             no key that this robot trusts signed it
+        ├── StaleOrder           stale_order           signed, but older than what was followed already
         ├── ArtifactMismatch     artifact_mismatch     blob whose size, hash or tensors differ from the manifest
         └── ProbeFailed          probe_failed          the loaded policy answers with the wrong shape or NaN
 
@@ -115,3 +117,11 @@ class ArtifactMismatch(PolicyError):
 
 class ProbeFailed(PolicyError):
     code = "probe_failed"
+
+
+class Untrusted(PolicyError):
+    code = "untrusted"
+
+
+class StaleOrder(PolicyError):
+    code = "stale_order"

@@ -119,6 +119,7 @@ class RobotStatus(Part, frozen=True, kw_only=True):
     spool: SpoolStats
     stop: StopInfo | None = None  # latched now
     help: HelpSignal | None = None
+    hold: PolicyHold | None = None
 
 
 class AssignedTask(Part, frozen=True, kw_only=True):
@@ -133,7 +134,11 @@ class AssignedTask(Part, frozen=True, kw_only=True):
 
 
 class PolicyTarget(Part, frozen=True, kw_only=True):
-    """The version this robot shall run from its next episode on. URLs are absolute or relative to the server."""
+    """The version this robot shall run from its next episode on. URLs are absolute or relative to the server.
+
+    key, signature: hex of Ed25519 over `policy.policy_statement`, "" where the server does not sign. `epoch` is signed
+    with it and only ever grows for one robot: a robot follows no order that is older than one it followed.
+    """
 
     version_id: str
     number: Count
@@ -141,6 +146,27 @@ class PolicyTarget(Part, frozen=True, kw_only=True):
     manifest_sha256: str
     blob_urls: dict[str, str]  # SHA-256 -> URL
     published_ns: int
+    epoch: Count = 0
+    key: str = ""
+    signature: str = ""
+
+
+class PolicyKey(Part, frozen=True, kw_only=True):
+    """A public key that signs versions, hex; `endorsement`: signature of `endorsed_by` over `policy.key_statement`."""
+
+    public: str
+    endorsed_by: str = ""
+    endorsement: str = ""
+
+
+class PolicyHold(Part, frozen=True, kw_only=True):
+    """Somebody at the robot took it back to this version; it follows no other until that is lifted."""
+
+    hold_id: RowId
+    version_id: str
+    number: Count
+    since_ns: int
+    reason: Text = ""
 
 
 class LeaseInfo(Part, frozen=True, kw_only=True):
@@ -166,6 +192,8 @@ class DesiredState(Part, frozen=True, kw_only=True):
     handed_back_epoch: Count = 0  # of the newest person's lease, if they gave it back; 0 if it ran out or there is none
     stop: StopInfo | None = None  # in force; the robot latches it even if StopRobot was lost
     cleared_stop_id: RowId | None = None  # the newest stop that a person cleared
+    policy_keys: tuple[PolicyKey, ...] = ()
+    lifted_hold_id: RowId | None = None  # the hold that a person lifted at the console
 
 
 class IceServer(Part, frozen=True, kw_only=True):
@@ -476,8 +504,9 @@ class RobotCard(Part, frozen=True, kw_only=True):
     overruns: Count
     lease: CardLease | None = None
     stop: CardStop | None = None
-    policy_stage: str = ""  # why it shall drive with `policy_wanted`: pinned, canary, current; "" before any version
+    policy_stage: str = ""  # why it shall drive with `policy_wanted`: held, pinned, canary, current; "" before any
     policy_wanted: int | None = None
+    policy_hold: str = ""  # in words, while somebody at the robot holds it at a version (stage "held")
 
 
 class RunCard(Part, frozen=True, kw_only=True):

@@ -118,6 +118,21 @@ class PolicyManifest(_Record, frozen=True, kw_only=True):
         return sum(blob.size for blob in self.blobs)
 
 
+def policy_statement(*, robot_id: str, version_id: str, number: int, manifest_sha256: str, epoch: int) -> bytes:
+    """Return what is signed: that this robot shall drive with this version, as order number `epoch`.
+
+    The manifest's hash covers every blob's hash, so nothing of a version can be exchanged; robot and epoch keep an
+    order, which may be old, from being given to another robot or a second time.
+    """
+    names = {"robot": robot_id, "version": version_id, "number": number, "manifest": manifest_sha256, "epoch": epoch}
+    return b"sop-policy-1\n" + msgspec.json.encode(names, order="sorted")
+
+
+def key_statement(public: str) -> bytes:
+    """Return what an older key signs to hand over to a newer one."""
+    return b"sop-key-1\n" + public.encode()
+
+
 _decoder = msgspec.json.Decoder(PolicyManifest)
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+import msgspec
 from django.utils import timezone
 
 from fleet import live
@@ -15,13 +16,15 @@ from fleet.clock import to_ms, to_ns
 from fleet.errors import NotFound
 from fleet.models import Assignment, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
-from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredState, PolicyTarget, RobotCard
+from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredState, PolicyHold, PolicyTarget, RobotCard
+from fleet.protocol.policy import policy_statement
 from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest
 from fleet.selectors.rollout import Desired, desired_version, desired_versions
 from fleet.selectors.schedule import assignments_active
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
+from fleet.signing import SigningKey, public_keys, signing_keys
 from fleet.storage import keys
 
 POLICY_URL_EXPIRES_S = 6 * 3600  # a robot that fetches later asks again: each Resync brings fresh URLs
@@ -44,7 +47,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
     robot = Robot.objects.filter(id=robot_id).first()
     if robot is None:
         raise NotFound("there is no such robot")
-    version = desired_version(robot=robot).version
+    version, signers = desired_version(robot=robot).version, signing_keys()
     lease = lease_in_force(robot_id=robot.id, now=now or timezone.now())
     stop = stops_in_force(robot_ids=[robot.id]).get(str(robot.id))
     return DesiredState(
@@ -53,12 +56,32 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         robot_name=robot.name,
         is_paused=robot.is_paused,
         assignments=_assigned_tasks(robot, now or timezone.now()),
-        policy=policy_target(version) if version else None,
+        policy=sign_target(signers, policy_target(version), robot=robot) if version else None,
         lease=lease_info(lease) if lease else None,
         handed_back_epoch=lease_handed_back(robot_id=robot.id),
         stop=stop_info(stop) if stop else None,
         cleared_stop_id=stop_cleared_newest(robot_id=robot.id),
+        policy_keys=public_keys(signers),
+        lifted_hold_id=robot.lifted_hold_id or None,
     )
+
+
+def sign_target(signers: Sequence[SigningKey], target: PolicyTarget, *, robot: Robot) -> PolicyTarget:
+    """Return the order signed for this robot by the newest key; as it is where the server has none.
+
+    The robot's revision is the order's epoch: it grows with every change of what the robot should do.
+    """
+    if not signers:
+        return target
+    statement = policy_statement(
+        robot_id=str(robot.id),
+        version_id=target.version_id,
+        number=target.number,
+        manifest_sha256=target.manifest_sha256,
+        epoch=robot.state_revision,
+    )
+    signed = {"key": signers[0].public, "signature": signers[0].sign(statement), "epoch": robot.state_revision}
+    return msgspec.structs.replace(target, **signed)
 
 
 def policy_target(version: PolicyVersion) -> PolicyTarget:
@@ -170,7 +193,8 @@ def _card(
         step=status.step if status else 0,
         max_steps=status.max_steps if status else 0,
         policy_number=version.number if version else None,
-        policy_stage=wanted.stage,
+        policy_stage="held" if status and status.hold else wanted.stage,
+        policy_hold=_hold_words(status.hold) if status and status.hold else "",
         policy_wanted=wanted.version.number if wanted.version else None,
         versions_behind=behind[0] if behind else None,
         seconds_behind=behind[1] if behind else None,
@@ -183,6 +207,10 @@ def _card(
         lease=lease,
         stop=stop,
     )
+
+
+def _hold_words(hold: PolicyHold) -> str:
+    return f"Taken back to version {hold.number} at the robot" + (f": {hold.reason}" if hold.reason else "")
 
 
 def _behind(version: PolicyVersion | None, newest: PolicyVersion | None) -> tuple[int, float] | None:

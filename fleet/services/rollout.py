@@ -23,7 +23,7 @@ from fleet.models import PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, R
 from fleet.selectors.objects import object_store
 from fleet.selectors.rollout import desired_versions, release_track, rollout_open, version_current, versions_waiting
 from fleet.services.audit import audit_record
-from fleet.services.robot import robot_lock, robots_bump
+from fleet.services.robot import robots_bump
 from fleet.services.training import run_lock
 from fleet.storage import keys
 
@@ -62,7 +62,7 @@ def release_strategy_set(
             raise InvalidRequest("the run has no version yet: publish its base first", field="strategy")
     track.strategy, track.changed_at = strategy, timezone.now()
     track.save()
-    _record(run, f"strategy {strategy}", user=user, reason=reason, version=version_current(run=run))
+    record_event(run, f"strategy {strategy}", user=user, reason=reason, version=version_current(run=run))
     fleet_follow(run=run)
     return track
 
@@ -106,7 +106,7 @@ def rollout_begin(
     )
     rollout.robots.set(members)
     track.save()
-    _record(run, "canary", user=user, reason=f"on {len(members)} of {len(members) + len(others)} robots",
+    record_event(run, "canary", user=user, reason=f"on {len(members)} of {len(members) + len(others)} robots",
             version=version, rollout=rollout)  # fmt: skip
     fleet_follow(run=run)
     return rollout
@@ -148,7 +148,7 @@ def version_promote(*, version_id: object, reason: str = "", user: AbstractBaseU
         close_rollout(trying, Rollout.State.PROMOTED, reason or "promoted by hand", user=user)
         return version
     _make_current(run, version)
-    _record(run, "promote", user=user, reason=reason, version=version)
+    record_event(run, "promote", user=user, reason=reason, version=version)
     fleet_follow(run=run)
     return version
 
@@ -175,7 +175,7 @@ def pause_rollout(rollout: Rollout, is_paused: bool, reason: str, *, user: Abstr
     rollout.is_automatic = user is None
     rollout.save(update_fields=["state", "reason", "is_automatic"])
     kind = "pause" if is_paused else "resume"
-    _record(rollout.run, kind, user=user, reason=reason, version=rollout.candidate, rollout=rollout)
+    record_event(rollout.run, kind, user=user, reason=reason, version=rollout.candidate, rollout=rollout)
     fleet_follow(run=rollout.run)
 
 
@@ -212,45 +212,10 @@ def release_roll_back(
     trying = rollout_open(run=run)
     if trying is not None:
         close_rollout(trying, Rollout.State.ROLLED_BACK, reason, user=user)
-    _record(run, "roll back", user=user, reason=reason, version=version)
+    record_event(run, "roll back", user=user, reason=reason, version=version)
     logger.warning("rolled back", extra={"event": {"run": run.name, "to": version.number, "reason": reason}})
     fleet_follow(run=run)
     return version
-
-
-@transaction.atomic
-def robot_pin(
-    *, robot_id: uuid.UUID | str, version_id: object | None, reason: str = "", user: AbstractBaseUser | None = None
-) -> Robot:
-    """Let a robot drive with one version whatever is rolled out; None lets it follow its run again.
-
-    A robot in an open canary leaves it. Raises: NotFound, VersionUnusable, RolloutOpen if it is the canary's last one.
-    """
-    version = version_usable(version_id=version_id) if version_id is not None else None
-    # A pin of a run's robot changes its canary: the run's row is locked before the robot's, as everywhere.
-    found = Rollout.objects.filter(robots__id=robot_id, state__in=Rollout.OPEN).values_list("id", flat=True).first()
-    rollout = rollout_lock(rollout_id=found) if found is not None and version is not None else None
-    robot = robot_lock(robot_id=robot_id)
-    if rollout is not None:
-        if rollout.robots.count() == 1:
-            raise RolloutOpen("it is the only robot that tries the candidate: decide on the canary first")
-        rollout.robots.remove(robot)
-    before = {"pinned_version": robot.pinned_version_id}
-    robot.pinned_version, robot.pinned_reason = version, reason[:500] if version is not None else ""
-    robot.save(update_fields=["pinned_version", "pinned_reason"])
-    audit_record(
-        action="robot.pin" if version is not None else "robot.unpin",
-        subject=robot,
-        before=before,
-        after={"pinned_version": robot.pinned_version_id, "reason": reason},
-    )
-    run = version.run if version is not None else None
-    if run is not None:
-        _record(run, "pin", user=user, reason=reason, version=version, robot=robot)
-    _announce([robot])
-    robots_bump(robot_ids=[robot.id])
-    hint_consoles("metrics")
-    return robot
 
 
 @transaction.atomic
@@ -300,7 +265,7 @@ def close_rollout(
     if is_promoted:
         _make_current(rollout.run, rollout.candidate)
     kind = "promote" if is_promoted else "roll back"
-    _record(rollout.run, kind, user=user, reason=reason, version=rollout.candidate, rollout=rollout)
+    record_event(rollout.run, kind, user=user, reason=reason, version=rollout.candidate, rollout=rollout)
     logger.warning("canary ended", extra={"event": {"candidate": rollout.candidate.number, "state": state.value}})
     track = release_track(run=rollout.run)
     waiting = versions_waiting(run=rollout.run, after=rollout.candidate)
@@ -315,14 +280,14 @@ def try_next(*, run: TrainingRun, version: PolicyVersion) -> None:
         with transaction.atomic():
             rollout_begin(version_id=version.id)
     except (CanaryTooSmall, VersionUnusable) as error:
-        _record(run, "not tried", user=None, reason=error.message, version=version)
+        record_event(run, "not tried", user=None, reason=error.message, version=version)
         logger.warning("no canary", extra={"event": {"run": run.name, "code": error.code}})
 
 
 def fleet_follow(*, run: TrainingRun) -> None:
     """Have every robot read its desired version again, and note what it was told."""
     robots = list(Robot.objects.select_for_update().order_by("id"))
-    _announce(robots)
+    announce_desired(robots)
     robots_bump(robot_ids=[robot.id for robot in robots])
     hint_consoles("run", run.id)
     hint_consoles("metrics")
@@ -349,7 +314,7 @@ def version_usable(*, version_id: object, run: TrainingRun | None = None) -> Pol
     return version
 
 
-def _announce(robots: Sequence[Robot]) -> None:
+def announce_desired(robots: Sequence[Robot]) -> None:
     now = timezone.now()
     wanted = desired_versions(robots=robots)
     PolicyDeployment.objects.bulk_create(
@@ -373,7 +338,7 @@ def _make_current(run: TrainingRun, version: PolicyVersion) -> None:
     track.save()
 
 
-def _record(run: TrainingRun, kind: str, *, user: AbstractBaseUser | None, reason: str = "", **names: Any) -> None:
+def record_event(run: TrainingRun, kind: str, *, user: AbstractBaseUser | None, reason: str = "", **names: Any) -> None:
     RolloutEvent.objects.create(
         run=run,
         kind=kind,

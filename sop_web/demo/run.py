@@ -84,6 +84,7 @@ class Demo:
         with self._steps.step("Preparing the database"):
             rows.setup_django(system_.environment())
             manage(system_, "migrate", "--noinput", "--verbosity", "0")
+            manage(system_, "signing_key")
             manage(
                 system_, "demo_seed", "--run", RUN_NAME, "--tasks", ",".join(self._config.base.tasks),
                 "--seed", str(self._config.base.seed), environment=credentials.environment(),

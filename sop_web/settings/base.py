@@ -243,6 +243,7 @@ SOP_RATE_ADDRESS_PER_MIN = ENVIRONMENT.rate_address_per_min
 SOP_ICE_SERVERS = ENVIRONMENT.ice_servers
 SOP_TURN_SECRET = ENVIRONMENT.turn_secret
 SOP_TURN_TTL_S = ENVIRONMENT.turn_ttl_s
+SOP_SIGNING_KEYS_FILE = ENVIRONMENT.data_dir / "signing_keys"  # hex seeds, newest first; `manage.py signing_key`
 SOP_RUN_STALE_S = ENVIRONMENT.run_stale_s
 SOP_RUN_METRIC_ROWS = ENVIRONMENT.run_metric_rows
 _MAIL = mail_settings(ENVIRONMENT.smtp_url)

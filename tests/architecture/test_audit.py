@@ -74,6 +74,7 @@ UNSEEN = {
     "rollout": {
         "rollout_lock": "within a service",
         "fleet_follow": "within a service, which is noted",
+        "announce_desired": "within a service, which is noted",
         "version_usable": "reads",
     },
     "rollout_judge": {"evidence_json": "reads"},

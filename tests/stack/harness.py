@@ -155,6 +155,7 @@ def running_system(
             processes = Processes(logs=folder / "logs", cwd=REPOSITORY)
             exits.callback(processes.stop)
             manage(stack, "migrate", "--noinput", "--verbosity", "0")
+            manage(stack, "signing_key")
             manage(
                 stack, "demo_seed", "--run", RUN, "--tasks", ",".join(tasks), "--seed", "3",
                 environment=PASSWORDS,

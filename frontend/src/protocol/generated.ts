@@ -352,6 +352,7 @@ export interface RobotCard {
   readonly stop?: CardStop | null;
   readonly policy_stage?: string;
   readonly policy_wanted?: number | null;
+  readonly policy_hold?: string;
 }
 
 export interface RobotRemoved {

@@ -15,10 +15,10 @@ from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.canary import canary_view
 from fleet.selectors.robot import desired_state, robot_cards
 from fleet.services.policy import policy_version_publish, policy_version_refused
+from fleet.services.robot_version import robot_pin
 from fleet.services.rollout import (
     release_roll_back,
     release_strategy_set,
-    robot_pin,
     rollout_begin,
     rollout_pause,
     rollout_roll_back,

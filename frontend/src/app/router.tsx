@@ -69,6 +69,16 @@ export const routes: RouteObject[] = [
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {
+        path: "/versions",
+        lazy: async () => ({ Component: (await import("@/app/routes/versions-route")).VersionsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
+        path: "/versions/:id",
+        lazy: async () => ({ Component: (await import("@/app/routes/version-route")).VersionRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
         path: "/settings",
         element: <SettingsShell />,
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,

@@ -19,6 +19,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
   { to: "/episodes", label: "Episodes" },
   { to: "/datasets", label: "Datasets" },
   { to: "/training", label: "Training" },
+  { to: "/versions", label: "Versions" },
   { to: "/settings", label: "Settings" },
 ];
 

@@ -6,9 +6,15 @@ import type { RobotCard } from "@/protocol/generated";
 
 export const policyText = (robot: RobotCard): string => (robot.policy_number === null ? "none" : `v${robot.policy_number}`);
 
-/** "newest", or how far behind: "2 behind, 31 s". Empty while there is nothing to compare with. */
+/** A robot that does not follow the others says why instead. */
+const STAGE_WORDS: Readonly<Record<string, string>> = { canary: "canary", pinned: "pinned", held: "held at the robot" };
+
+/** "newest", its stage, or how far behind: "2 behind, 31 s". Empty while there is nothing to compare with. */
 export function stalenessText(robot: RobotCard): string {
-  if (robot.policy_number === null || robot.versions_behind === null) return "";
+  if (robot.policy_number === null) return "";
+  const stage = STAGE_WORDS[robot.policy_stage ?? ""];
+  if (stage !== undefined) return stage;
+  if (robot.versions_behind === null) return "";
   if (robot.versions_behind === 0) return "newest";
   const age = robot.seconds_behind === null ? "" : `, ${formatDuration(seconds(robot.seconds_behind))}`;
   return `${robot.versions_behind} behind${age}`;

@@ -1,0 +1,148 @@
+import { fireEvent, screen, within } from "@testing-library/react";
+import { describe, expect, it } from "vitest";
+
+import { lanesOf } from "@/features/versions/lanes";
+import { type Answer, renderApp } from "@/testing/render-app";
+
+const RUN = "0198f2c4-0000-7000-8000-000000000001";
+const rate = (successes: number, n: number) => ({ successes, n, rate: successes / n, low: 0.1, high: 0.9 });
+const version = (number: number, change: object = {}) => ({
+  id: `v-${number}`,
+  run: RUN,
+  number,
+  step: number * 100,
+  parent: number === 0 ? null : `v-${number - 1}`,
+  architecture: "flow_vla.v1",
+  size_bytes: 4_200_000,
+  trained_at: "2026-11-26T09:00:00Z",
+  published_at: "2026-11-26T09:01:00Z",
+  notes: "",
+  stages: [],
+  robots: 0,
+  rates: { success: rate(31, 50), interventions: null },
+  ...change,
+});
+const measure = (name: string, harm: number) => ({
+  name,
+  candidate_good: 2,
+  current_good: 30,
+  blocks: 9,
+  difference: { estimate: -0.6, low: -0.9, high: -0.2 },
+  harm,
+  worth: 0.1,
+  harm_limit: 40,
+  worth_limit: 10,
+});
+const ROLLOUT = {
+  id: "r-1",
+  candidate: "v-2",
+  candidate_number: 2,
+  baseline: "v-1",
+  baseline_number: 1,
+  robots: ["arm-3"],
+  per_block: 3,
+  state: "canary",
+  reason: "",
+  is_automatic: false,
+  evidence: { candidate: 9, current: 36, left_out: [1, 0], unsettled: [2, 3], measures: [measure("success", 12), measure("intervention", 1)] },
+  settings: {},
+  began_at: "2026-11-26T10:00:00Z",
+  decided_at: null,
+  by_name: "mia",
+  next: "11 more episodes before it may be promoted.",
+};
+const RELEASE = {
+  strategy: "canary",
+  canary: {},
+  current: "v-1",
+  current_number: 1,
+  rollout: ROLLOUT,
+  past: [],
+  events: [{ id: 1, kind: "canary", reason: "on 1 of 4 robots", at: "2026-11-26T10:00:00Z", by_name: "mia", number: 2, robot_name: "" }],
+};
+const REPORT = {
+  version: version(2, { stages: ["canary", "newest"], robots: 1 }),
+  run_name: "demo",
+  manifest_sha256: "ab".repeat(32),
+  blobs: { aa: 1 },
+  tasks: [{ task: "box-close", success: rate(2, 9), interventions: rate(1, 9) }],
+  data: null,
+  deployments: [
+    {
+      robot: "robot-3",
+      robot_name: "arm-3",
+      is_running: false,
+      announced_at: "2026-11-26T10:00:00Z",
+      applied_at: null,
+      refused_code: "untrusted",
+      refused_message: "version 2 is not signed",
+      fetched_bytes: 0,
+    },
+  ],
+};
+const LINEAGE = { versions: [version(0), version(1, { stages: ["current"], robots: 3 }), version(2, { stages: ["canary", "newest"] })] };
+const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
+  "GET /api/v1/session": [200, { user: { username: "mia", is_staff: true } }],
+  "GET /api/v1/training-runs": [200, { results: [{ id: RUN, name: "demo", state: "running" }] }],
+  [`GET /api/v1/training-runs/${RUN}/lineage`]: [200, LINEAGE],
+  [`GET /api/v1/training-runs/${RUN}/release`]: [200, RELEASE],
+  "GET /api/v1/policy-versions/v-2/report": [200, REPORT],
+  "GET /api/v1/policy-versions/v-2/compare/v-1": [
+    200,
+    {
+      measures: [
+        { measure: "success", one: rate(2, 9), other: rate(30, 36), difference: -0.6, low: -0.9, high: -0.3, sentence: "Worse with 99.9 % confidence, n = 9 and 36." },
+      ],
+    },
+  ],
+  ...change,
+});
+
+describe("versions", () => {
+  it("shows the candidate with its evidence and what happens next, and lets a manager decide", async () => {
+    const { requests } = renderApp("/versions", answers({ "POST /api/v1/rollouts/r-1/roll-back": [200, RELEASE] }));
+    expect(await screen.findByText("11 more episodes before it may be promoted.")).toBeDefined();
+    const evidence = screen.getByRole("table", { name: "Evidence about v2" });
+    expect(within(evidence).getAllByText("2 of 9")).toHaveLength(2);
+    const [meter] = within(evidence).getAllByRole("meter", { name: "Evidence that it is worse" });
+    expect(meter?.getAttribute("aria-valuetext")).toBe("12 : 1, limit 40 : 1");
+    fireEvent.click(screen.getByRole("button", { name: "Roll back" }));
+    fireEvent.change(screen.getByLabelText("Reason"), { target: { value: "drops cups" } });
+    fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Roll back" }));
+    expect(await screen.findByText("v2 is rolled back.")).toBeDefined();
+    expect(requests.find(({ key }) => key.startsWith("POST"))?.body).toEqual({ reason: "drops cups" });
+  });
+
+  it("lists versions with stage, numbers and descent; an operator gets no buttons", async () => {
+    renderApp("/versions", answers({ "GET /api/v1/session": [200, { user: { username: "ann", is_staff: false } }] }));
+    const table = await screen.findByRole("table", { name: "Versions" });
+    const rows = within(table).getAllByRole("row").slice(1);
+    expect(rows.map((row) => within(row).getByRole("link").textContent)).toEqual(["v2", "v1", "v0"]);
+    expect(within(rows[1] as HTMLElement).getByText("Current")).toBeDefined();
+    expect(screen.queryByRole("button", { name: "Roll back all robots" })).toBeNull();
+  });
+
+  it("says what a refusal was", async () => {
+    renderApp("/versions/v-2", answers({ "POST /api/v1/policy-versions/v-2/stage": [422, { code: "canary_too_small", title: "", detail: "a canary needs two groups", status: 422 }] }));
+    fireEvent.click(await screen.findByRole("button", { name: "Try on some robots" }));
+    fireEvent.click(screen.getByRole("button", { name: "Try" }));
+    expect((await screen.findByRole("alert")).textContent).toContain("a canary needs two groups");
+  });
+
+  it("compares a version with its parent and shows robots that refused it", async () => {
+    renderApp("/versions/v-2", answers());
+    expect(await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
+    expect(screen.getByText("untrusted")).toBeDefined();
+    expect(screen.getByRole("link", { name: "Download" }).getAttribute("href")).toBe("/api/v1/policy-versions/v-2/download");
+  });
+
+  it("draws a second child in a lane of its own", () => {
+    const nodes = lanesOf([version(0), version(1), version(2, { parent: "v-0" }), version(3, { parent: "v-1" })]);
+    expect(nodes.map(({ lane, parentRow }) => [lane, parentRow])).toEqual([
+      [0, 2],
+      [1, 3],
+      [0, 3],
+      [1, null],
+    ]);
+  });
+});

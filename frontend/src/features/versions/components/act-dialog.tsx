@@ -1,0 +1,84 @@
+/** Asks once before robots change what they drive with: what will happen, why, and for a canary its limits. */
+
+import { type SubmitEvent, useState } from "react";
+
+import { Button } from "@/components/ui/button";
+import { Dialog } from "@/components/ui/dialog";
+import { TextField } from "@/components/ui/field";
+import { notify } from "@/components/ui/toast";
+import { type Action, useAct } from "@/features/versions/api/versions";
+
+export interface Limit {
+  readonly name: string;
+  readonly label: string;
+  readonly fallback: number;
+}
+
+export const CANARY_LIMITS: readonly Limit[] = [
+  { name: "share", label: "Share of the robots (0 to 1)", fallback: 0.25 },
+  { name: "min_episodes", label: "Fewest episodes before it is promoted", fallback: 20 },
+  { name: "max_episodes", label: "Most episodes before a person decides", fallback: 400 },
+  { name: "margin", label: "Worse by this much counts as worse (0 to 1)", fallback: 0.1 },
+];
+
+/** An act that waits for a word of confirmation. `make`: the request, with the reason and the limits as given. */
+export interface Plan {
+  readonly title: string;
+  readonly text: string;
+  readonly button: string;
+  readonly done: string;
+  readonly isReasonNeeded?: boolean;
+  readonly limits?: readonly Limit[];
+  readonly make: (reason: string, limits: Readonly<Record<string, number>>) => Action;
+}
+
+export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onClose: () => void }) {
+  const act = useAct();
+  const [reason, setReason] = useState("");
+  const [limits, setLimits] = useState<Readonly<Record<string, string>>>({});
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const numbers = Object.fromEntries((plan.limits ?? []).map((limit) => [limit.name, Number(limits[limit.name] ?? limit.fallback)]));
+    act.mutate(plan.make(reason, numbers), {
+      onSuccess: () => {
+        notify("done", plan.done);
+        onClose();
+      },
+    });
+  };
+  return (
+    <Dialog title={plan.title} onClose={onClose}>
+      <form onSubmit={submit} className="grid gap-3">
+        <p className="text-sm">{plan.text}</p>
+        {(plan.limits ?? []).map((limit) => (
+          <TextField
+            key={limit.name}
+            label={limit.label}
+            inputMode="decimal"
+            value={limits[limit.name] ?? String(limit.fallback)}
+            onChange={(event) => setLimits({ ...limits, [limit.name]: event.target.value })}
+          />
+        ))}
+        <TextField
+          label={plan.isReasonNeeded === true ? "Reason" : "Reason (may be left out)"}
+          value={reason}
+          required={plan.isReasonNeeded === true}
+          maxLength={2000}
+          data-autofocus
+          onChange={(event) => setReason(event.target.value)}
+        />
+        {act.error === null ? null : (
+          <p role="alert" className="text-sm text-fault">
+            {act.error.message}
+          </p>
+        )}
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" variant="primary" disabled={act.isPending}>
+            {plan.button}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,208 @@
+/** `/versions/:id`: what went into a version, what came out, where it drives; compare it, stage it, take it home. */
+
+import { Download, MapPinOff } from "lucide-react";
+import { useState } from "react";
+import { Link } from "react-router";
+
+import { Button } from "@/components/ui/button";
+import { Card, Panel } from "@/components/ui/card";
+import { Figure } from "@/components/ui/figure";
+import { Notice } from "@/components/ui/notice";
+import { Skeleton } from "@/components/ui/skeleton";
+import { Cell, Table } from "@/components/ui/table";
+import { downloadPath, type Report, useReport } from "@/features/versions/api/versions";
+import { ActDialog, CANARY_LIMITS, type Plan } from "@/features/versions/components/act-dialog";
+import { ComparePanel } from "@/features/versions/components/compare-panel";
+import { DeploymentsPanel } from "@/features/versions/components/deployments-panel";
+import { NotesPanel } from "@/features/versions/components/notes-panel";
+import { StageChips } from "@/features/versions/components/stage-chips";
+import { Unreadable } from "@/features/versions/components/versions-page";
+import { rateText, sizeText } from "@/features/versions/words";
+import { usePageTitle } from "@/hooks/use-page-title";
+import { ProblemError } from "@/lib/api/errors";
+import { formatCount, formatDay } from "@/lib/units/format";
+
+interface VersionPageProps {
+  readonly id: string;
+  readonly mayRelease: boolean;
+}
+
+export function VersionPage({ id, mayRelease }: VersionPageProps) {
+  const { data, error, refetch } = useReport(id);
+  usePageTitle(data === undefined ? "Version" : `Version ${data.version.number} of ${data.run_name}`);
+  if (data !== undefined) return <KnownVersion report={data} mayRelease={mayRelease} />;
+  if (error === null) return <Skeleton className="h-96" />;
+  if (error instanceof ProblemError && error.problem.status === 404) {
+    return (
+      <Card>
+        <h1 className="sr-only">Version</h1>
+        <Notice icon={MapPinOff} title="There is no such version">
+          <Link to="/versions" className="text-link underline underline-offset-2">
+            See all versions
+          </Link>
+        </Notice>
+      </Card>
+    );
+  }
+  return (
+    <>
+      <h1 className="sr-only">Version</h1>
+      <Unreadable message={error.message} onRetry={() => void refetch()} />
+    </>
+  );
+}
+
+function KnownVersion({ report, mayRelease }: { readonly report: Report; readonly mayRelease: boolean }) {
+  const { version } = report;
+  const [plan, setPlan] = useState<Plan | null>(null);
+  return (
+    <>
+      <div className="mb-3 flex flex-wrap items-center justify-between gap-3">
+        <div className="flex min-h-8 flex-wrap items-center gap-3">
+          <h1 className="text-xl font-semibold">
+            Version {version.number} <span className="font-normal text-ink-muted">of {report.run_name}</span>
+          </h1>
+          <StageChips stages={version.stages} />
+        </div>
+        <VersionActions report={report} mayRelease={mayRelease} onPlan={setPlan} />
+      </div>
+      <VersionFigures report={report} />
+      <div className="grid gap-4 xl:grid-cols-2">
+        <ComparePanel version={version} />
+        <TasksPanel report={report} />
+        <DataPanel report={report} />
+        <NotesPanel key={version.notes} version={version} mayEdit={mayRelease} />
+      </div>
+      <DeploymentsPanel report={report} mayRelease={mayRelease} onPlan={setPlan} />
+      {plan === null ? null : <ActDialog plan={plan} onClose={() => setPlan(null)} />}
+    </>
+  );
+}
+
+interface ActionsProps extends Omit<VersionPageProps, "id"> {
+  readonly report: Report;
+  readonly onPlan: (plan: Plan) => void;
+}
+
+function VersionActions({ report: { version }, mayRelease, onPlan }: ActionsProps) {
+  const stage = (strategy: "canary" | "immediate", title: string, text: string): Plan => ({
+    title: `${title} v${version.number}`,
+    text,
+    button: title,
+    done: strategy === "canary" ? `v${version.number} is being tried.` : `v${version.number} is current.`,
+    ...(strategy === "canary" ? { limits: CANARY_LIMITS } : {}),
+    make: (_reason, settings) => ({ kind: "stage", version: version.id, strategy, ...(strategy === "canary" ? { settings } : {}) }),
+  });
+  const isCurrent = version.stages.includes("current");
+  return (
+    <div className="flex flex-wrap gap-2">
+      {mayRelease ? (
+        <>
+          <Button
+            onClick={() => onPlan(stage("canary", "Try", "Some robots drive with it, and their episodes are compared with the others'."))}
+          >
+            Try on some robots
+          </Button>
+          <Button
+            disabled={isCurrent}
+            onClick={() => onPlan(stage("immediate", "Promote", "Every robot that is not pinned gets it at the end of its episode."))}
+          >
+            Promote
+          </Button>
+        </>
+      ) : null}
+      <a
+        href={downloadPath(version.id)}
+        download
+        className="inline-flex h-8 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-3 text-sm text-ink hover:bg-raised"
+      >
+        <Download aria-hidden className="size-4" />
+        Download
+      </a>
+    </div>
+  );
+}
+
+function VersionFigures({ report: { version, manifest_sha256, blobs } }: { readonly report: Report }) {
+  return (
+    <Card className="mb-4 px-4 py-3">
+      <dl className="grid grid-cols-2 gap-x-6 gap-y-2.5 sm:grid-cols-3 xl:grid-cols-6">
+        <Figure label="Autonomous success, 95 % interval">{rateText(version.rates.success)}</Figure>
+        <Figure label="With intervention">{rateText(version.rates.interventions)}</Figure>
+        <Figure label="Drives on">{`${formatCount(version.robots)} robots`}</Figure>
+        <Figure label="Size" note={`${Object.keys(blobs).length} blobs`}>
+          {sizeText(version.size_bytes)}
+        </Figure>
+        <Figure label="Gradient step" note={version.architecture}>
+          {formatCount(version.step)}
+        </Figure>
+        <Figure label="Published" note={manifest_sha256.slice(0, 8)}>
+          {formatDay(Date.parse(version.published_at))}
+        </Figure>
+      </dl>
+    </Card>
+  );
+}
+
+const taskColumns = [
+  { key: "task", label: "Task" },
+  { key: "success", label: "Autonomous success, 95 % interval, n", isNumeric: true },
+  { key: "interventions", label: "With intervention", isNumeric: true },
+];
+
+function TasksPanel({ report }: { readonly report: Report }) {
+  return (
+    <Panel title="By task">
+      {report.tasks.length === 0 ? (
+        <p className="text-sm text-ink-muted">It has driven no episode yet.</p>
+      ) : (
+        <Table caption="Rates by task" columns={taskColumns}>
+          {report.tasks.map((row) => (
+            <tr key={row.task}>
+              <Cell>
+                <Link
+                  to={`/episodes?policy_version=${report.version.id}&task=${encodeURIComponent(row.task)}`}
+                  className="text-link underline underline-offset-2"
+                >
+                  {row.task}
+                </Link>
+              </Cell>
+              <Cell isNumeric>{rateText(row.success)}</Cell>
+              <Cell isNumeric>{rateText(row.interventions)}</Cell>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </Panel>
+  );
+}
+
+const dataColumns = [
+  { key: "task", label: "Task" },
+  { key: "origin", label: "Source" },
+  { key: "episodes", label: "Episodes", isNumeric: true },
+  { key: "frames", label: "Frames", isNumeric: true },
+  { key: "human", label: "By people or supervisor", isNumeric: true },
+];
+
+function DataPanel({ report }: { readonly report: Report }) {
+  return (
+    <Panel title="What it could learn from">
+      {report.data === null ? (
+        <p className="text-sm text-ink-muted">Not known: it was made before the run began, or imported.</p>
+      ) : (
+        <Table caption="Episodes that the learner could draw from" columns={dataColumns}>
+          {report.data.map((row) => (
+            <tr key={`${row.task}/${row.origin}`}>
+              <Cell>{row.task}</Cell>
+              <Cell>{row.origin}</Cell>
+              <Cell isNumeric>{formatCount(row.episodes)}</Cell>
+              <Cell isNumeric>{formatCount(row.frames)}</Cell>
+              <Cell isNumeric>{formatCount(row.human_frames)}</Cell>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </Panel>
+  );
+}

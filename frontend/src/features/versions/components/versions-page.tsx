@@ -1,0 +1,89 @@
+/** `/versions`: the versions of one run, the one on trial, and how they reach robots. */
+
+import { GitBranch, ServerOff } from "lucide-react";
+
+import { Button } from "@/components/ui/button";
+import { Card } from "@/components/ui/card";
+import { SelectField } from "@/components/ui/field";
+import { Notice } from "@/components/ui/notice";
+import { Skeleton } from "@/components/ui/skeleton";
+import { useLineage, useRelease, useVersionRuns } from "@/features/versions/api/versions";
+import { Lineage } from "@/features/versions/components/lineage";
+import { ReleasePanels } from "@/features/versions/components/release-panel";
+import { useUrlText } from "@/hooks/use-url-choice";
+
+export function VersionsPage({ mayRelease }: { readonly mayRelease: boolean }) {
+  const { data, error, refetch } = useVersionRuns();
+  const [chosen, choose] = useUrlText("run", "");
+  const runs = data?.results;
+  const run = runs?.find(({ id }) => id === chosen) ?? runs?.find(({ state }) => state === "running") ?? runs?.[0];
+  return (
+    <>
+      <div className="mb-3 flex min-h-8 flex-wrap items-center justify-between gap-3">
+        <h1 className="text-xl font-semibold">Versions</h1>
+        {runs === undefined || runs.length < 2 ? null : (
+          <SelectField
+            label="Training run"
+            isLabelHidden
+            value={run?.id ?? ""}
+            options={runs.map(({ id, name }) => ({ value: id, label: name }))}
+            onValue={choose}
+            className="w-56"
+          />
+        )}
+      </div>
+      {runs === undefined && error !== null ? (
+        <Unreadable message={error.message} onRetry={() => void refetch()} />
+      ) : runs === undefined ? (
+        <Skeleton className="h-96" />
+      ) : run === undefined ? (
+        <Card>
+          <Notice icon={GitBranch} title="No version yet">
+            A training run publishes versions; there is no run.
+          </Notice>
+        </Card>
+      ) : (
+        <RunVersions key={run.id} run={run.id} mayRelease={mayRelease} />
+      )}
+    </>
+  );
+}
+
+function RunVersions({ run, mayRelease }: { readonly run: string; readonly mayRelease: boolean }) {
+  const lineage = useLineage(run);
+  const release = useRelease(run);
+  const error = lineage.error ?? release.error;
+  if (lineage.data === undefined || release.data === undefined) {
+    if (error === null) return <Skeleton className="h-96" />;
+    return <Unreadable message={error.message} onRetry={() => void Promise.all([lineage.refetch(), release.refetch()])} />;
+  }
+  const { versions } = lineage.data;
+  return (
+    <>
+      <ReleasePanels run={run} release={release.data} mayRelease={mayRelease} />
+      <Card className="overflow-hidden">
+        {versions.length === 0 ? (
+          <Notice icon={GitBranch} title="No version yet">
+            The run publishes its base first, then a version whenever it has learned enough.
+          </Notice>
+        ) : (
+          <Lineage versions={versions} />
+        )}
+      </Card>
+      <p className="mt-2 text-xs text-ink-muted">
+        Autonomous success: online episodes that succeeded without any human step, of all that terminated, neither aborted nor
+        archived. With intervention: those in which somebody drove. 95 % Wilson intervals.
+      </p>
+    </>
+  );
+}
+
+export function Unreadable({ message, onRetry }: { readonly message: string; readonly onRetry: () => void }) {
+  return (
+    <Card>
+      <Notice icon={ServerOff} title="Versions could not be read" action={<Button onClick={onRetry}>Try again</Button>}>
+        {message}
+      </Notice>
+    </Card>
+  );
+}

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0025_administer_tasks_robots_and_hours'),
+        ('fleet', '0028_forget_episodes_by_rule'),
     ]
 
     operations = [

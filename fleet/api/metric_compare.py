@@ -77,7 +77,15 @@ class RankedOut(serializers.Serializer[Any]):
     estimate = EstimateOut()
 
 
+class EndsOut(serializers.Serializer[Any]):
+    """The range that was counted."""
+
+    since_ms = serializers.IntegerField()
+    until_ms = serializers.IntegerField()
+
+
 class BestOut(serializers.Serializer[Any]):
+    range = EndsOut()
     of = serializers.CharField()
     definition = serializers.CharField()
     sentence = serializers.CharField()
@@ -129,7 +137,8 @@ class BestVersionView(APIView):
             "listed, which takes the episodes of one version to be alike. Tasks are not told apart: choose one."
         )
         answer = {"of": of, "definition": definition, "sentence": found.sentence, "versions": versions}
-        return Response({**answer, "left_out": found.left_out})
+        ends = {"since_ms": to_ms(asked.start), "until_ms": to_ms(asked.end)}
+        return Response({"range": ends, **answer, "left_out": found.left_out})
 
 
 def _versions(

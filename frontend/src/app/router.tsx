@@ -66,6 +66,11 @@ export const routes: RouteObject[] = [
         lazy: async () => ({ Component: (await import("@/app/routes/import-route")).ImportRoute }),
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
+      {
+        path: "/reports",
+        lazy: async () => ({ Component: (await import("@/app/routes/reports-route")).ReportsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {

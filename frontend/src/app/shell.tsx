@@ -20,6 +20,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
   { to: "/datasets", label: "Datasets" },
   { to: "/training", label: "Training" },
   { to: "/versions", label: "Versions" },
+  { to: "/reports", label: "Reports" },
   { to: "/settings", label: "Settings" },
 ];
 

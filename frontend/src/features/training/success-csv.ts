@@ -13,13 +13,3 @@ export function successCsv(series: SuccessSeries, task: string): string {
   );
   return [...head, ...rows, ""].join("\n");
 }
-
-/** Offer `content` as a file to save. */
-export function saveText(name: string, content: string, type: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
-}

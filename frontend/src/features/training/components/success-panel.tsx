@@ -15,9 +15,10 @@ import { type SuccessSeries, useSuccess } from "@/features/training/api/success"
 import { useTasks } from "@/features/training/api/tasks";
 import { SuccessChart } from "@/features/training/components/success-chart";
 import { SuccessTable } from "@/features/training/components/success-table";
-import { saveText, successCsv } from "@/features/training/success-csv";
+import { successCsv } from "@/features/training/success-csv";
 import { proportionOf } from "@/features/training/success-points";
 import { useUrlChoice, useUrlText } from "@/hooks/use-url-choice";
+import { saveText } from "@/lib/save-file";
 import { formatCount, formatDuration, formatNoun, formatPercent } from "@/lib/units/format";
 import { formatInterval, formatProportion } from "@/lib/units/interval";
 import { seconds } from "@/lib/units/quantity";

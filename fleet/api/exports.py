@@ -112,8 +112,10 @@ class ExportIn(Strict):
 
 
 class ExportCheckOut(serializers.Serializer[Any]):
-    """`problems`: everything that stands in the way, in words. `checked`: episodes that were read for that."""
+    """`source`: the dataset and its version, "" without one. `problems`: everything that stands in the way, in words.
+    `checked`: episodes that were read for that."""
 
+    source = serializers.CharField()  # type: ignore[assignment]
     problems = serializers.ListField(child=serializers.CharField())
     episodes = serializers.IntegerField()
     frames = serializers.IntegerField()

@@ -47,8 +47,10 @@ class ExportEntries(DatasetEntries):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCheck:
-    """What an export would hold. `checked`: episodes that were read; with fewer than all, others may have problems."""
+    """What an export would hold. `source`: the dataset and its version, "" without one. `checked`: episodes that were
+    read; with fewer than all, others may have problems."""
 
+    source: str
     problems: list[str]
     episodes: int
     frames: int
@@ -69,7 +71,8 @@ def version_check(*, version: DatasetVersion, fmt: ExportFormat) -> ExportCheck:
     """Return what stands in the way of exporting a version. Raises: ObjectMismatch, InvalidManifest, StorageError."""
     places = range(0, version.episodes_count, _step(version.episodes_count))
     rows = DatasetEpisode.objects.filter(version=version, position__in=list(places)).order_by("position")
-    return _check(list(rows), fmt, version.episodes_count, version.frames, version.size_bytes)
+    source = f"{version.dataset.name} v{version.number}"
+    return _check(source, list(rows), fmt, version.episodes_count, version.frames, version.size_bytes)
 
 
 def episodes_check(*, rows: QuerySet[Episode], fmt: ExportFormat) -> ExportCheck:
@@ -81,7 +84,7 @@ def episodes_check(*, rows: QuerySet[Episode], fmt: ExportFormat) -> ExportCheck
     limit = settings.SOP_EXPORT_CHECK_EPISODES
     found = sample.order_by("started_at", "id").values_list(*fields)[:limit]
     chosen = [_Row(pk, "train", outcome, tags, sha256) for pk, outcome, tags, sha256 in found]
-    return _check(chosen, fmt, totals["episodes"], totals["frames"], totals["size"])
+    return _check("", chosen, fmt, totals["episodes"], totals["frames"], totals["size"])
 
 
 def _step(episodes: int) -> int:
@@ -89,7 +92,7 @@ def _step(episodes: int) -> int:
     return max(1, -(-episodes // settings.SOP_EXPORT_CHECK_EPISODES))
 
 
-def _check(rows: Sequence[Any], fmt: ExportFormat, episodes: int, frames: int, size: int) -> ExportCheck:
+def _check(source: str, rows: Sequence[Any], fmt: ExportFormat, episodes: int, frames: int, size: int) -> ExportCheck:
     problems: list[str] = []
     if rows:
         with ThreadPoolExecutor(_READERS) as readers:
@@ -101,6 +104,7 @@ def _check(rows: Sequence[Any], fmt: ExportFormat, episodes: int, frames: int, s
     if episodes == 0:
         problems = ["there is no episode to export"]
     return ExportCheck(
+        source=source,
         problems=[*problems, *_space_problems(size)],
         episodes=episodes,
         frames=frames,

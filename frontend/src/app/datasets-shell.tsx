@@ -5,7 +5,10 @@ import { NavLink, Outlet } from "react-router";
 import { cn } from "@/lib/class-names";
 
 /** Pages that exist. Each later page adds its line here and a route in `router.tsx`. */
-const datasetPages: readonly { readonly to: string; readonly label: string }[] = [{ to: "/datasets", label: "Datasets" }];
+const datasetPages: readonly { readonly to: string; readonly label: string }[] = [
+  { to: "/datasets", label: "Datasets" },
+  { to: "/datasets/exports", label: "Exports" },
+];
 
 export function DatasetsShell() {
   return (

@@ -48,6 +48,7 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
         children: [
           { index: true, lazy: async () => ({ Component: (await import("@/app/routes/datasets-route")).DatasetsRoute }) },
+          { path: "exports", lazy: async () => ({ Component: (await import("@/app/routes/exports-route")).ExportsRoute }) },
           { path: ":id", lazy: async () => ({ Component: (await import("@/app/routes/dataset-route")).DatasetRoute }) },
           { path: ":id/freeze", lazy: async () => ({ Component: (await import("@/app/routes/freeze-route")).FreezeRoute }) },
           {

@@ -3,8 +3,9 @@
 import { useParams } from "react-router";
 
 import { DatasetPage, type VersionActions } from "@/features/datasets/components/dataset-page";
+import { ExportLink } from "@/features/exports/components/export-link";
 
-const actions: VersionActions = () => null;
+const actions: VersionActions = (_, version) => <ExportLink of={{ dataset_version: version.id }} />;
 
 export function DatasetRoute() {
   const { id = "" } = useParams();

@@ -88,9 +88,8 @@ def _of_imports(found: Sequence[str]) -> set[str]:
 
 
 def _of_exports(found: Sequence[str]) -> set[str]:
-    """Files of exports that have not expired; services/export_reap.py removes what has, this what it missed."""
-    kept = Export.objects.filter(deleted_at__isnull=True).exclude(state=Export.State.EXPIRED)
-    return _by_part(found, 1, lambda ids: kept.filter(id__in=ids).values_list("id", flat=True))
+    """All files of an export that has a row: its row is there before them, and removed after them."""
+    return _by_part(found, 1, lambda ids: Export.objects.filter(id__in=ids).values_list("id", flat=True))
 
 
 def _by_part(found: Sequence[str], part: int, existing: Callable[[list[str]], Iterable[uuid.UUID]]) -> set[str]:
@@ -106,7 +105,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("policy manifests", keys.POLICY_MANIFESTS, _of_manifests),
     Kind("policy blobs", keys.POLICY_BLOBS, _of_blobs),
     Kind("checkpoints and sidecars", keys.RUNS, _of_runs),
-    Kind("exports", keys.EXPORTS, _of_exports),
     Kind("training files", keys.TRAINING_FILES, _of_training_files),
     Kind("imports", keys.IMPORTS, _of_imports),
+    Kind("exports", keys.EXPORTS, _of_exports),
 )

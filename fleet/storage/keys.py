@@ -9,6 +9,7 @@ RUNS = "runs/"
 EXPORTS = "exports/"
 TRAINING_FILES = "training-files/"
 IMPORTS = "imports/"
+EXPORTS = "exports/"
 
 
 def episode_object(episode_id: str, name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from fleet.errors import InvalidRequest
-from fleet.models import DatasetImport, Episode, PolicyVersion, StorageState, TrainingRound
+from fleet.models import DatasetImport, Episode, Export, PolicyVersion, StorageState, TrainingRound
 from fleet.services import episode as episodes
 from fleet.services import policy as policies
 from fleet.services.episode import ObjectAbsent, episode_register
@@ -56,6 +56,10 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
     old, new = keys.run_checkpoint(str(run.id), 0, 1), keys.run_checkpoint(str(run.id), 1, 1)
     _committed(run, 0, old)
     _committed(run, 1, new)
+    export = Export.objects.create(
+        query={"ids": 1}, info={}, format="raw", folder="f", heartbeat_at=timezone.now(), episodes=1, frames_total=1,
+        bytes_total=1,
+    )  # fmt: skip
     named = {
         *(keys.episode_object(str(episode.id), name) for name in ("steps.parquet", "front.mp4", "manifest.json")),
         version.manifest_key,
@@ -64,6 +68,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         keys.run_sidecar(str(run.id), str(episode.id)),
         keys.training_file("f" * 64),
         keys.import_archive(str(DatasetImport.objects.create(name="set").id)),
+        f"{keys.export_folder(str(export.id))}/data/file.parquet",
     }
     orphans = {
         keys.episode_object(str(uuid.uuid4()), "front.mp4"),
@@ -75,7 +80,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         keys.run_sidecar(str(uuid.uuid4()), str(episode.id)),
         keys.training_file("3" * 64),
         keys.import_archive(str(DatasetImport.objects.create(name="old", state="cancelled").id)),
-        f"{keys.export_folder(str(uuid.uuid4()))}/README.md",
+        f"{keys.export_folder(str(uuid.uuid4()))}/data/file.parquet",
     }
     for key in (*orphans, *(named - set(objects.list()))):
         objects.put(key, b"x" * 10)
@@ -94,7 +99,7 @@ def test_what_no_row_names_goes_and_nothing_else(objects: LocalStore) -> None:
     done = _collect()
     assert [(kind.kind, kind.orphans, kind.removed) for kind in done.kinds] == [
         ("episodes", 1, 1), ("policy manifests", 1, 1), ("policy blobs", 1, 1), ("checkpoints and sidecars", 4, 4),
-        ("exports", 1, 1), ("training files", 1, 1), ("imports", 1, 1), ("other", 0, 0),
+        ("training files", 1, 1), ("imports", 1, 1), ("exports", 1, 1), ("other", 0, 0),
     ]  # fmt: skip
     assert set(objects.list()) == named | {"elsewhere/thing"}
     assert _of(done, "other").objects == 1

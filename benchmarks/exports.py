@@ -122,11 +122,14 @@ def measure(folder: Path, sizes: list[int], formats: list[str]) -> Iterator[dict
 
 
 def written(python: str, folder: Path) -> dict[str, Any]:
-    """Let LeRobot record the recordings anew."""
+    """Let LeRobot record the recordings anew, and export these same frames: once each."""
     command = [python, "benchmarks/lerobot_writer.py", str(folder / "recordings"), str(folder / "written")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {"format": "LeRobot's writer", "frames_per_s": round(found["frames"] / found["seconds"]), **found}
+    ours = child("lerobot-v3.0", folder / "recordings", RECORDINGS, folder / "export")
+    ratio = round(found["seconds"] / ours["seconds"], 1)
+    rate = round(found["frames"] / found["seconds"])
+    return {"format": "LeRobot's writer", "frames_per_s": rate, "times_our_export": ratio, **found}
 
 
 def child(what: str, root: Path, count: int, target: Path) -> dict[str, Any]:

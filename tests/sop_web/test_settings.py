@@ -115,6 +115,25 @@ def test_ice_servers_are_read() -> None:
     assert read_environment({}).ice_servers == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "[]", '{"lab": 5}', '{"../x": "s3://bucket"}', '{"lab": "http://bucket"}', '{"lab": "file:///etc"}',
+        '{"lab": "s3://bucket?endpoint=http://h&key=secret"}', '{"lab": "s3://key:secret@bucket"}',
+    ],
+)  # fmt: skip
+def test_impossible_export_destinations_are_refused(text: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="SOP_EXPORT_DESTINATIONS") as error:
+        read_environment({"SOP_EXPORT_DESTINATIONS": text})
+    assert "secret" not in str(error.value)
+
+
+def test_export_destinations_are_read() -> None:
+    lab = "s3://lab-bucket/sop?endpoint=http://127.0.0.1:8333&region=us-east-1"
+    assert read_environment({"SOP_EXPORT_DESTINATIONS": f'{{"lab": "{lab}"}}'}).export_destinations == {"lab": lab}
+    assert read_environment({}).export_destinations == {}
+
+
 def test_defaults_are_for_loopback() -> None:
     found = read_environment({})
     assert found.allowed_hosts == ("127.0.0.1", "localhost", "[::1]")
@@ -127,6 +146,10 @@ def test_traps_of_the_broker_stay_settled(settings: Any) -> None:
     assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > settings.CELERY_TASK_TIME_LIMIT
     round_options = settings.CELERY_TASK_ANNOTATIONS["learner.train_round"]
     assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > round_options["time_limit"]
+    # An export takes hours: it must not wait for the broker to find its worker dead, nor be delivered twice meanwhile.
+    assert settings.CELERY_TASK_ANNOTATIONS["fleet.export_run"]["acks_late"] is False
+    clean = settings.CELERY_TASK_ANNOTATIONS["fleet.export_clean"]
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > clean["time_limit"]
     assert not settings.CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS
     assert settings.CELERY_TASK_ACKS_LATE and settings.CELERY_TASK_REJECT_ON_WORKER_LOST
     assert settings.CELERY_WORKER_PREFETCH_MULTIPLIER == 1

@@ -12,9 +12,9 @@
     ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
     ├── SessionRequired     session_required   only a person signed in to the console may do this, no token
     ├── PreconditionFailed  precondition_failed       what is to be changed has changed since the asker read it
-    ├── RateLimited         rate_limited              data["wait_s"]: too many requests; wait so long
+    ├── RateLimited         rate_limited              too many requests; wait as long as Retry-After says
     ├── IdempotencyKeyReused  idempotency_key_reused  the same Idempotency-Key came with another request
-    ├── IdempotencyKeyBusy  idempotency_key_busy      data["wait_s"]: the first request under this key is being done
+    ├── IdempotencyKeyBusy  idempotency_key_busy      the first under this key is being done; Retry-After says how long
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it

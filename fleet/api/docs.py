@@ -47,6 +47,6 @@ tr:target {{ background: #fc03; }}
 @require_safe
 def errors_page(request: HttpRequest) -> HttpResponse:
     """Describe every code; `type` of a problem document leads to its row."""
-    rows = ((each.code, each.code, each.status, each.meaning) for each in error_catalog())
+    rows = ((each.code, each.code, each.status, each.meaning) for each in error_catalog() if each.is_http)
     body: SafeString = format_html_join("", '<tr id="{}"><td><code>{}</code></td><td>{}</td><td>{}</td></tr>', rows)
     return HttpResponse(format_html(_PAGE, body))

@@ -35,6 +35,7 @@ UNTOLD = {
     "key_invalid": "the store has no such place",
     "object_missing": "the store has no such object",
     "signature_invalid": "the signed URL has expired, or is for something else",
+    "import_failed": "the import failed; `detail` says why",
     "export_error": "the export failed; `detail` says why",
 }
 

@@ -8,46 +8,22 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from fleet.client import Changed, Client, ClientError, Conflict, Forbidden, NotFound, Unauthorised
 from fleet.client.cli import main
 from fleet.client.transfers import unpack, verify
 from fleet.models import Episode, Export
-from fleet.permissions import Role
 from fleet.scopes import Scope
 from fleet.services.api_token import api_token_create
-from fleet.services.dataset_describe import dataset_describe
-from fleet.services.export_run import export_run
-from fleet.services.person import person_roles_set
-from fleet.storage.local import LocalStore
 from tests.fleet import builders
-from tests.fleet.services.export_rows import recorded, user
+from tests.fleet.client.scripting import dataset_frozen
+from tests.fleet.services.export_rows import user
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def episodes(server: str, objects: LocalStore) -> list[Episode]:
-    return recorded(3)
-
-
-@pytest.fixture
-def token(server: str) -> str:
-    person_roles_set(user=user(), roles=list(Role))
-    return api_token_create(user=user(), name="script", scopes=list(Scope), valid_s=600).secret
-
-
-@pytest.fixture
-def sop(server: str, token: str) -> Iterator[Client]:
-    with Client(f"http://{server}", token=token, timeout_s=20) as found:
-        yield found
 
 
 @pytest.fixture
@@ -57,26 +33,6 @@ def command(server: str, token: str, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.delenv("SOP_URL", raising=False)
     monkeypatch.delenv("SOP_TOKEN", raising=False)
     assert main(["login", f"http://{server}/", "--token", token]) == 0
-
-
-@pytest.fixture
-def worker() -> Iterator[None]:
-    """A worker of exports, in a thread."""
-    is_over = threading.Event()
-
-    def run() -> None:
-        try:
-            while not is_over.wait(0.05):
-                for row in Export.objects.filter(state="queued"):
-                    export_run(export_id=str(row.id), epoch=row.epoch)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run, name="worker")
-    thread.start()
-    yield
-    is_over.set()
-    thread.join(30)
 
 
 def test_episodes_are_found_page_by_page(sop: Client, episodes: list[Episode]) -> None:
@@ -199,7 +155,7 @@ def test_an_export_is_asked_for_fetched_checked_and_unpacked(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _frozen(sop)
+    dataset_frozen(sop)
     out = tmp_path / "out"
     assert main(["export", "demo", "--format", "raw", "--out", str(out)]) == 0
     printed = capsys.readouterr()
@@ -217,7 +173,7 @@ def test_a_killed_export_goes_on(
     command: None, sop: Client, worker: None, episodes: list[Episode], tmp_path: Path
 ) -> None:
     """The process is killed amid the download, as often as it takes; the last one finds everything right."""
-    _frozen(sop)
+    dataset_frozen(sop)
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "fleet.client", "export", "demo", "--format", "raw", "--out", str(out)]
     slow = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"}
@@ -242,16 +198,6 @@ def test_a_killed_export_goes_on(
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     verify(Path(done.stdout.strip()), sums_sha256=Export.objects.get().sha256)
-
-
-def _frozen(sop: Client) -> None:
-    dataset = sop.datasets.create("demo")
-    version = sop.datasets.freeze(dataset.id, filter={})
-    for _ in range(20):
-        if sop.datasets.version(dataset.id, 1).state == "ready":
-            return
-        dataset_describe(version_id=version.id)
-    raise AssertionError("the version is not described")
 
 
 # --- What an export may not do ----------------------------------------------------------------------------------------

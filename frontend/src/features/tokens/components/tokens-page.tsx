@@ -44,7 +44,10 @@ function Loaded({ tokens }: { readonly tokens: Tokens }) {
       <Panel title="API tokens" actions={live.length > 0 ? create : null}>
         <p className="mb-2 max-w-prose text-sm text-ink-muted">
           A token lets a script use the REST API for you: what its scopes allow, never more than you may yourself. Treat it like your
-          password.
+          password.{" "}
+          <a className="text-link underline" href="/api/docs">
+            What the API offers
+          </a>
         </p>
         {live.length === 0 ? (
           <Notice icon={KeyRound} title="You have no token that works" action={create}>

@@ -181,7 +181,7 @@ describe("one's own account", () => {
 
   it("lists where one is signed in and signs the others out", async () => {
     const app = renderApp("/settings/profile", answers({ "DELETE /api/v1/profile/sessions": [200, { ended: 1 }] }));
-    const table = within(await screen.findByRole("table", { name: "Where you are signed in" }));
+    const table = within(await screen.findByRole("table", { name: "Browsers that are signed in" }));
     expect(table.getByText("Firefox on Linux")).toBeTruthy();
     expect(table.getByText("this browser")).toBeTruthy();
     fireEvent.click(screen.getByRole("button", { name: "Sign out others" }));
@@ -193,7 +193,7 @@ describe("one's own account", () => {
 describe("the audit log", () => {
   it("shows who changed what from what to what, and filters by the address", async () => {
     const app = renderApp("/settings/audit?actor=root", answers());
-    const table = within(await screen.findByRole("table", { name: "Audit log" }));
+    const table = within(await screen.findByRole("table", { name: "Changes" }));
     expect(table.getByText("person: roles")).toBeTruthy();
     expect(table.getByText("operator").tagName).toBe("DEL");
     expect(table.getByText("manager").tagName).toBe("INS");

@@ -39,7 +39,7 @@ export function Table({ caption, columns, children, className }: TableProps) {
                   column.className,
                 )}
               >
-                {column.label}
+                {column.label === "" ? <span className="sr-only">Actions</span> : column.label}
               </th>
             ))}
           </tr>

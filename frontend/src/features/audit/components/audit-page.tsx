@@ -129,7 +129,7 @@ function Entries({ query }: { readonly query: string }) {
   }
   return (
     <>
-      <Table caption="Audit log" columns={columns}>
+      <Table caption="Changes" columns={columns}>
         {entries.map((entry) => (
           <Row key={entry.id} entry={entry} />
         ))}

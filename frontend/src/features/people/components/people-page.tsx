@@ -62,7 +62,7 @@ const columns = [
 
 function PeopleTable({ people, onOpen }: { readonly people: readonly Person[]; readonly onOpen: (person: Person) => void }) {
   return (
-    <Table caption="People" columns={columns}>
+    <Table caption="Everybody" columns={columns}>
       {people.map((person) => (
         <tr key={person.id} className="hover:bg-raised">
           <Cell className="max-w-56 truncate" title={person.email || undefined}>
@@ -119,7 +119,7 @@ function Invitations() {
   return (
     <Panel title="Open invitations">
       <Table
-        caption="Open invitations"
+        caption="Invitations that are open"
         columns={[
           { key: "for", label: "For" },
           { key: "roles", label: "Roles" },

@@ -106,7 +106,7 @@ function SessionsPanel({ profile }: { readonly profile: Profile }) {
       }
     >
       <Table
-        caption="Where you are signed in"
+        caption="Browsers that are signed in"
         columns={[
           { key: "device", label: "Browser" },
           { key: "address", label: "Address" },

@@ -43,6 +43,11 @@ export const routes: RouteObject[] = [
       { path: "/episodes", element: <EpisodesRoute /> },
       { path: "/episodes/:id", element: <EpisodeRoute /> },
       {
+        path: "/episodes/:id/compare/:other?",
+        lazy: async () => ({ Component: (await import("@/app/routes/compare-route")).CompareRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
         path: "/datasets",
         element: <DatasetsShell />,
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,

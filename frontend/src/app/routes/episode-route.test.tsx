@@ -22,6 +22,7 @@ const STEPS = {
   applied: [steps(0.03), steps(0.04)],
   proposed: [steps(0.05).map((value, frame) => (frame < 50 ? value : null)), steps(0.06)],
   reward: steps(0),
+  success: steps(0).map(() => false),
 };
 const REVISIONS = [
   { revision: 1, outcome: "failure", outcome_source: "person", outcome_reason: "", tags: [], comment: "", is_archived: false, at: "2026-11-23T10:00:00Z", by_name: "bea", undoes: null },

@@ -37,5 +37,5 @@ export function chartsOf(steps: Steps, names: readonly string[], derived: Readon
 }
 
 /** The point that holds a frame: points are `stride` frames apart. */
-export const pointOf = (steps: Steps, frame: number): number =>
+export const pointOf = (steps: Pick<Steps, "frame" | "stride">, frame: number): number =>
   Math.min(steps.frame.length - 1, Math.max(0, Math.floor((frame - (steps.frame[0] ?? 0)) / steps.stride)));

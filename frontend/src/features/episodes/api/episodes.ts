@@ -97,6 +97,8 @@ export interface Steps {
   readonly applied: readonly (readonly number[])[];
   readonly proposed: readonly (readonly (number | null)[])[];
   readonly reward: readonly number[];
+  /** The driver's success signal at these frames. */
+  readonly success: readonly boolean[];
 }
 
 const row = {
@@ -162,6 +164,7 @@ const steps = record<Steps>({
   applied: vectors,
   proposed: list(list(nullable(number))),
   reward: list(number),
+  success: list(boolean),
 });
 
 export const episodesKey = ["episodes"] as const;

@@ -24,6 +24,9 @@ export function EpisodeHead({ episode }: { readonly episode: EpisodeDetail }) {
         </h1>
         <OutcomeChip episode={episode} />
         {episode.outcome_reason === "" ? null : <p className="text-sm text-ink-muted">{episode.outcome_reason}</p>}
+        <Link to={`/episodes/${episode.id}/compare`} className="ml-auto text-sm text-link underline underline-offset-2">
+          Compare with another
+        </Link>
       </div>
       <p className="text-sm text-ink-muted">{episode.instruction}</p>
     </div>

@@ -51,6 +51,7 @@ function KnownEpisode({ episode }: { readonly episode: EpisodeDetail }) {
   const { steps, control_rate_hz: rateHz, segments, recording } = episode;
   const player = usePlayer({ steps, rateHz, first: useUrlFrame() });
   const starts = useMemo(() => takeoversOf(segments), [segments]);
+  const tracks = useMemo(() => [{ label: "", segments }], [segments]);
   usePlayerKeys(player, starts, steps - 1);
   useKeepFrameInUrl(player.frame, player.isPlaying);
   return (
@@ -66,7 +67,7 @@ function KnownEpisode({ episode }: { readonly episode: EpisodeDetail }) {
             ) : (
               <Cameras cameras={recording.cameras} attach={player.attach} />
             )}
-            <Transport player={player} segments={segments} starts={starts} steps={steps} rateHz={rateHz} />
+            <Transport player={player} tracks={tracks} starts={starts} steps={steps} rateHz={rateHz} />
           </Card>
           <StepCharts episode={episode} frame={player.frame} seek={player.seek} />
         </div>

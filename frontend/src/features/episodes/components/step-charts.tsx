@@ -55,7 +55,7 @@ export function StepCharts({ episode, frame, seek }: StepChartsProps) {
     >
       <div className="grid grid-cols-1 gap-4 md:grid-cols-2 2xl:grid-cols-3">
         {shown.map((chart) => (
-          <ChartOfSteps key={chart.title} chart={chart} steps={steps} frame={frame} seek={seek} />
+          <ChartOfSteps key={chart.title} chart={chart} grid={steps} frame={frame} seek={seek} />
         ))}
       </div>
       {steps.stride === 1 ? null : (
@@ -69,13 +69,14 @@ export function StepCharts({ episode, frame, seek }: StepChartsProps) {
 
 interface ChartOfStepsProps {
   readonly chart: StepChart;
-  readonly steps: Steps;
+  /** The frames that the chart's values belong to. */
+  readonly grid: Pick<Steps, "frame" | "stride">;
   readonly frame: number;
   readonly seek: (frame: number) => void;
 }
 
-function ChartOfSteps({ chart, steps, frame, seek }: ChartOfStepsProps) {
-  const point = pointOf(steps, frame);
+export function ChartOfSteps({ chart, grid, frame, seek }: ChartOfStepsProps) {
+  const point = pointOf(grid, frame);
   return (
     <figure aria-label={`${chart.title} over steps`} className="min-w-0">
       <figcaption>
@@ -86,7 +87,7 @@ function ChartOfSteps({ chart, steps, frame, seek }: ChartOfStepsProps) {
           ))}
         </dl>
       </figcaption>
-      <Plot chart={chart} steps={steps} frame={frame} seek={seek} />
+      <Plot chart={chart} grid={grid} frame={frame} seek={seek} />
     </figure>
   );
 }
@@ -106,7 +107,7 @@ function Reading({ line: { label, tone, dash, values }, point }: { readonly line
   );
 }
 
-function Plot({ chart, steps, frame, seek }: ChartOfStepsProps) {
+function Plot({ chart, grid, frame, seek }: ChartOfStepsProps) {
   const ref = useRef<HTMLDivElement>(null);
   const plotRef = useRef<uPlot | null>(null);
   const now = useRef({ frame, seek });
@@ -117,7 +118,7 @@ function Plot({ chart, steps, frame, seek }: ChartOfStepsProps) {
     const plot = makeStepPlot({
       container,
       chart,
-      frames: steps.frame,
+      frames: grid.frame,
       frame: () => now.current.frame,
       onFrame: (wanted) => now.current.seek(wanted),
     });
@@ -132,7 +133,7 @@ function Plot({ chart, steps, frame, seek }: ChartOfStepsProps) {
       plot.destroy();
       plotRef.current = null;
     };
-  }, [theme, chart, steps]);
+  }, [theme, chart, grid]);
   useEffect(() => {
     now.current = { frame, seek };
     plotRef.current?.redraw(false);

@@ -11,20 +11,27 @@ import { segmentAt, takeoverFrom } from "@/features/episodes/takeovers";
 import { driverWord } from "@/features/episodes/words";
 import { cn } from "@/lib/class-names";
 
-interface TransportProps {
-  readonly player: Player;
+/** Who drove when. `label` empty where there is one track alone. */
+export interface Track {
+  readonly label: string;
   readonly segments: readonly Segment[];
+}
+
+interface TransportProps {
+  readonly player: Omit<Player, "attach">;
+  /** One above the other. */
+  readonly tracks: readonly Track[];
   readonly starts: readonly number[];
   readonly steps: number;
   readonly rateHz: number;
 }
 
-export function Transport({ player, segments, starts, steps, rateHz }: TransportProps) {
+export function Transport({ player, tracks, starts, steps, rateHz }: TransportProps) {
   const { frame, isPlaying, speed, seek, toggle, setSpeed } = player;
   const [previous, next] = [takeoverFrom(starts, frame, -1), takeoverFrom(starts, frame, 1)];
   return (
     <div className="mt-3">
-      <Timeline player={player} segments={segments} steps={steps} />
+      <Timeline player={player} tracks={tracks} steps={steps} />
       <div className="mt-2 flex flex-wrap items-center gap-1.5">
         <Button variant="icon" aria-label="Takeover before" disabled={previous === null} onClick={() => seek(previous ?? 0)}>
           <SkipBack aria-hidden className="size-4" />
@@ -62,7 +69,7 @@ export function Transport({ player, segments, starts, steps, rateHz }: Transport
 }
 
 /** Arrow keys are the page's (use-player-keys), so the slider has none of its own. */
-function Timeline({ player: { frame, seek }, segments, steps }: Pick<TransportProps, "player" | "segments" | "steps">) {
+function Timeline({ player: { frame, seek }, tracks, steps }: Pick<TransportProps, "player" | "tracks" | "steps">) {
   const last = Math.max(1, steps - 1);
   const toPointer = (event: PointerEvent<HTMLDivElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -72,7 +79,10 @@ function Timeline({ player: { frame, seek }, segments, steps }: Pick<TransportPr
     event.currentTarget.setPointerCapture(event.pointerId);
     toPointer(event);
   };
-  const drives = driverWord(segmentAt(segments, frame)?.source ?? "").text;
+  const drives = tracks.map(({ label, segments }) => {
+    const word = driverWord(segmentAt(segments, frame)?.source ?? "").text || "nobody";
+    return label === "" ? word : `${label}: ${word}`;
+  });
   const percent = (at: number) => `${(100 * at) / last}%`;
   return (
     <div
@@ -82,21 +92,25 @@ function Timeline({ player: { frame, seek }, segments, steps }: Pick<TransportPr
       aria-valuemin={0}
       aria-valuemax={steps - 1}
       aria-valuenow={frame}
-      aria-valuetext={`step ${frame}, ${drives}`}
+      aria-valuetext={`step ${frame}, ${drives.join(", ")}`}
       onPointerDown={onDown}
       onPointerMove={(event) => {
         if (event.buttons === 1) toPointer(event);
       }}
-      className="relative h-7 cursor-pointer touch-none rounded-sm bg-inset"
+      className="relative cursor-pointer touch-none rounded-sm bg-inset"
     >
-      {segments.map(({ start, end, source }) => (
-        <span
-          key={start}
-          aria-hidden
-          title={driverWord(source).text}
-          className={cn("absolute bottom-1 h-3 rounded-xs", source === "policy" ? "bottom-1 h-1" : "", driverWord(source).band)}
-          style={{ left: percent(start), width: `calc(${percent(Math.min(last, end) - start)} - 1px)` }}
-        />
+      {tracks.map(({ label, segments }) => (
+        <div key={label} aria-hidden className="relative h-7">
+          {label === "" ? null : <span className="absolute top-0 left-1 text-xs text-ink-muted">{label}</span>}
+          {segments.map(({ start, end, source }) => (
+            <span
+              key={start}
+              title={driverWord(source).text}
+              className={cn("absolute bottom-1 h-3 rounded-xs", source === "policy" ? "bottom-1 h-1" : "", driverWord(source).band)}
+              style={{ left: percent(start), width: `calc(${percent(Math.min(last, end) - start)} - 1px)` }}
+            />
+          ))}
+        </div>
       ))}
       <span aria-hidden className="absolute inset-y-0 -ml-px w-0.5 bg-ink" style={{ left: percent(frame) }} />
     </div>

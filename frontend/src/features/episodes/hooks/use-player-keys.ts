@@ -9,7 +9,7 @@ const MANY = 10;
 const TYPING = "input, textarea, select, dialog";
 const PRESSING = "button, a, summary";
 
-export function usePlayerKeys(player: Player, starts: readonly number[], last: number): void {
+export function usePlayerKeys(player: Omit<Player, "attach">, starts: readonly number[], last: number): void {
   const { frame, seek, toggle, speed, setSpeed } = player;
   useEffect(() => {
     const faster = (direction: 1 | -1) => {

@@ -98,7 +98,7 @@ describe("comparing two episodes", () => {
 
   it("says what differs", async () => {
     await open();
-    const rows = within(screen.getByRole("table", { name: "Differences" })).getAllByRole("row").map((row) => row.textContent);
+    const rows = within(screen.getByRole("table", { name: "How the two episodes differ" })).getAllByRole("row").map((row) => row.textContent);
     expect(rows).toContain("OutcomeSuccessFailure");
     expect(rows).toContain("Policyv12 of demov13 of demo");
     expect(rows).toContain("Steps10060−40");

@@ -26,7 +26,7 @@ interface VersionTableProps {
 
 export function VersionTable({ versions, chosen, onChoose }: VersionTableProps) {
   return (
-    <Table caption="Versions" columns={columns} className="max-h-72">
+    <Table caption="Versions of this dataset" columns={columns} className="max-h-72">
       {versions.map((version) => (
         <tr key={version.number} className={cn("hover:bg-raised", version.number === chosen && "bg-inset")}>
           <Cell>

@@ -33,7 +33,7 @@ interface Fact {
 export function CompareFacts({ a, b, successes }: CompareFactsProps) {
   return (
     <Panel title="Differences">
-      <Table caption="Differences" columns={columns}>
+      <Table caption="How the two episodes differ" columns={columns}>
         {factsOf(a, b, successes).map(({ what, a: left, b: right, difference }) => (
           <tr key={what} className={left === right ? "text-ink-muted" : "font-medium"}>
             <Cell className="font-normal text-ink-muted">{what}</Cell>

@@ -160,7 +160,7 @@ class StorageView(APIView):
 class StorageCollectView(APIView):
     needs = ADMIN
 
-    @extend_schema(request=CollectIn, responses={202: None})
+    @extend_schema(request=CollectIn, responses={202: CollectIn})
     @idempotent
     def post(self, request: Request) -> Response:
         """Look for objects that no row names, and with `delete` remove those older than a day; `gc` tells later."""
@@ -168,7 +168,7 @@ class StorageCollectView(APIView):
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             enqueue_storage_collect(is_dry=not body.validated_data["delete"])
-        return Response(status=202)
+        return Response(body.validated_data, status=202)
 
 
 class RetentionRuleList(APIView):

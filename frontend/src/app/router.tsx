@@ -101,6 +101,8 @@ export const routes: RouteObject[] = [
           { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
           { path: "tasks", lazy: async () => ({ Component: (await import("@/app/routes/tasks-route")).TasksRoute }) },
           { path: "assignments", lazy: async () => ({ Component: (await import("@/app/routes/assignments-route")).AssignmentsRoute }) },
+          { path: "storage", lazy: async () => ({ Component: (await import("@/app/routes/storage-route")).StorageRoute }) },
+          { path: "webhooks", lazy: async () => ({ Component: (await import("@/app/routes/webhooks-route")).WebhooksRoute }) },
           { path: "tokens", lazy: async () => ({ Component: (await import("@/app/routes/tokens-route")).TokensRoute }) },
         ],
       },

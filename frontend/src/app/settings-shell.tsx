@@ -21,6 +21,8 @@ const settingsPages: readonly SettingsPage[] = [
   { to: "/settings/assignments", label: "Assignments" },
   { to: "/settings/people", label: "People", needs: "manage_people" },
   { to: "/settings/audit", label: "Audit log", needs: "see_audit" },
+  { to: "/settings/storage", label: "Storage", needs: "edit_settings" },
+  { to: "/settings/webhooks", label: "Webhooks", needs: "edit_settings" },
 ];
 
 export function SettingsShell() {

@@ -5,8 +5,8 @@ import { type SubmitEvent, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
+import { SecretShown } from "@/components/ui/secret-shown";
 import { type Scope, useCreateToken } from "@/features/tokens/api/tokens";
-import { SecretShown } from "@/features/tokens/components/secret-shown";
 import { lives } from "@/features/tokens/token-words";
 
 interface CreateDialogProps {
@@ -20,7 +20,10 @@ export function CreateDialog({ scopes, maxValidS, onClose }: CreateDialogProps) 
   if (create.data !== undefined) {
     return (
       <Dialog title="The token is made" onClose={onClose}>
-        <SecretShown secret={create.data.secret} name={create.data.name} onClose={onClose} />
+        <SecretShown label="Token" secret={create.data.secret} onClose={onClose}>
+          This is the token <span className="font-medium">{create.data.name}</span>. Copy it now: the server keeps only a hash, so it cannot be
+          shown again.
+        </SecretShown>
       </Dialog>
     );
   }

@@ -1,17 +1,19 @@
-/** The secret of a new token, to be copied now: it is shown nowhere else. */
+/** A secret that was just made, to be copied now: it is shown nowhere else. */
 
 import { Check, Copy } from "lucide-react";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 
 import { Button } from "@/components/ui/button";
 
 interface SecretShownProps {
+  /** What screen readers call it. */
+  readonly label: string;
   readonly secret: string;
-  readonly name: string;
+  readonly children: ReactNode;
   readonly onClose: () => void;
 }
 
-export function SecretShown({ secret, name, onClose }: SecretShownProps) {
+export function SecretShown({ label, secret, children, onClose }: SecretShownProps) {
   const [said, setSaid] = useState("");
   const copy = async () => {
     try {
@@ -24,12 +26,10 @@ export function SecretShown({ secret, name, onClose }: SecretShownProps) {
   };
   return (
     <div className="flex flex-col gap-3">
-      <p className="text-sm">
-        This is the token <span className="font-medium">{name}</span>. Copy it now: the server keeps only a hash, so it cannot be shown again.
-      </p>
+      <p className="text-sm">{children}</p>
       <div className="flex items-center gap-2">
         <output
-          aria-label="Token"
+          aria-label={label}
           className="min-w-0 grow rounded-md border border-line bg-inset px-2.5 py-1.5 font-mono text-sm break-all select-all"
         >
           {secret}

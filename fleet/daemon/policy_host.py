@@ -262,6 +262,12 @@ class PolicyHost:
         for blob in manifest.blobs:
             if self._store.is_held(blob):
                 continue
+            patch = target.patches.get(blob.sha256)
+            if patch is not None:
+                patched = await self._store.fetch_patched(self._client, blob, patch, timeout_s=timeout_s)
+                if patched is not None:
+                    fetched_bytes += patched
+                    continue
             url = target.blob_urls.get(blob.sha256)
             if url is None:
                 raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)

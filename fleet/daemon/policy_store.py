@@ -5,7 +5,9 @@
     <state>/policies/current.json                    manifest of the version that drove last
     <state>/policies/versions/, hold.json            to go back to by hand, see policy_hold.py
 
-Downloads go on where they stopped (HTTP Range) and count only after size and SHA-256 agree with the manifest.
+A blob of which an earlier one is held comes as a patch where the server has one (protocol/patch.py): only what changed
+travels, and the result is hashed like any other. Downloads go on where they stopped (HTTP Range) and count only after
+size and SHA-256 agree with the manifest.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from fleet.daemon.enrolment import problem_of
 from fleet.daemon.files import sync, write_durably
 from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
 from fleet.protocol.errors import ArtifactMismatch, SopError
-from fleet.protocol.messages import PolicyTarget
+from fleet.protocol.messages import PolicyPatch, PolicyTarget
+from fleet.protocol.patch import apply_patch
 from fleet.protocol.policy import BlobRef, PolicyManifest, decode_policy_manifest, encode_policy_manifest
 from fleet.protocol.recording import sha256_of_file
 
@@ -122,6 +125,30 @@ class PolicyStore:
             raise ArtifactMismatch("the policy manifest names another version")
         return manifest
 
+    async def fetch_patched(
+        self, client: httpx.AsyncClient, blob: BlobRef, patch: PolicyPatch, *, timeout_s: float
+    ) -> int | None:
+        """Make a blob of an earlier one and a patch; return the bytes transferred, None if it must be fetched whole."""
+        base = self.path(patch.base)
+        if not base.exists() or not 0 < patch.size < blob.size:
+            return None
+        file, made = self._blobs / f"{blob.sha256}.patch", self._blobs / f"{blob.sha256}.patched"
+        part = BlobRef(name=blob.name, size=patch.size, sha256=patch.sha256, tensors={})
+        transfer = _Transfer()
+        try:
+            file.unlink(missing_ok=True)
+            await transfer.resume(client, patch.url, file, part, timeout_s=timeout_s)
+            await asyncio.to_thread(_apply, base, file, made, blob, patch)
+            made.rename(self.path(blob.sha256))
+            sync(self._blobs)
+        except (httpx.HTTPError, httpx.InvalidURL, FetchFailed, ArtifactMismatch, OSError) as error:
+            logger.warning("no use for the patch of blob '%s' (%s): it is fetched whole", blob.name, error)
+            return None
+        finally:
+            file.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
+        return transfer.received_bytes
+
     async def fetch_blob(
         self, client: httpx.AsyncClient, blob: BlobRef, url: str, *, timeout_s: float, attempts: int, backoff: Backoff
     ) -> int:
@@ -150,6 +177,17 @@ class PolicyStore:
             if mismatches == 2:
                 raise ArtifactMismatch(f"blob '{blob.name}' differs from its manifest", sha256=blob.sha256)
         raise FetchFailed(f"blob '{blob.name}': {problem or 'the transfer was damaged'}")
+
+
+def _apply(base: Path, file: Path, made: Path, blob: BlobRef, patch: PolicyPatch) -> None:
+    """Check the patch, apply it, check the result. Raises: ArtifactMismatch, OSError."""
+    if sha256_of_file(file) != (patch.size, patch.sha256):
+        raise ArtifactMismatch("the patch differs from its announcement")
+    with made.open("wb") as out:
+        apply_patch(base, file, out, size=blob.size)
+    if sha256_of_file(made) != (blob.size, blob.sha256):
+        raise ArtifactMismatch("the patch gives another file")
+    sync(made)
 
 
 class _Transfer:

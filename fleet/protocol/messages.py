@@ -133,6 +133,15 @@ class AssignedTask(Part, frozen=True, kw_only=True):
     weight: float
 
 
+class PolicyPatch(Part, frozen=True, kw_only=True):
+    """What makes a blob of another one that the robot may hold (protocol/patch.py); `size` bytes with this hash."""
+
+    base: str  # SHA-256 of the blob it is applied to
+    url: Text
+    size: Count
+    sha256: str
+
+
 class PolicyTarget(Part, frozen=True, kw_only=True):
     """The version this robot shall run from its next episode on. URLs are absolute or relative to the server.
 
@@ -146,6 +155,7 @@ class PolicyTarget(Part, frozen=True, kw_only=True):
     manifest_sha256: str
     blob_urls: dict[str, str]  # SHA-256 -> URL
     published_ns: int
+    patches: dict[str, PolicyPatch] = {}  # SHA-256 of a blob -> how to make it of an earlier one
     epoch: Count = 0
     key: str = ""
     signature: str = ""

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from functools import lru_cache
 
 from fleet.models import PolicyVersion, TrainingRun
+from fleet.selectors.objects import object_store
 from fleet.selectors.training import fleet_run
+from fleet.storage import ObjectMissing, keys
 
 MAX_VERSIONS = 500
+
+
+@lru_cache(maxsize=1024)
+def policy_version_patches(*, version_id: uuid.UUID) -> tuple[tuple[str, str, int, str], ...]:
+    """Return (blob, base, size, SHA-256 of the patch) of the patches from the version before this one.
+
+    They are stored before the version's row is written, so what was found once holds for good.
+    """
+    version = PolicyVersion.objects.get(id=version_id)
+    before = PolicyVersion.objects.filter(run=version.run_id, number=version.number - 1).first()
+    if before is None:
+        return ()
+    store, found = object_store(), []
+    for sha256 in version.blobs:
+        for base in before.blobs if sha256 not in before.blobs else ():
+            with contextlib.suppress(ObjectMissing):
+                size, digest = store.digest(keys.policy_patch(base, sha256))
+                found.append((sha256, base, size, digest))
+    return tuple(found)
 
 
 def policy_version_newest() -> PolicyVersion | None:

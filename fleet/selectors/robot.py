@@ -16,11 +16,20 @@ from fleet.clock import to_ms, to_ns
 from fleet.errors import NotFound
 from fleet.models import Assignment, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
-from fleet.protocol.messages import AssignedTask, CardLease, CardStop, DesiredState, PolicyHold, PolicyTarget, RobotCard
+from fleet.protocol.messages import (
+    AssignedTask,
+    CardLease,
+    CardStop,
+    DesiredState,
+    PolicyHold,
+    PolicyPatch,
+    PolicyTarget,
+    RobotCard,
+)
 from fleet.protocol.policy import policy_statement
 from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
-from fleet.selectors.policy import policy_version_newest
+from fleet.selectors.policy import policy_version_newest, policy_version_patches
 from fleet.selectors.rollout import Desired, desired_version, desired_versions
 from fleet.selectors.schedule import assignments_active
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
@@ -96,6 +105,15 @@ def policy_target(version: PolicyVersion) -> PolicyTarget:
             sha256: store.sign_get(keys.policy_blob(sha256), expires_s=POLICY_URL_EXPIRES_S) for sha256 in version.blobs
         },
         published_ns=to_ns(version.published_at),
+        patches={
+            blob: PolicyPatch(
+                base=base,
+                url=store.sign_get(keys.policy_patch(base, blob), expires_s=POLICY_URL_EXPIRES_S),
+                size=size,
+                sha256=sha256,
+            )
+            for blob, base, size, sha256 in policy_version_patches(version_id=version.id)
+        },
     )
 
 

@@ -21,6 +21,7 @@ from fleet.protocol.policy import PolicyManifest, decode_policy_manifest, encode
 from fleet.selectors.objects import object_store
 from fleet.selectors.rollout import release_track, rollout_open
 from fleet.services.audit import audit_record
+from fleet.services.policy_patch import policy_patches_store
 from fleet.services.robot import robots_bump
 from fleet.services.rollout import try_next
 from fleet.services.storage_guard import collections_counted, registration_lock
@@ -45,6 +46,7 @@ def policy_version_publish(
     _check(manifest, run_id, blobs)
     collected = collections_counted()
     sha256 = _store(manifest_bytes, blobs)
+    policy_patches_store(run_id=run_id, manifest=manifest, blobs=blobs)
     with transaction.atomic():
         run = run_lock(run_id=run_id, epoch=epoch)
         registration_lock()

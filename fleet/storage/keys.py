@@ -25,6 +25,11 @@ def policy_blob(sha256: str) -> str:
     return f"policies/blobs/{sha256}.safetensors"
 
 
+def policy_patch(base: str, sha256: str) -> str:
+    """What makes the blob `sha256` of the blob `base`; both are SHA-256."""
+    return f"policies/patches/{sha256}/{base}.patch"
+
+
 def run_checkpoints(run_id: str) -> str:
     """Prefix of a run's checkpoints; their keys sort by round."""
     return f"runs/{run_id}/checkpoints/"

@@ -53,6 +53,7 @@ UNSEEN = {
     "metric_history": {"*": "the learner's numbers"},
     "person": {"password_set": "within a service, which notes it", "user_lock": "within a service"},
     "person_link": {"link_find": "reads"},
+    "policy_patch": {"*": "what a published version is sent as"},
     "policy": {
         "policy_version_applied": "robots report; the deployment's row is the record",
         "policy_version_refused": "robots report; the deployment's row is the record",

@@ -11,7 +11,8 @@ import pytest
 
 from fleet.daemon.policy_host import probe_policy
 from fleet.protocol.errors import ProbeFailed
-from fleet.protocol.messages import Hello, PolicyApplied, PolicyRefused, Resync
+from fleet.protocol.messages import Hello, PolicyApplied, PolicyPatch, PolicyRefused, PolicyTarget, Resync
+from fleet.protocol.patch import write_patch
 from fleet.protocol.policy import ActionChunk, Observation, decode_policy_manifest, encode_policy_manifest
 from tests.fleet.daemon.harness import closed_ids, running, until
 from tests.fleet.daemon.peer import Peer
@@ -198,3 +199,48 @@ def test_the_probe_sees_wrong_answers(broken: str) -> None:
     probe_policy(ConstantPolicy(), manifest)
     with pytest.raises(ProbeFailed):
         probe_policy(Broken(), manifest)
+
+
+def _with_patch(peer: Peer, base: bytes, new: PolicyTarget, files: dict[str, bytes], tmp_path: Path) -> PolicyTarget:
+    """Serve a patch from `base` to the blob of `new` and name it in the target."""
+    ((sha256, url),) = new.blob_urls.items()
+    (tmp_path / "base").write_bytes(base)
+    (tmp_path / "new").write_bytes(files[url])
+    with (tmp_path / "patch").open("wb") as file:
+        write_patch(tmp_path / "base", tmp_path / "new", file)
+    data = (tmp_path / "patch").read_bytes()
+    peer.objects.update(files | {"/objects/patch": data})
+    patch = PolicyPatch(
+        base=hashlib.sha256(base).hexdigest(),
+        url="/objects/patch",
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    return msgspec.structs.replace(new, patches={sha256: patch})
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_a_robot_that_holds_the_version_before_fetches_the_difference(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_damaged: bool
+) -> None:
+    """A damaged patch costs its bytes and nothing else: the blob is then fetched whole."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    first, files = make_version(1, dx=0.7, padding=20_000)
+    second, more = make_version(2, dx=0.9, padding=20_000)
+    ((_, whole),) = second.blob_urls.items()
+    peer.objects.update(files)
+    peer.update(assignments=(peer.task(),), policy=first)
+    async with running(peer, tmp_path, monkeypatch):
+        await until(lambda: peer.of(PolicyApplied))
+        target = _with_patch(peer, files[next(iter(first.blob_urls.values()))], second, more, scratch)
+        if is_damaged:
+            peer.corrupt.add("/objects/patch")
+        peer.update(policy=target)
+        await until(lambda: len(peer.of(PolicyApplied)) == 2)
+    report = peer.of(PolicyApplied)[1]
+    assert bool(gets(peer, whole)) is is_damaged
+    size = len(more[whole])
+    assert report.fetched_bytes == (size if is_damaged else next(iter(target.patches.values())).size)
+    assert is_damaged or report.fetched_bytes < 0.6 * size
+    assert not list((tmp_path / "policies" / "blobs").glob("*.patch*"))

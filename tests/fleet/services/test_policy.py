@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import uuid
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from fleet.clock import to_ns
 from fleet.errors import NotFound, RunFenced
 from fleet.models import PolicyDeployment, PolicyVersion, Robot
 from fleet.protocol.errors import ArtifactMismatch
+from fleet.protocol.patch import apply_patch
+from fleet.protocol.policy import BlobRef, TensorSpec
 from fleet.selectors.latency import version_spans
 from fleet.selectors.robot import desired_state, robot_cards
 from fleet.services.policy import policy_version_applied, policy_version_publish, policy_version_refused
@@ -126,3 +133,33 @@ def test_unknown_version(version_id: str) -> None:
     robot = builders.enrol().robot
     with pytest.raises(NotFound):
         policy_version_refused(robot_id=str(robot.id), version_id=version_id, code="x", message="")
+
+
+def _large(run: Any, *, step: int, tail: float) -> tuple[bytes, dict[str, bytes]]:
+    """A version of 20,000 weights of which the last 1,000 are `tail`."""
+    values = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
+    values[-1000:] = tail
+    data = save({"weight": values})
+    sha256 = hashlib.sha256(data).hexdigest()
+    spec = TensorSpec(dtype="F32", shape=(20_000,))
+    blob = BlobRef(name="head", size=len(data), sha256=sha256, tensors={"weight": spec})
+    return builders.policy(run.id, step=step, blobs=(blob,))[0], {sha256: data}
+
+
+def test_a_version_comes_with_the_patch_from_the_one_before(objects: LocalStore, tmp_path: Path) -> None:
+    run, robot = builders.running_run(), builders.enrol().robot
+    first, second = _large(run, step=0, tail=1.0), _large(run, step=25, tail=2.0)
+    _publish(run, *first)
+    _publish(run, *second)
+    target = desired_state(robot_id=str(robot.id)).policy
+    assert target is not None
+    ((base, base_data),), ((sha256, data),) = first[1].items(), second[1].items()
+    patch = target.patches[sha256]
+    stored = objects.get(keys.policy_patch(base, sha256))
+    assert (patch.base, patch.size, patch.sha256) == (base, len(stored), hashlib.sha256(stored).hexdigest())
+    assert len(stored) < 0.1 * len(data)
+    (tmp_path / "base").write_bytes(base_data)
+    (tmp_path / "patch").write_bytes(stored)
+    out = io.BytesIO()
+    apply_patch(tmp_path / "base", tmp_path / "patch", out, size=len(data))
+    assert out.getvalue() == data

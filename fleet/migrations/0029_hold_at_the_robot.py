@@ -6,11 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-<<<<<<<< HEAD:fleet/migrations/0029_hold_at_the_robot.py
         ('fleet', '0028_forget_episodes_by_rule'),
-========
-        ('fleet', '0028_forget_episodes_by_rule'),
->>>>>>>> f6515b4 (policies: Send a changed blob as its difference, and show a bad version halted.):fleet/migrations/0027_hold_at_the_robot.py
     ]
 
     operations = [

@@ -39,7 +39,7 @@ INSERT INTO fleet_episode (
     id, index_seq, origin, outcome, outcome_source, outcome_reason, environment_outcome, robot_id, task_id,
     policy_version_id, instruction,
     seed, steps, human_steps, control_rate_hz, started_at, ended_at, indexed_at, manifest_key, manifest_sha256,
-    size_bytes, sources, operators, tags, comment, is_archived, label_revision, search_text)
+    size_bytes, sources, operators, tags, comment, is_archived, label_revision, damage, search_text)
 SELECT gen_random_uuid(), %(first)s + g, 'online', o.outcome,
     CASE WHEN h.c %% 10 = 0 THEN 'person' ELSE 'environment' END,
     '', '', (%(robots)s::uuid[])[1 + h.a %% %(n_robots)s], (%(tasks)s::uuid[])[1 + h.b %% %(n_tasks)s],
@@ -52,7 +52,7 @@ SELECT gen_random_uuid(), %(first)s + g, 'online', o.outcome,
     CASE WHEN h.c %% 3 = 0 THEN ARRAY['operator ' || h.b %% %(operators)s]::varchar[] ELSE '{}' END,
     CASE WHEN h.d %% 20 = 0 THEN ARRAY['tag ' || h.a %% 15]::varchar[] ELSE '{}' END,
     CASE WHEN h.d %% 50 = 0 THEN 'the gripper slipped off the lid, see ' || md5(g::text) ELSE '' END,
-    h.c %% 200 = 1, 0,
+    h.c %% 200 = 1, 0, '',
     lower('put the lid on the box.' || E'\\n' || 'robot ' || h.a %% %(n_robots)s || E'\\n' ||
           CASE WHEN h.c %% 3 = 0 THEN 'operator ' || h.b %% %(operators)s ELSE '' END || E'\\n' ||
           CASE WHEN h.d %% 50 = 0 THEN 'the gripper slipped off the lid, see ' || md5(g::text) ELSE '' END)

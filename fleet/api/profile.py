@@ -127,7 +127,7 @@ class PasswordView(APIView):
 class OwnSessionsView(APIView):
     needs = SESSION_ONLY
 
-    @extend_schema(operation_id="profile_sessions_end", responses=EndedOut)
+    @extend_schema(operation_id="profile_sessions_end", responses={200: EndedOut})
     def delete(self, request: Request) -> Response:
         """Sign out everywhere else."""
         return Response({"ended": sessions_end(user=person_of(request), but=_key(request))})

@@ -35,9 +35,9 @@ class CodeIn(serializers.Serializer[Any]):
 class CodeOut(serializers.ModelSerializer[EnrolmentToken]):
     """A code without its secret."""
 
-    created_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True)
-    used_by = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
-    robot = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True, read_only=True)
+    used_by = serializers.CharField(source="used_by.name", default=None, allow_null=True, read_only=True)
+    robot = serializers.CharField(source="robot.name", default=None, allow_null=True, read_only=True)
 
     class Meta:
         model = EnrolmentToken
@@ -111,7 +111,7 @@ class CodeList(generics.ListAPIView[EnrolmentToken]):
 class CodeDetail(APIView):
     needs = Needs(read=Scope.FLEET_READ, write=Scope.FLEET_WRITE)
 
-    @extend_schema(responses=CodeOut)
+    @extend_schema(responses={200: CodeOut})
     def delete(self, request: Request, pk: uuid.UUID) -> Response:
         """Revoke a code that was not used yet."""
         return Response(CodeOut(enrolment_token_revoke(token_id=pk)).data)
@@ -152,7 +152,7 @@ class RobotKeysView(APIView):
 class RobotKeyView(APIView):
     needs = Needs(read=Scope.FLEET_READ, write=Scope.FLEET_WRITE)
 
-    @extend_schema(responses=KeyOut)
+    @extend_schema(responses={200: KeyOut})
     def delete(self, request: Request, pk: uuid.UUID, key_id: uuid.UUID) -> Response:
         """Revoke a key; its connection closes within moments."""
         robot = access_robot_by_id(request.user, pk)

@@ -8,6 +8,7 @@ import { cn } from "@/lib/class-names";
 const datasetPages: readonly { readonly to: string; readonly label: string }[] = [
   { to: "/datasets", label: "Datasets" },
   { to: "/datasets/exports", label: "Exports" },
+  { to: "/datasets/imports", label: "Imports" },
 ];
 
 export function DatasetsShell() {

@@ -54,6 +54,8 @@ export const routes: RouteObject[] = [
         children: [
           { index: true, lazy: async () => ({ Component: (await import("@/app/routes/datasets-route")).DatasetsRoute }) },
           { path: "exports", lazy: async () => ({ Component: (await import("@/app/routes/exports-route")).ExportsRoute }) },
+          { path: "imports", lazy: async () => ({ Component: (await import("@/app/routes/imports-route")).ImportsRoute }) },
+          { path: "imports/:id", lazy: async () => ({ Component: (await import("@/app/routes/import-route")).ImportRoute }) },
           { path: ":id", lazy: async () => ({ Component: (await import("@/app/routes/dataset-route")).DatasetRoute }) },
           { path: ":id/freeze", lazy: async () => ({ Component: (await import("@/app/routes/freeze-route")).FreezeRoute }) },
           {
@@ -61,16 +63,6 @@ export const routes: RouteObject[] = [
             lazy: async () => ({ Component: (await import("@/app/routes/held-episodes-route")).HeldEpisodesRoute }),
           },
         ],
-      },
-      {
-        path: "/datasets/imports",
-        lazy: async () => ({ Component: (await import("@/app/routes/imports-route")).ImportsRoute }),
-        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
-      },
-      {
-        path: "/datasets/imports/:id",
-        lazy: async () => ({ Component: (await import("@/app/routes/import-route")).ImportRoute }),
-        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
       {
         path: "/reports",

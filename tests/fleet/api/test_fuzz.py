@@ -25,7 +25,13 @@ from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(4 * 3600)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(4 * 3600),
+    # Django leaves the temporary file of a body to the collector where the sender hangs up in the middle of a request.
+    pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 EXAMPLES = os.environ.get("SOP_FUZZ_EXAMPLES", "3")
 PHASES = os.environ.get("SOP_FUZZ_PHASES", "fuzzing")

@@ -13,6 +13,7 @@ from fleet import live
 from fleet.rate_limit import rate_limit_take
 from fleet.scopes import Scope
 from fleet.services.api_token import api_token_create
+from fleet.services.task import TaskChange, task_update
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
@@ -114,7 +115,7 @@ def test_a_failure_of_the_server_is_one_too(signed_in: Client, monkeypatch: pyte
     def fail(user: object) -> None:
         raise RuntimeError("with secrets in it")
 
-    monkeypatch.setattr("fleet.api.lists.access_tasks", fail)
+    monkeypatch.setattr("fleet.api.tasks.access_tasks", fail)
     signed_in.raise_request_exception = False
     answer = signed_in.get("/api/v1/tasks")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
@@ -133,7 +134,7 @@ def test_what_the_asker_holds_is_not_sent_again(signed_in: Client) -> None:
     again = signed_in.get(url, headers=held)
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     assert again.headers["RateLimit-Limit"] and again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
-    type(task).objects.update(max_steps=task.max_steps + 1)
+    task_update(task_id=task.id, change=TaskChange(max_steps=task.max_steps + 1), revision=task.revision)
     news = signed_in.get(url, headers=held)
     assert (news.status_code, news.json()["max_steps"]) == (200, task.max_steps + 1)
 

@@ -2,11 +2,11 @@
 
 import { useParams } from "react-router";
 
-import { useSession } from "@/features/people/api/session";
+import { useMay } from "@/features/people/api/session";
 import { VersionPage } from "@/features/versions/components/version-page";
 
 export function VersionRoute() {
   const { id = "" } = useParams();
-  const { data } = useSession();
-  return <VersionPage key={id} id={id} mayRelease={data?.user?.is_staff === true} />;
+  const mayRelease = useMay("release_versions");
+  return <VersionPage key={id} id={id} mayRelease={mayRelease} />;
 }

@@ -82,7 +82,7 @@ const REPORT = {
 };
 const LINEAGE = { versions: [version(0), version(1, { stages: ["current"], robots: 3 }), version(2, { stages: ["canary", "newest"] })] };
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mia", is_staff: true } }],
+  "GET /api/v1/session": [200, { user: { username: "mia", permissions: ["release_versions"] } }],
   "GET /api/v1/training-runs": [200, { results: [{ id: RUN, name: "demo", state: "running" }] }],
   [`GET /api/v1/training-runs/${RUN}/lineage`]: [200, LINEAGE],
   [`GET /api/v1/training-runs/${RUN}/release`]: [200, RELEASE],
@@ -114,7 +114,7 @@ describe("versions", () => {
   });
 
   it("lists versions with stage, numbers and descent; an operator gets no buttons", async () => {
-    renderApp("/versions", answers({ "GET /api/v1/session": [200, { user: { username: "ann", is_staff: false } }] }));
+    renderApp("/versions", answers({ "GET /api/v1/session": [200, { user: { username: "ann", permissions: [] } }] }));
     const table = await screen.findByRole("table", { name: "Versions" });
     const rows = within(table).getAllByRole("row").slice(1);
     expect(rows.map((row) => within(row).getByRole("link").textContent)).toEqual(["v2", "v1", "v0"]);

@@ -11,8 +11,8 @@ from fleet.consumers import console
 from fleet.consumers.matrix import MESSAGES
 from fleet.permissions import ROLE_PERMISSIONS, Permission, Role
 from fleet.protocol import messages as m
+from fleet.services.enrolment import Enrolled
 from fleet.services.person import person_roles_set
-from fleet.services.robot import Enrolled
 from tests.fleet.consumers.peers import console_peer, cookie_of
 
 REFUSED = ("drive_forbidden", "permission_denied")

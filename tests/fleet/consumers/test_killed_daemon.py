@@ -24,8 +24,9 @@ import pytest
 from fleet.daemon.recorder import TEMPORARY_PREFIX
 from fleet.models import Episode, Robot
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
+from fleet.services.enrolment import enrolment_token_create
 from fleet.services.policy import policy_version_publish
-from fleet.services.robot import enrolment_token_create, robot_pause
+from fleet.services.robot import robot_pause
 from fleet.services.storage_verify import storage_verify
 from fleet.services.task import assignment_set, task_create
 from fleet.storage import keys

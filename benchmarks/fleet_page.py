@@ -35,7 +35,7 @@ from websockets.asyncio.client import connect  # noqa: E402
 from fleet.protocol import messages as m  # noqa: E402
 from fleet.protocol.session import RobotSession  # noqa: E402
 from fleet.selectors.latency import percentiles  # noqa: E402
-from fleet.services.robot import Enrolled  # noqa: E402
+from fleet.services.enrolment import Enrolled  # noqa: E402
 from tests.fleet import builders  # noqa: E402
 
 PORT = 8799

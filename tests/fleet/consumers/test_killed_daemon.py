@@ -24,11 +24,12 @@ import pytest
 from fleet.daemon.recorder import TEMPORARY_PREFIX
 from fleet.models import Episode, Robot
 from fleet.protocol.policy import decode_policy_manifest, encode_policy_manifest
+from fleet.services.assignment import assignment_set
 from fleet.services.enrolment import enrolment_token_create
 from fleet.services.policy import policy_version_publish
 from fleet.services.robot import robot_pause
 from fleet.services.storage_verify import storage_verify
-from fleet.services.task import assignment_set, task_create
+from fleet.services.task import task_create
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders

@@ -33,11 +33,12 @@ VALUES: dict[type, dict[str, Any]] = {
 
 
 def test_roles_may_send_what_the_matrix_gives_them_and_nothing_else(
-    server: str, ann: Any, enrolled: Enrolled, monkeypatch: pytest.MonkeyPatch
+    server: str, ann: Any, enrolled: Enrolled, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
 ) -> None:
     """The role changes under the open socket, and holds from the next message on."""
     monkeypatch.setattr(console, "ASK_PERIOD_S", 0.0)
     assert set(VALUES) | set(SILENT) == set(MESSAGES)
+    person_roles_set(user=django_user_model.objects.create_user("eve"), roles=(Role.ADMIN,))  # the last one stays
     with console_peer(server, cookie_of(ann)) as page:
         for roles in ((), *((role,) for role in Role)):
             person_roles_set(user=ann, roles=roles)

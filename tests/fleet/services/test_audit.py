@@ -17,7 +17,20 @@ from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpRanking, StopInfo
 from fleet.protocol.recording import Outcome
 from fleet.scopes import Scope
-from fleet.services import api_token, episode_label, help, lease, person, robot, saved_filter, stop, task, training
+from fleet.services import (
+    api_token,
+    assignment,
+    enrolment,
+    episode_label,
+    help,
+    lease,
+    person,
+    robot,
+    saved_filter,
+    stop,
+    task,
+    training,
+)
 from fleet.services.audit import audit_record
 from fleet.services.episode import episode_register
 from fleet.services.policy import policy_version_publish
@@ -98,7 +111,7 @@ DEEDS: dict[str, tuple[Callable[[World], Any], str, Any, Any]] = {
         {"stopped_by": "ann"},
     ),
     "rank": (
-        lambda w: help.help_ranking_set(ranking=HelpRanking.FIFO, user=w.user),
+        lambda w: help.help_ranking_set(ranking=HelpRanking.FIFO, over=HelpRanking.CUR, user=w.user),
         "help.rank",
         {"ranking": "cur"},
         {"ranking": "fifo"},
@@ -125,13 +138,13 @@ DEEDS: dict[str, tuple[Callable[[World], Any], str, Any, Any]] = {
         {"instruction": "shut it"},
     ),
     "assign": (
-        lambda w: task.assignment_set(robot_id=w.robot.id, task_id=w.task.id, weight=2.0),
+        lambda w: assignment.assignment_set(robot_id=w.robot.id, task_id=w.task.id, weight=2.0),
         "assignment.set",
         {"weight": None},
         {"weight": 2.0},
     ),
     "enrolment token": (
-        lambda w: robot.enrolment_token_create(note="arm 2"),
+        lambda w: enrolment.enrolment_token_create(note="arm 2"),
         "robot.enrolment_token",
         None,
         {"note": "arm 2"},
@@ -212,9 +225,9 @@ def test_a_change_is_noted_with_before_and_after(deed: str, objects: object, dja
 
 def test_what_changes_nothing_is_not_noted(objects: object, django_user_model: Any) -> None:
     world = World(django_user_model)
-    help.help_ranking_set(ranking=HelpRanking.FIFO, user=world.user)
+    help.help_ranking_set(ranking=HelpRanking.FIFO, over=HelpRanking.CUR, user=world.user)
     count = AuditEntry.objects.count()
-    help.help_ranking_set(ranking=HelpRanking.FIFO, user=world.user)
+    help.help_ranking_set(ranking=HelpRanking.FIFO, over=HelpRanking.FIFO, user=world.user)
     builders.task()
     robot.robot_pause(robot_id=world.robot.id, is_paused=False)
     person.person_roles_set(user=world.user, roles=[Role.OPERATOR])
@@ -225,7 +238,7 @@ def test_a_change_that_fails_leaves_no_entry(objects: object, django_user_model:
     world = World(django_user_model)
     count = AuditEntry.objects.count()
     with pytest.raises(RuntimeError), transaction.atomic():
-        task.assignment_set(robot_id=world.robot.id, task_id=world.task.id, weight=1.0)
+        assignment.assignment_set(robot_id=world.robot.id, task_id=world.task.id, weight=1.0)
         raise RuntimeError
     assert (AuditEntry.objects.count(), Assignment.objects.count()) == (count, 0)
 

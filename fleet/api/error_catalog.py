@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import fleet.outbound.post  # noqa: F401  # its errors are of the server too, whoever has loaded it by now
 from fleet.api.errors import status_of_kind
 from fleet.protocol.errors import SopError
 

@@ -71,8 +71,13 @@ safety: $(DEV) $(DIST) ## The safety acceptance tests: a line each with the time
 kill-test: $(DEV) ## Kill a recording daemon 50 times (KILLS=50) and look for an episode that is not whole
 	SOP_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/fleet/consumers/test_killed_daemon.py
 
+# Two runs: what only computes and asks the database goes on both cores, each with servers of its own; what keeps time
+# (robots, links, the whole stack) has the machine to itself.
+TIMED := tests/fleet/consumers tests/fleet/daemon tests/stack tests/sop_web tests/benchmarks
+
 test-python: $(DEV)
-	$(BIN)/python -m pytest tests --ignore=tests/e2e
+	$(BIN)/python -m pytest tests --ignore=tests/e2e $(TIMED:%=--ignore=%) -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(TIMED)
 
 check: setup ## Lint, types, import arrows, migrations, generated protocol
 	$(BIN)/ruff check $(LINTED)

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_audit
+from fleet.api.streams import streamed
 from fleet.models import AuditEntry
 from fleet.scopes import Needs, Scope
 from fleet.selectors.audit import audit_facets, audit_filter
@@ -81,7 +82,7 @@ class AuditCsv(APIView):
         rows = _found(request).order_by("-id").values_list(*_COLUMNS)[:MAX_CSV]
         lines = _lines(rows.iterator(chunk_size=2000))
         headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "no-store"}
-        return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+        return streamed(request, lines, content_type="text/csv; charset=utf-8", headers=headers)
 
 
 class AuditFacets(APIView):
@@ -102,11 +103,11 @@ def _found(request: Request) -> QuerySet[AuditEntry]:
 class _Echo:
     """A file that hands back what is written to it."""
 
-    def write(self, text: str) -> str:
-        return text
+    def write(self, text: str) -> bytes:
+        return text.encode()
 
 
-def _lines(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
+def _lines(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
     writer: Any = csv.writer(_Echo())
     yield writer.writerow(_COLUMNS)
     for row in rows:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_policy_version_by_id, access_training_run_by_id
+from fleet.api.streams import streamed
 from fleet.api.training_runs import RateOut
 from fleet.exports.tar import FileRange, TarFile, tar_next, tar_pieces, tar_size
 from fleet.models import PolicyVersion
@@ -194,7 +195,7 @@ class VersionDownloadView(APIView):
         name = f"{version.run.name}-version-{version.number}".replace("/", "_").replace('"', "")
         pieces, size = _tar(version, name)
         headers = {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}.tar"'}
-        return StreamingHttpResponse(pieces, content_type="application/x-tar", headers=headers)
+        return streamed(request, pieces, content_type="application/x-tar", headers=headers)
 
 
 def _tar(version: PolicyVersion, folder: str) -> tuple[Iterator[bytes], int]:

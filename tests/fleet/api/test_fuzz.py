@@ -5,6 +5,7 @@ Bounded and always the same here; `make fuzz-api` sends many more, with every va
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -114,4 +115,5 @@ def test_nothing_fails_and_every_answer_is_in_the_schema(
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * 3600, check=False)
     print(done.stdout[-1500:])
+    gc.collect()  # while what it finds unclosed is let pass, see above
     assert done.returncode == 0, done.stdout[-30_000:] + done.stderr[-3000:]

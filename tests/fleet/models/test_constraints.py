@@ -162,6 +162,7 @@ BROKEN: dict[str, Callable[[World], object]] = {
     "task_has_an_instruction": lambda w: Task.objects.update(instruction=""),
     "assignment_one_active_a_robot_task": _two_assignments,
     "assignment_weight_range": lambda w: Assignment.objects.create(robot=w.robot, task=w.task, weight=0.0),
+    "assignment_priority_range": lambda w: Assignment.objects.create(robot=w.robot, task=w.task, priority=10),
     "assignment_ends_after_start": lambda w: Assignment.objects.create(
         robot=w.robot, task=w.task, ended_at=NOW - timedelta(days=1)
     ),
@@ -191,6 +192,7 @@ BROKEN: dict[str, Callable[[World], object]] = {
     "deployment_applied_after_fetched": lambda w: _deploy(w, fetched_at=NOW, applied_at=NOW - timedelta(seconds=1)),
     "deployment_refused_with_a_code": lambda w: _deploy(w, refused_at=NOW),
     "run_state_known": lambda w: TrainingRun.objects.update(state="tired"),
+    "run_has_something_to_learn_from": lambda w: TrainingRun.objects.update(takes_online=False),
     "run_failed_with_a_code": lambda w: TrainingRun.objects.update(state="failed"),
     "round_one_open_a_run": _two_rounds,
     "round_index_unique_a_run": lambda w: [

@@ -45,6 +45,8 @@ _plan: ServicesPlan | None = None
 
 def _export_environment() -> ServicesPlan | None:
     """Set what sop_web/env.py reads; return the servers to start, or None when both are configured."""
+    if "-n" in sys.argv:  # pytest-xdist's controller runs no test; what it exports its workers would inherit
+        return None
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sop_web.settings.test")
     os.environ.setdefault("SOP_SECRET_KEY", "only-for-tests-" + "k" * 50)
     os.environ["SOP_DATA_DIR"] = str(_folder / "data")

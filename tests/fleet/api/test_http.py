@@ -19,6 +19,7 @@ from tests.fleet import builders
 pytestmark = pytest.mark.django_db
 
 JSON = "application/json"
+UNKNOWN = uuid.UUID(int=1)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_enrolment_over_http(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["robots", "tasks", "episodes", "policy-versions", "training-runs", "metrics/success", f"robots/{uuid.UUID(int=1)}"],
+    ["robots", "tasks", "episodes", "policy-versions", "training-runs", "metrics/success", f"robots/{UNKNOWN}"],
 )
 def test_nothing_is_read_without_signing_in(client: Client, path: str) -> None:
     _problem(client.get(f"/api/v1/{path}"), 401, "unauthorised")

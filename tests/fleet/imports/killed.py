@@ -1,4 +1,7 @@
-"""A worker to be killed: works at an import of the test database, and waits before its second episode."""
+"""A worker to be killed: works at an import of the test's database, and waits before its second episode.
+
+Arguments: the import's id and epoch, and the database's name, which each of pytest-xdist's workers has its own of.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from django.conf import settings
 
 
 def main() -> None:
-    settings.DATABASES["default"]["NAME"] = settings.DATABASES["default"]["TEST"]["NAME"]
+    settings.DATABASES["default"]["NAME"] = sys.argv[3]
     django.setup()
     from fleet.services import dataset_import_work as work
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from fleet.errors import Busy, ImportChanged, ImportNotNow, InvalidRequest, NotFound, UploadMissing
@@ -328,8 +329,9 @@ def test_a_killed_worker_is_resumed_and_registers_once(root: Path, objects: Loca
         "SOP_DATA_DIR": str(place / "data"),
         "SOP_IMPORT_ROOTS": str(place / "roots"),
     }
+    database = connection.settings_dict["NAME"]
     killed = subprocess.Popen(
-        [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch)], env=env
+        [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch), database], env=env
     )
     deadline = time.monotonic() + 60
     while row.converted < 1 and killed.poll() is None and time.monotonic() < deadline:

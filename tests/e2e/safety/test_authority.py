@@ -25,8 +25,11 @@ SECOND = "ben"
 @pytest.fixture(scope="session", autouse=True)
 def second_operator(running: System) -> None:
     """Ben, who may drive and may not take from others."""
-    make = "from django.contrib.auth import get_user_model as u; u().objects.create_user"
-    running.manage("shell", "-c", f"{make}({SECOND!r}, password={PASSWORD!r})")
+    roles = "from fleet.permissions import Role; from fleet.services.person import person_roles_set as give"
+    users = "from django.contrib.auth import get_user_model as u"
+    make = f"u().objects.create_user({SECOND!r}, password={PASSWORD!r})"
+    give = f"give(user=u().objects.get(username={SECOND!r}), roles=(Role.OPERATOR,))"
+    running.manage("shell", "-c", f"{users}; {roles}; {make}; {give}")
 
 
 # --- 3. A second operator --------------------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections.abc import Callable
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from fleet.services.assignment import assignments_sweep
 from fleet.services.dataset_describe import dataset_describe, datasets_reap
@@ -23,21 +26,33 @@ from fleet.services.training import training_runs_reap
 from fleet.services.webhook_delivery import webhook_drain, webhooks_sweep
 from fleet.storage.base import StoreUnavailable
 
+logger = logging.getLogger(__name__)
+
+# In this order every few seconds: first what ends a right to drive.
+_SWEEPS: tuple[Callable[[], object], ...] = (
+    leases_expire,
+    help_sweep,
+    assignments_sweep,  # tell robots whose hours began or ended
+    robot_states_sweep,  # count silent robots as offline
+    training_runs_reap,  # give runs whose holder fell silent a new epoch and enqueue them again
+    rollouts_judge,  # decide canaries
+    datasets_reap,  # go on with what nobody works at any more
+    exports_reap,
+    dataset_imports_reap,
+)
+
 
 @shared_task(name="fleet.reap")  # type: ignore[untyped-decorator]  # Celery is untyped
 def reap() -> None:
-    """Close expired leases, and requests of robots that left; tell robots whose hours began or ended; count silent
-    robots as offline; give runs whose holder fell silent a new epoch and enqueue them again; decide canaries; go on
-    with datasets that nobody describes any more, exports and imports."""
-    leases_expire()
-    help_sweep()
-    assignments_sweep()
-    robot_states_sweep()
-    training_runs_reap()
-    rollouts_judge()
-    datasets_reap()
-    exports_reap()
-    dataset_imports_reap()
+    """Look after everything that time changes. A sweep that fails is logged and tried again next time: one row that
+    breaks one sweep must not stop the others."""
+    for sweep in _SWEEPS:
+        try:
+            sweep()
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception:  # whatever a sweep raises
+            logger.exception("sweep failed", extra={"event": {"sweep": sweep.__name__}})
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]

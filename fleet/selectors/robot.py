@@ -7,8 +7,10 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from fleet import live
@@ -31,7 +33,7 @@ from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest, policy_version_patches
 from fleet.selectors.rollout import Desired, desired_version, desired_versions
-from fleet.selectors.schedule import assignments_active
+from fleet.selectors.schedule import assignments_active, schedule_digest
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
 from fleet.signing import SigningKey, public_keys, signing_keys
 from fleet.storage import keys
@@ -162,10 +164,26 @@ def _assigned_tasks(robot: Robot, now: datetime) -> tuple[AssignedTask, ...]:
 
 def robot_assignments_active(*, robot: Robot, now: datetime) -> list[Assignment]:
     """Return what a robot works at now, by the task's slug: nothing while it waits for approval or is retired."""
-    if not robot.is_approved or robot.retired_at is not None:
-        return []
-    rows = Assignment.objects.filter(robot=robot, ended_at__isnull=True, task__is_active=True)
-    return assignments_active(rows.select_related("task").order_by("task__slug"), now=now)
+    return _active(robot, _assignments().filter(robot=robot), now)
+
+
+def robots_off_schedule(*, now: datetime) -> list[uuid.UUID]:
+    """Return the robots with hours that were last told of other assignments than are active now."""
+    with_hours = Assignment.objects.filter(ended_at__isnull=True).exclude(windows=[]).values("robot_id")
+    unended = Prefetch("assignments", _assignments(), to_attr="unended")
+    robots: Iterable[Any] = Robot.objects.filter(id__in=with_hours).prefetch_related(unended)
+    return [each.id for each in robots if each.schedule_digest != schedule_digest(_active(each, each.unended, now))]
+
+
+def _assignments() -> QuerySet[Assignment]:
+    """Return what has not ended, by the task's slug."""
+    rows = Assignment.objects.filter(ended_at__isnull=True, task__is_active=True)
+    return rows.select_related("task").order_by("task__slug")
+
+
+def _active(robot: Robot, rows: Iterable[Assignment], now: datetime) -> list[Assignment]:
+    is_working = robot.is_approved and robot.retired_at is None
+    return assignments_active(rows, now=now) if is_working else []
 
 
 def _uuids(texts: Iterable[str | None]) -> set[uuid.UUID]:

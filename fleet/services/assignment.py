@@ -14,7 +14,7 @@ from django.utils import timezone
 from fleet.errors import CapabilityMissing, InvalidRequest, NotFound, RobotRetired, TaskArchived
 from fleet.models import Assignment, Robot, Task
 from fleet.selectors.assignment import robot_can
-from fleet.selectors.robot import robot_assignments_active
+from fleet.selectors.robot import robot_assignments_active, robots_off_schedule
 from fleet.selectors.schedule import MAX_WINDOWS, Window, schedule_digest
 from fleet.services.audit import audit_record
 from fleet.services.robot import robot_lock, robots_bump
@@ -72,13 +72,12 @@ def _note_assignment(row: Assignment, *, before: Mapping[str, object], after: Ma
 
 
 def assignments_sweep(*, now: datetime | None = None) -> int:
-    """Tell the robots whose hours have begun or ended since they were last told; return how many."""
+    """Tell the robots whose hours have begun or ended since they were last told; return how many.
+
+    Asked every few seconds, and nearly always nothing is due: rows are locked only where something is.
+    """
     at = now or timezone.now()
-    scheduled = Assignment.objects.filter(ended_at__isnull=True).exclude(windows=[])
-    told = 0
-    for robot_id in list(scheduled.values_list("robot_id", flat=True).distinct()):
-        told += _sweep(robot_id, at)
-    return told
+    return sum(_sweep(robot_id, at) for robot_id in robots_off_schedule(now=at))
 
 
 @transaction.atomic

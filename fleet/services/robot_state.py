@@ -67,7 +67,7 @@ def robot_states_sweep(*, now: datetime | None = None) -> None:
     ).exclude(state=State.OFFLINE)
     for robot_id in list(silent.values_list("robot_id", flat=True)):
         with transaction.atomic():
-            Robot.objects.select_for_update(of=("self",)).get(id=robot_id)
+            list(Robot.objects.select_for_update(of=("self",)).filter(id=robot_id))  # gone meanwhile, its rows are too
             newest = RobotStateInterval.objects.filter(robot_id=robot_id, ended_at__isnull=True).first()
             if newest is not None:
                 _lapsed(newest, now)

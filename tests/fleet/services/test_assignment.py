@@ -94,6 +94,22 @@ def test_the_sweep_tells_a_robot_once_when_its_hours_begin_and_end() -> None:
     assert desired_state(robot_id=str(robot.id)).revision == before + 2
 
 
+def test_the_sweep_sees_hours_beside_work_that_always_counts(django_assert_num_queries: Any) -> None:
+    """One task in the day, another fills the night; while nothing is due nothing is locked, however many robots."""
+    robots = [builders.enrol().robot for _ in range(3)]
+    day, night = builders.task("day"), builders.task("night")
+    now = timezone.now()
+    begins = (now + timedelta(hours=2)).replace(minute=0)
+    window = {"days": WEEK, "from": f"{begins:%H:%M}", "until": f"{begins + timedelta(hours=2):%H:%M}"}
+    for robot in robots:
+        assignment_set(robot_id=robot.id, task_id=night.id, weight=1.0)
+        assignment_set(robot_id=robot.id, task_id=day.id, weight=1.0, priority=1, windows=[window])
+    with django_assert_num_queries(2):
+        assert assignments_sweep() == 0
+    assert assignments_sweep(now=begins + timedelta(minutes=1)) == 3
+    assert _assigned(robots[0], begins + timedelta(minutes=1)) == {"day"}
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -303,7 +303,7 @@ def test_an_admin_removes_the_factor_of_a_lost_telephone(admin: Client, make: An
 
 
 def test_guessing_locks_the_account_until_time_has_passed(make: Any, settings: Any) -> None:
-    settings.SOP_SIGN_IN_FAILURES, settings.SOP_SIGN_IN_LOCK_S = 3, 1.0
+    settings.SOP_SIGN_IN_FAILURES, settings.SOP_SIGN_IN_LOCK_S = 3, 4.0
     make("ann", Role.VIEWER)
     assert [_sign_in("ann", "wrong")[0] for _ in range(4)] == [401, 401, 401, 429]
     assert _sign_in("ANN", PASSWORD)[0] == 429, "the right password does not help"
@@ -311,8 +311,10 @@ def test_guessing_locks_the_account_until_time_has_passed(make: Any, settings: A
     make("ben", Role.VIEWER)
     assert _sign_in("ben", PASSWORD)[0] == 200
     assert AuditEntry.objects.filter(action="sign_in.lock").count() == 2
-    time.sleep(1.1)
-    assert _sign_in("ann", PASSWORD)[0] == 200
+    deadline = time.monotonic() + 20
+    while (status := _sign_in("ann", PASSWORD)[0]) == 429 and time.monotonic() < deadline:
+        time.sleep(0.1)  # asking does not make the lock longer
+    assert status == 200
 
 
 def test_guessing_from_one_address_locks_the_address(make: Any, settings: Any) -> None:

@@ -21,8 +21,9 @@ interface TableProps {
 export function Table({ caption, columns, children, className }: TableProps) {
   const id = useId();
   return (
-    // A scroll box takes focus so that arrow keys can scroll it (WCAG 2.1.1).
-    <div role="region" aria-labelledby={id} tabIndex={0} className={cn("overflow-auto", className)}>
+    // A scroll box takes focus so that arrow keys can scroll it (WCAG 2.1.1). A group and no landmark: the panel around it
+    // often has the same name.
+    <div role="group" aria-labelledby={id} tabIndex={0} className={cn("overflow-auto", className)}>
       <table className="w-full border-collapse text-sm">
         <caption id={id} className="sr-only">
           {caption}

@@ -139,19 +139,20 @@ class Impairment:
     def _receive(self, end: _End) -> None:
         data = end.receive()
         with self._lock:
-            profile, held_s = self._profile, self._held_until_s
-            is_dropped = self._is_cut or (self._is_frozen and data is not None and is_media(data))
-        if data is not None and not is_dropped:
+            profile, held_s, is_cut = self._profile, self._held_until_s, self._is_cut
+        if data is not None and not is_cut:
             end.incoming.put(data, profile, now_s=time.monotonic(), not_before_s=held_s)
 
     def _deliver(self, now_s: float) -> None:
         with self._lock:
             if self._is_cut:
                 return
+            is_frozen = self._is_frozen
         first, second = self._ends
         for source, sink in ((first, second), (second, first)):
             for data in source.incoming.take(now_s):
-                sink.send(data)
+                if not (is_frozen and is_media(data)):  # what was on its way is dropped, too
+                    sink.send(data)
 
 
 class _End:

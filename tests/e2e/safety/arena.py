@@ -35,7 +35,10 @@ OPTIONS = tuple(
 )
 SCRIPT = (Path(__file__).parent / "page.js").read_text()
 CONNECT_MS = 20_000
-MOVES = f"f.applied.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.01)"
+FRESH_MS = 500  # an older word does not say what the robot does now: a full queue on the path delays it
+IS_FRESH = f"f.offset_ms !== null && performance.now() - f.step_ms - f.offset_ms < {FRESH_MS}"
+MOVES = f"{IS_FRESH} && f.applied.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.01)"
+MOVES_FULLY_ASKED = f"{MOVES} && f.asked.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.9)"
 
 
 @dataclass(frozen=True)
@@ -215,30 +218,30 @@ class Person:
         take.click()
         self.wait_for_feedback("f.is_driver && f.is_armed && f.mode === 'teleop'")
 
-    def push(self, key: str = "w") -> None:
-        """Hold a drive key until the robot moves by it.
+    def push(self, key: str = "w", *, until: str = MOVES) -> None:
+        """Hold a drive key until the robot moves by it, or more: `until` of the feedback `f`.
 
         On a bad network, or a machine busy with another browser, the robot lets go now and then, as it should: then the
         key is lifted, the robot taken over anew if it waits for that, and the key held again.
         """
         for _ in range(8):
             self.page.keyboard.down(key)
-            if self._moves(within_s=3):
+            if self._moves(until, within_s=3):
                 return
             self.let_go(key)
             if self.feedback()["mode"] == "paused":
                 self.take_over()
         raise AssertionError(f"the robot does not move; it says {self.feedback()}")
 
-    def keep_pushing(self) -> None:
+    def keep_pushing(self, *, until: str = MOVES) -> None:
         """Push again if the robot let go meanwhile."""
-        if not self._moves(within_s=1):
+        if not self._moves(until, within_s=1):
             self.let_go()
-            self.push()
+            self.push(until=until)
 
-    def _moves(self, *, within_s: float) -> bool:
+    def _moves(self, condition: str, *, within_s: float) -> bool:
         with contextlib.suppress(AssertionError):
-            self.wait_for_feedback(f"f.mode === 'teleop' && {MOVES}", timeout_s=within_s)
+            self.wait_for_feedback(f"f.mode === 'teleop' && {condition}", timeout_s=within_s)
             return True
         return False
 

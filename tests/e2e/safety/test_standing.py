@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserType
 
 from sop_web.demo.run import wait_until_serving
 from sop_web.demo.stack import start_server
-from tests.e2e.safety.arena import MOVING_AXES, ROBOT, Arena, Person, now_ns, watch
+from tests.e2e.safety.arena import MOVES_FULLY_ASKED, MOVING_AXES, ROBOT, Arena, Person, now_ns, watch
 from tests.e2e.safety.conftest import Measured, Unmoved
 from tests.stack.harness import USERNAME
 from tests.stack.impair import PRISTINE, PROFILES, Profile
@@ -194,11 +194,11 @@ def test_5_a_frozen_picture_slows_and_then_stops(
 ) -> None:
     """Frames stop and commands go on: slow 300 ms and still 700 ms after the last picture, each plus one period.
 
-    What was on its way when the video froze still arrives, later on a bad network and a busy machine, so time counts
-    from the last picture that the browser showed. The robot's word for that moment may be off by half a round trip.
+    What the browser had received when the video froze it still shows, later on a bad network and a busy machine, so
+    time counts from the last picture that it showed. The robot's word for that moment may be off by half a round trip.
     """
     person = driving(arena, browser, profile)
-    person.wait_for_feedback(f"f.asked.slice(0, {MOVING_AXES}).some((axis) => Math.abs(axis) > 0.9)")
+    person.keep_pushing(until=MOVES_FULLY_ASKED)
     at_ns = now_ns()
     arena.path.freeze()
     person.wait_for_feedback("f.limits.includes('video') && f.speed_cap === 0")

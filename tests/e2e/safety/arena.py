@@ -228,7 +228,7 @@ class Person:
             self.page.keyboard.down(key)
             if self._moves(until, within_s=3):
                 return
-            self.let_go(key)
+            self._rest(key)
             if self.feedback()["mode"] == "paused":
                 self.take_over()
         raise AssertionError(f"the robot does not move; it says {self.feedback()}")
@@ -236,7 +236,7 @@ class Person:
     def keep_pushing(self, *, until: str = MOVES) -> None:
         """Push again if the robot let go meanwhile."""
         if not self._moves(until, within_s=1):
-            self.let_go()
+            self._rest("w")
             self.push(until=until)
 
     def _moves(self, condition: str, *, within_s: float) -> bool:
@@ -244,6 +244,13 @@ class Person:
             self.wait_for_feedback(f"f.mode === 'teleop' && {condition}", timeout_s=within_s)
             return True
         return False
+
+    def _rest(self, key: str) -> None:
+        """Lift the key for as long as a hand does: the console must see it at rest before it counts again."""
+        self.let_go(key)
+        sent = self.page.evaluate("() => window.sop.drive?.seq ?? 0")
+        with contextlib.suppress(PlaywrightError):  # nothing is sent any more: the robot was given back
+            self.page.wait_for_function(f"() => window.sop.drive?.seq > {sent} + 2", timeout=1000, polling=50)
 
     def let_go(self, key: str = "w") -> None:
         self.page.keyboard.up(key)

@@ -4,7 +4,7 @@ import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-qu
 import type { ReactNode } from "react";
 
 import { Toaster } from "@/components/ui/toast";
-import { sessionKey } from "@/features/people/api/session";
+import { sessionKey } from "@/hooks/use-session";
 import { ProblemError } from "@/lib/api/errors";
 
 const RETRIES = 2;

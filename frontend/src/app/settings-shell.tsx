@@ -2,14 +2,15 @@
 
 import { Navigate, NavLink, Outlet } from "react-router";
 
-import { useSession } from "@/features/people/api/session";
+import { useSession } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
+import type { Permission } from "@/lib/permissions";
 
 interface SettingsPage {
   readonly to: string;
   readonly label: string;
-  /** Shown to those who may, by the names of fleet/permissions.py; the server refuses everyone else all the same. */
-  readonly needs?: string;
+  /** Shown to those who may, by the names of lib/permissions.ts; the server refuses everyone else all the same. */
+  readonly needs?: Permission;
 }
 
 /** Settings pages that exist, what is one's own first. Each later page adds its line here and a route in `router.tsx`. */

@@ -1,7 +1,7 @@
 /** `/settings/assignments`: which robot works at which task, and when. */
 
 import { AssignmentBoard } from "@/features/assignments/components/assignment-board";
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { usePageTitle } from "@/hooks/use-page-title";
 
 export function AssignmentsRoute() {

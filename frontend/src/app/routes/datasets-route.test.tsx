@@ -5,10 +5,11 @@ import { splitsOf, splitsProblem } from "@/features/datasets/dataset-words";
 import { compared, dataset, preview, version, versionDetail } from "@/testing/dataset-fixtures";
 import { counts, episode } from "@/testing/episode-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 const PATH = "/api/v1/datasets";
 const ONE = `${PATH}/d1`;
-const session: Record<string, Answer> = { "GET /api/v1/session": [200, { user: { username: "ann", is_staff: true } }] };
+const session: Record<string, Answer> = { "GET /api/v1/session": signedIn() };
 const page = (...results: readonly unknown[]): Answer => [200, { next: null, previous: null, results }];
 const problem = (status: number, code: string, detail: string): Answer => [status, { code, title: code, detail, status }];
 
@@ -97,6 +98,29 @@ describe("datasets", () => {
       algorithm: "hg_dagger",
       target_steps: 5000,
     });
+  });
+
+  it("shows it to who may change nothing, and says why not", async () => {
+    renderApp("/datasets/d1", ofOne({ "GET /api/v1/session": signedIn(VIEWER) }));
+    await screen.findByRole("heading", { name: "Version 2" });
+    for (const [name, doing] of [
+      ["Change", "change datasets"],
+      ["Archive", "change datasets"],
+      ["Take all off", "change datasets"],
+      ["Freeze a version", "change datasets"],
+      ["Save notes", "change datasets"],
+      ["Train", "start training"],
+      ["Export", "export"],
+    ] as const) {
+      const button = screen.getByRole<HTMLButtonElement>("button", { name });
+      expect([button.disabled, button.title]).toEqual([true, `Your role does not let you ${doing}.`]);
+    }
+    expect(screen.queryByRole("link", { name: "Freeze a version" })).toBeNull();
+  });
+
+  it("lists them to who may make none", async () => {
+    renderApp("/datasets", { "GET /api/v1/session": signedIn(VIEWER), [`GET ${PATH}`]: page(dataset()) });
+    expect((await screen.findByRole<HTMLButtonElement>("button", { name: "New dataset" })).disabled).toBe(true);
   });
 
   it("says when there is no such dataset", async () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { episodeDetail } from "@/testing/episode-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 // jsdom has no canvas and plays nothing; what is drawn and played is looked at in a browser.
 vi.mock("uplot", () => ({
@@ -31,7 +32,7 @@ const REVISIONS = [
 const PATH = "/api/v1/episodes/e1";
 
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+  "GET /api/v1/session": signedIn(),
   [`GET ${PATH}`]: [200, episodeDetail()],
   [`GET ${PATH}/steps`]: [200, STEPS],
   [`GET ${PATH}/label/history`]: [200, { revisions: [] }],
@@ -158,6 +159,13 @@ describe("page of an episode", () => {
     expect((await screen.findByRole("alert")).textContent).toMatch(/^Somebody labelled this episode meanwhile/);
     expect(await screen.findByRole("button", { name: "Remove theirs" })).toBeTruthy();
     expect(comment.value).toBe("slipped");
+  });
+
+  it("shows the label to who may not change it", async () => {
+    await open("", { "GET /api/v1/session": signedIn(VIEWER) });
+    const save = screen.getByRole("button", { name: "Save label" });
+    expect(save.closest("fieldset:disabled")).not.toBeNull();
+    expect(screen.getByRole("group", { name: "Your role does not let you label episodes." })).toBeTruthy();
   });
 
   it("shows what was said before", async () => {

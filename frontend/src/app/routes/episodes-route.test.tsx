@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { counts, episode } from "@/testing/episode-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 const FACETS = {
   task: [
@@ -18,7 +19,7 @@ const ROWS = [
 const DONE = { batch: "b1", changed: 2, unchanged: 0 };
 
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+  "GET /api/v1/session": signedIn(),
   "GET /api/v1/episodes": [200, { next: "http://console/api/v1/episodes?cursor=abc", previous: null, results: ROWS }],
   "GET /api/v1/episodes/counts": [200, counts(3, FACETS)],
   "GET /api/v1/saved-filters": [200, { results: [] }],
@@ -121,6 +122,15 @@ describe("library", () => {
     fireEvent.change(screen.getByRole("combobox", { name: "Set outcome" }), { target: { value: "failure" } });
     expect(await screen.findByText("Nothing was changed. Not so many.")).toBeTruthy();
     expect(screen.getByText("1 episode ticked")).toBeTruthy();
+  });
+
+  it("lets who may not label many tick them, and says why nothing follows", async () => {
+    await open("", { "GET /api/v1/session": signedIn(VIEWER) });
+    tick(/^Tick box-close, arm-1/);
+    const bar = within(screen.getByRole("region", { name: "Ticked episodes" }));
+    expect(bar.getByText("Your role does not let you label many episodes at once.")).toBeTruthy();
+    expect(bar.getByRole("button", { name: "Archive" }).closest("fieldset:disabled")).not.toBeNull();
+    for (const name of ["Add to dataset", "Export"]) expect(bar.getByRole<HTMLButtonElement>("button", { name }).disabled).toBe(true);
   });
 
   it("keeps a filter under a name and goes back to it", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 
 import type { ExportCheck, ExportRow } from "@/features/exports/api/exports";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 const ID = "11111111-1111-1111-1111-111111111111";
 const row = (change: Partial<ExportRow> = {}): ExportRow => ({
@@ -52,7 +53,7 @@ const CHOICES = {
 
 function open(rows: readonly ExportRow[], search = "", change: Record<string, Answer> = {}) {
   const app = renderApp(`/datasets/exports${search}`, {
-    "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+    "GET /api/v1/session": signedIn(),
     "GET /api/v1/exports": [200, { next: null, previous: null, results: rows }],
     "GET /api/v1/exports/formats": [200, CHOICES],
     "POST /api/v1/exports/check": [200, check()],
@@ -86,6 +87,16 @@ describe("exports", () => {
     await screen.findByText("Copied.");
     const line = `curl -fC - -H "Authorization: Bearer $SOP_TOKEN" -o pushes-v3-lerobot-v3.0-11111111.tar ${location.origin}/api/v1/exports/${ID}/download`;
     expect(writeText).toHaveBeenCalledWith(line);
+  });
+
+  it("offers nothing to who may not export", async () => {
+    open([row({}), row({ id: "x2", state: "failed" })], "", { "GET /api/v1/session": signedIn(VIEWER) });
+    const [remove, other] = await screen.findAllByRole<HTMLButtonElement>("button", { name: /^Delete/ });
+    const retry = screen.getByRole<HTMLButtonElement>("button", { name: /^Retry/ });
+    for (const button of [remove, other, retry]) {
+      expect([button?.disabled, button?.title]).toEqual([true, "Your role does not let you export."]);
+    }
+    expect(screen.queryByRole("link", { name: /^Download/ })).toBeNull();
   });
 
   it("says what went wrong, in words and with its code, and retries", async () => {

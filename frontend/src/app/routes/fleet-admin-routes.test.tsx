@@ -78,7 +78,8 @@ describe("tasks", () => {
     renderApp("/settings/tasks", answers([]));
     const change = await screen.findByRole<HTMLButtonElement>("button", { name: "Change stack" });
     expect(change.disabled).toBe(true);
-    expect(screen.queryByRole("button", { name: "Define a task" })).toBeNull();
+    const define = screen.getByRole<HTMLButtonElement>("button", { name: "Define a task" });
+    expect([define.disabled, define.title]).toEqual([true, "Your role does not let you change tasks."]);
   });
 });
 
@@ -105,6 +106,16 @@ describe("robots", () => {
     expect(screen.getByRole("img", { name: "The code as a QR picture" })).toBeTruthy();
     const sent = app.requests.find((request) => request.key === "POST /api/v1/enrolment-codes");
     expect(sent?.body).toEqual({ note: "", valid_s: 3600, needs_approval: true, robot: null });
+  });
+
+  it("lets a manager change a robot, and leaves enrolling to admins", async () => {
+    renderApp("/settings/robots", answers(["edit_robots"]));
+    const named = (name: string) => screen.getByRole<HTMLButtonElement>("button", { name });
+    await screen.findByRole("button", { name: "Change left arm" });
+    for (const name of ["Change left arm", "Pause: left arm"]) expect(named(name).disabled).toBe(false);
+    for (const name of ["Enrol a robot", "New key for left arm", "Retire left arm", "Approve"]) {
+      expect([named(name).disabled, named(name).title]).toEqual([true, "Your role does not let you enrol and retire robots."]);
+    }
   });
 
   it("approves who waits", async () => {

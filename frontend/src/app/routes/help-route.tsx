@@ -5,7 +5,7 @@ import { HelpList } from "@/features/help/components/help-list";
 import { PastRequests } from "@/features/help/components/past-requests";
 import { QueueControls } from "@/features/help/components/queue-controls";
 import { QueueFigures } from "@/features/help/components/queue-figures";
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { useRobots } from "@/lib/socket/fleet-store";
 

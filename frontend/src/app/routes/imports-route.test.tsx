@@ -2,6 +2,7 @@ import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 const ROW = {
   id: "i1",
@@ -56,7 +57,7 @@ const MAPPING = {
   leave_out_broken: false,
 };
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+  "GET /api/v1/session": signedIn(),
   "GET /api/v1/imports": [200, { results: [ROW] }],
   "GET /api/v1/imports/options": [200, { roots: ["/data/sets"], archive_bytes: 5_000_000_000 }],
   "GET /api/v1/imports/i1": [200, { ...ROW, report: REPORT }],
@@ -97,6 +98,13 @@ describe("Imports", () => {
 });
 
 describe("An import", () => {
+  it("shows an import to who may only look", async () => {
+    renderApp("/datasets/imports/i1", answers({ "GET /api/v1/session": signedIn(VIEWER) }));
+    const cancel = await screen.findByRole<HTMLButtonElement>("button", { name: "Cancel the import" });
+    expect([cancel.disabled, cancel.title]).toEqual([true, "Your role does not let you import."]);
+    expect(screen.queryByRole("form", { name: "Mapping" })).toBeNull();
+  });
+
   it("groups problems by what the mapping reads, and runs once the broken episodes are left out", async () => {
     const app = renderApp(
       "/datasets/imports/i1",

@@ -4,7 +4,7 @@ import { Navigate, useSearchParams } from "react-router";
 
 import { Mark } from "@/app/mark";
 import { ThemeToggle } from "@/app/theme-toggle";
-import { useSession } from "@/features/people/api/session";
+import { useSession } from "@/hooks/use-session";
 import { SignInForm } from "@/features/people/components/sign-in-form";
 import { usePageTitle } from "@/hooks/use-page-title";
 

@@ -2,7 +2,7 @@
 
 import { useParams } from "react-router";
 
-import { useSession } from "@/features/people/api/session";
+import { useSession } from "@/hooks/use-session";
 import { CockpitPage } from "@/features/teleop/components/cockpit-page";
 
 export function TeleopRoute() {

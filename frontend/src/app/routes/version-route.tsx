@@ -2,7 +2,7 @@
 
 import { useParams } from "react-router";
 
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { VersionPage } from "@/features/versions/components/version-page";
 
 export function VersionRoute() {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { lanesOf } from "@/features/versions/lanes";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
 const RUN = "0198f2c4-0000-7000-8000-000000000001";
 const rate = (successes: number, n: number) => ({ successes, n, rate: successes / n, low: 0.1, high: 0.9 });
@@ -82,7 +83,7 @@ const REPORT = {
 };
 const LINEAGE = { versions: [version(0), version(1, { stages: ["current"], robots: 3 }), version(2, { stages: ["canary", "newest"] })] };
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mia", permissions: ["release_versions"] } }],
+  "GET /api/v1/session": signedIn(["see", "release_versions", "export"]),
   "GET /api/v1/training-runs": [200, { results: [{ id: RUN, name: "demo", state: "running" }] }],
   [`GET /api/v1/training-runs/${RUN}/lineage`]: [200, LINEAGE],
   [`GET /api/v1/training-runs/${RUN}/release`]: [200, RELEASE],
@@ -134,6 +135,13 @@ describe("versions", () => {
     expect(await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
     expect(screen.getByText("untrusted")).toBeDefined();
     expect(screen.getByRole("link", { name: "Download" }).getAttribute("href")).toBe("/api/v1/policy-versions/v-2/download");
+  });
+
+  it("shows a version to who may neither release nor download it", async () => {
+    renderApp("/versions/v-2", answers({ "GET /api/v1/session": signedIn(VIEWER) }));
+    const download = await screen.findByRole<HTMLButtonElement>("button", { name: "Download" });
+    expect([download.disabled, download.title]).toEqual([true, "Your role does not let you export."]);
+    for (const name of ["Promote", "Try on some robots", "Save"]) expect(screen.queryByRole("button", { name })).toBeNull();
   });
 
   it("draws a second child in a lane of its own", () => {

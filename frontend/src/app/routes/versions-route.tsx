@@ -1,6 +1,6 @@
 /** `/versions`: which policy versions there are, and which robots drive with which. */
 
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { VersionsPage } from "@/features/versions/components/versions-page";
 import { usePageTitle } from "@/hooks/use-page-title";
 

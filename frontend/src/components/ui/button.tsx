@@ -1,8 +1,13 @@
-/** Buttons. `primary` once a view, `secondary` beside it, `quiet` in bars and tables, `icon` for a sole icon. */
+/**
+ * Buttons. `primary` once a view, `secondary` beside it, `quiet` in bars and tables, `icon` for a sole icon.
+ * `needs`: the right that pressing it takes; who lacks it sees the button disabled, with the reason as its description.
+ */
 
 import type { ComponentProps } from "react";
 
+import { useRefusal } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
+import type { Permission } from "@/lib/permissions";
 
 const variants = {
   primary: "h-9 px-3.5 bg-action text-ink-inverse font-medium hover:bg-action-hover",
@@ -13,9 +18,19 @@ const variants = {
 
 interface ButtonProps extends ComponentProps<"button"> {
   readonly variant?: keyof typeof variants;
+  readonly needs?: Permission;
 }
 
-export function Button({ variant = "secondary", className, type = "button", ...rest }: ButtonProps) {
+export function Button({ needs, ...rest }: ButtonProps) {
+  return needs === undefined ? <PlainButton {...rest} /> : <GuardedButton needs={needs} {...rest} />;
+}
+
+function GuardedButton({ needs, ...rest }: ButtonProps & { readonly needs: Permission }) {
+  const refusal = useRefusal(needs);
+  return refusal === null ? <PlainButton {...rest} /> : <PlainButton {...rest} disabled title={refusal} />;
+}
+
+function PlainButton({ variant = "secondary", className, type = "button", ...rest }: Omit<ButtonProps, "needs">) {
   const base =
     "inline-flex shrink-0 items-center justify-center gap-1.5 rounded-md text-sm whitespace-nowrap transition-colors " +
     "disabled:cursor-not-allowed disabled:opacity-60";

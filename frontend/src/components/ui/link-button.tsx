@@ -3,12 +3,31 @@
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 
+import { Button } from "@/components/ui/button";
+import { useMay } from "@/hooks/use-session";
+import type { Permission } from "@/lib/permissions";
+
 interface LinkButtonProps {
+  /** The right without which the page refuses; who lacks it sees a disabled button instead. */
+  readonly needs?: Permission;
   readonly to: string;
   readonly children: ReactNode;
 }
 
-export function LinkButton({ to, children }: LinkButtonProps) {
+export function LinkButton({ needs, ...rest }: LinkButtonProps) {
+  return needs === undefined ? <PlainLink {...rest} /> : <GuardedLink needs={needs} {...rest} />;
+}
+
+function GuardedLink({ needs, ...rest }: LinkButtonProps & { readonly needs: Permission }) {
+  if (useMay(needs)) return <PlainLink {...rest} />;
+  return (
+    <Button variant="primary" needs={needs}>
+      {rest.children}
+    </Button>
+  );
+}
+
+function PlainLink({ to, children }: Omit<LinkButtonProps, "needs">) {
   return (
     <Link
       to={to}

@@ -31,7 +31,7 @@ export function Suggestions({ board, canEdit, onMoves }: SuggestionsProps) {
               <li key={suggestion.task} className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm">
                 <Lightbulb aria-hidden className="size-4 shrink-0 text-ink-muted" />
                 <span className="grow">{suggestion.text}</span>
-                <Button disabled={!canEdit} onClick={give} aria-label={`Assign ${robot.name} to ${suggestion.task}`}>
+                <Button needs="assign" disabled={!canEdit} onClick={give} aria-label={`Assign ${robot.name} to ${suggestion.task}`}>
                   Assign
                 </Button>
               </li>

@@ -21,7 +21,7 @@ export function AddToDataset(props: AddToDatasetProps) {
   const [isOpen, setOpen] = useState(false);
   return (
     <>
-      <Button onClick={() => setOpen(true)}>
+      <Button needs="curate" onClick={() => setOpen(true)}>
         <Database aria-hidden className="size-4" />
         Add to dataset
       </Button>

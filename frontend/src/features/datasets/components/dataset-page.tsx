@@ -84,11 +84,11 @@ function DatasetHead({ dataset }: { readonly dataset: Dataset }) {
           {dataset.name}
           {dataset.is_archived ? <span className="font-normal text-ink-muted"> (archived)</span> : null}
         </h1>
-        <Button onClick={() => setEditing(true)}>
+        <Button needs="curate" onClick={() => setEditing(true)}>
           <Pencil aria-hidden className="size-4" />
           Change
         </Button>
-        <Button onClick={archive} disabled={change.isPending}>
+        <Button needs="curate" onClick={archive} disabled={change.isPending}>
           {dataset.is_archived ? <ArchiveRestore aria-hidden className="size-4" /> : <Archive aria-hidden className="size-4" />}
           {dataset.is_archived ? "Bring back" : "Archive"}
         </Button>
@@ -122,11 +122,11 @@ function Collected({ dataset }: { readonly dataset: Dataset }) {
         </Link>
       </p>
       {dataset.collected === 0 ? null : (
-        <Button variant="quiet" onClick={clear} disabled={uncollect.isPending}>
+        <Button needs="curate" variant="quiet" onClick={clear} disabled={uncollect.isPending}>
           Take all off
         </Button>
       )}
-      <LinkButton to={`/datasets/${dataset.id}/freeze`}>
+      <LinkButton needs="curate" to={`/datasets/${dataset.id}/freeze`}>
         <Snowflake aria-hidden className="size-4" />
         Freeze a version
       </LinkButton>

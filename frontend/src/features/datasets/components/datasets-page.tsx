@@ -36,7 +36,7 @@ export function DatasetsPage() {
   const [search, setSearch] = useUrlText("text", "");
   const [isCreating, setCreating] = useState(false);
   const create = (
-    <Button variant="primary" onClick={() => setCreating(true)}>
+    <Button variant="primary" needs="curate" onClick={() => setCreating(true)}>
       New dataset
     </Button>
   );

@@ -146,7 +146,7 @@ function FreezeForm({ dataset, plan, preview }: FreezeFormProps) {
                 : `No episode would be in ${emptySplit.name}.`
               : `Nothing was frozen. ${freeze.error.message}`}
           </p>
-          <Button type="submit" variant="primary" disabled={!isReady || freeze.isPending}>
+          <Button needs="curate" type="submit" variant="primary" disabled={!isReady || freeze.isPending}>
             <Snowflake aria-hidden className="size-4" />
             {freeze.isPending ? "Freezing" : `Freeze ${preview === undefined ? "" : formatNoun(preview.episodes, "episode")}`}
           </Button>

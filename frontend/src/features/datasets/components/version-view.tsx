@@ -73,7 +73,7 @@ function Facts({ dataset, version, actions }: FactsProps) {
       title={`Version ${version.number}`}
       actions={
         <div className="flex flex-wrap items-center gap-2">
-          <Button onClick={() => setTraining(true)}>
+          <Button needs="run_training" onClick={() => setTraining(true)}>
             <BrainCircuit aria-hidden className="size-4" />
             Train
           </Button>
@@ -143,7 +143,7 @@ function Notes({ dataset, version }: { readonly dataset: Dataset; readonly versi
           value={notes}
           onChange={(event) => setNotes(event.target.value)}
         />
-        <Button type="submit" disabled={notes === version.notes || annotate.isPending}>
+        <Button needs="curate" type="submit" disabled={notes === version.notes || annotate.isPending}>
           Save notes
         </Button>
       </form>

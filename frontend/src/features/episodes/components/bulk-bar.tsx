@@ -10,6 +10,7 @@ import { type Chosen, type LabelChange, useBulkLabel, useUndoBulk } from "@/feat
 import { toJson } from "@/features/episodes/episode-query";
 import type { Selection } from "@/features/episodes/hooks/use-selection";
 import { OUTCOME_NAMES, outcomeWord } from "@/features/episodes/words";
+import { useRefusal } from "@/hooks/use-session";
 import { formatNoun } from "@/lib/units/format";
 
 const AT_MOST = 5000;
@@ -36,6 +37,7 @@ export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarPr
   const { ids, isAll } = selection;
   const chosen: Chosen = isAll ? { filter: toJson(filter) } : { ids: [...ids] };
   const { apply, isPending } = useBulk(chosen, selection.clear);
+  const refusal = useRefusal("label_bulk");
   const count = isAll ? total : ids.size;
   if (count === 0) return null;
   const isTooMany = count > AT_MOST;
@@ -48,17 +50,17 @@ export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarPr
       {!isAll && ids.size === loaded && total > loaded ? (
         <Button variant="quiet" onClick={selection.setEverything}>{`Tick all ${formatNoun(total, "episode")} found`}</Button>
       ) : null}
-      <fieldset disabled={isPending || isTooMany} className="flex flex-wrap items-center gap-2">
+      <fieldset disabled={isPending || isTooMany || refusal !== null} title={refusal ?? undefined} className="flex flex-wrap items-center gap-2">
         <legend className="sr-only">Change them</legend>
         <TagForm onTag={(tag) => apply({ add_tags: [tag] })} />
         <SelectField label="Set outcome" isLabelHidden className="w-36" options={outcomes} value="" onValue={setOutcome} />
         {filter.get("archived") === "only" ? (
-          <Button onClick={() => apply({ is_archived: false })}>
+          <Button needs="archive" onClick={() => apply({ is_archived: false })}>
             <ArchiveRestore aria-hidden className="size-4" />
             Bring back
           </Button>
         ) : (
-          <Button onClick={() => apply({ is_archived: true })}>
+          <Button needs="archive" onClick={() => apply({ is_archived: true })}>
             <Archive aria-hidden className="size-4" />
             Archive
           </Button>
@@ -68,6 +70,7 @@ export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarPr
       <Button variant="quiet" onClick={selection.clear}>
         Untick
       </Button>
+      {refusal === null ? null : <p className="text-sm text-ink-muted">{refusal}</p>}
       {isTooMany ? <p className="text-sm text-ink-muted">At most 5,000 are changed at once: narrow the filter.</p> : null}
     </section>
   );

@@ -6,6 +6,7 @@ import { type SubmitEvent, useId, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { TextAreaField, TextField } from "@/components/ui/field";
+import { Permitted } from "@/components/ui/permitted";
 import { notify } from "@/components/ui/toast";
 import type { EpisodeDetail } from "@/features/episodes/api/episodes";
 import { useLabel, useUndoLabel } from "@/features/episodes/api/labels";
@@ -44,29 +45,31 @@ export function LabelPanel({ episode }: { readonly episode: EpisodeDetail }) {
   };
   return (
     <Panel title="Label">
-      <form onSubmit={submit} className="grid gap-3">
-        <Outcomes value={form.outcome} recorded={episode.recording?.outcome} onValue={(outcome) => put({ outcome })} />
-        {form.outcome === RECORDED ? null : (
-          <TextField label="Reason" maxLength={2000} value={form.reason} onChange={(event) => put({ reason: event.target.value })} />
-        )}
-        <Tags tags={form.tags} onTags={(tags) => put({ tags })} />
-        <Comment value={form.comment} onValue={(comment) => put({ comment })} />
-        {label.error === null ? null : (
-          <p role="alert" className="text-sm text-fault">
-            {isChanged
-              ? "Somebody labelled this episode meanwhile. What they said is shown now wherever you changed nothing: look, then save again."
-              : `Not saved. ${label.error.message}`}
-          </p>
-        )}
-        <div className="flex gap-2">
-          <Button type="submit" variant="primary" disabled={change === null || label.isPending}>
-            Save label
-          </Button>
-          <Button disabled={episode.label_revision === 0 || undo.isPending} onClick={() => takeBack(episode.label_revision)}>
-            Take back the last change
-          </Button>
-        </div>
-      </form>
+      <Permitted needs="label">
+        <form onSubmit={submit} className="grid gap-3">
+          <Outcomes value={form.outcome} recorded={episode.recording?.outcome} onValue={(outcome) => put({ outcome })} />
+          {form.outcome === RECORDED ? null : (
+            <TextField label="Reason" maxLength={2000} value={form.reason} onChange={(event) => put({ reason: event.target.value })} />
+          )}
+          <Tags tags={form.tags} onTags={(tags) => put({ tags })} />
+          <Comment value={form.comment} onValue={(comment) => put({ comment })} />
+          {label.error === null ? null : (
+            <p role="alert" className="text-sm text-fault">
+              {isChanged
+                ? "Somebody labelled this episode meanwhile. What they said is shown now wherever you changed nothing: look, then save again."
+                : `Not saved. ${label.error.message}`}
+            </p>
+          )}
+          <div className="flex gap-2">
+            <Button type="submit" variant="primary" disabled={change === null || label.isPending}>
+              Save label
+            </Button>
+            <Button disabled={episode.label_revision === 0 || undo.isPending} onClick={() => takeBack(episode.label_revision)}>
+              Take back the last change
+            </Button>
+          </div>
+        </form>
+      </Permitted>
       <LabelHistory episodeId={episode.id} />
     </Panel>
   );

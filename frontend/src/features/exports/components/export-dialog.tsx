@@ -91,7 +91,7 @@ function ExportForm({ of, choices, onClose }: ExportDialogProps & { readonly cho
         <p role="alert" className="min-w-0 grow text-sm text-fault">
           {start.error === null ? null : `No export was begun. ${start.error.message}`}
         </p>
-        <Button type="submit" variant="primary" disabled={!isReady || start.isPending}>
+        <Button needs="export" type="submit" variant="primary" disabled={!isReady || start.isPending}>
           Start the export
         </Button>
       </div>

@@ -12,6 +12,7 @@ import { notify } from "@/components/ui/toast";
 import { downloadPath, type ExportRow, useCancelExport, useDeleteExport, useRetryExport } from "@/features/exports/api/exports";
 import { CurlDialog } from "@/features/exports/components/curl-dialog";
 import { failureAdvice, sourceName, stateWord } from "@/features/exports/export-words";
+import { useMay } from "@/hooks/use-session";
 import { formatBytes, formatCount, formatDay, formatDuration, formatNoun } from "@/lib/units/format";
 import { seconds } from "@/lib/units/quantity";
 
@@ -109,7 +110,7 @@ function Actions({ row }: { readonly row: ExportRow }) {
     onError: (error: Error) => notify("failed", `It was left as it is. ${error.message}`),
   });
   const isActive = row.state === "queued" || row.state === "running";
-  const canDownload = row.state === "done" && row.destination === "";
+  const canDownload = useMay("export") && row.state === "done" && row.destination === "";
   return (
     <div className="flex justify-end gap-1">
       {canDownload ? (
@@ -129,19 +130,20 @@ function Actions({ row }: { readonly row: ExportRow }) {
         </>
       ) : null}
       {isActive ? (
-        <Button aria-label={`Cancel ${name}`} disabled={row.is_cancelling || cancel.isPending} onClick={() => cancel.mutate(row.id, told(`${name} is being stopped.`))}>
+        <Button needs="export" aria-label={`Cancel ${name}`} disabled={row.is_cancelling || cancel.isPending} onClick={() => cancel.mutate(row.id, told(`${name} is being stopped.`))}>
           <Ban aria-hidden className="size-4" />
           Cancel
         </Button>
       ) : null}
       {["failed", "cancelled", "expired"].includes(row.state) ? (
-        <Button aria-label={`Retry ${name}`} disabled={retry.isPending} onClick={() => retry.mutate(row.id, told(`${name} waits for its turn.`))}>
+        <Button needs="export" aria-label={`Retry ${name}`} disabled={retry.isPending} onClick={() => retry.mutate(row.id, told(`${name} waits for its turn.`))}>
           <RotateCw aria-hidden className="size-4" />
           Retry
         </Button>
       ) : null}
       {isActive ? null : (
         <Button
+          needs="export"
           variant="icon"
           aria-label={`Delete ${name}`}
           title="Delete"

@@ -13,6 +13,7 @@ import { type ImportDetail, type Mapped, useCancel, useCheck, useImport, useMapp
 import { MappingForm } from "@/features/imports/components/mapping-form";
 import { ReportPanel } from "@/features/imports/components/report-panel";
 import { phaseText, stateWords } from "@/features/imports/import-words";
+import { useMay } from "@/hooks/use-session";
 import { formatCount, formatDay, formatNoun } from "@/lib/units/format";
 
 export function ImportPage({ id }: { readonly id: string }) {
@@ -65,7 +66,7 @@ function Head({ row, isOver }: { readonly row: ImportDetail; readonly isOver: bo
         {cancel.error?.message}
       </p>
       {isOver ? null : (
-        <Button variant="quiet" disabled={cancel.isPending} onClick={() => cancel.mutate(undefined)}>
+        <Button needs="import" variant="quiet" disabled={cancel.isPending} onClick={() => cancel.mutate(undefined)}>
           Cancel the import
         </Button>
       )}
@@ -90,7 +91,7 @@ function Waiting({ row }: { readonly row: ImportDetail }) {
       <p role="alert" className="text-fault">
         {check.error?.message}
       </p>
-      <Button onClick={() => check.mutate(undefined)} disabled={check.isPending}>
+      <Button needs="import" onClick={() => check.mutate(undefined)} disabled={check.isPending}>
         <RotateCw aria-hidden className="size-4" />
         Check
       </Button>
@@ -131,9 +132,10 @@ function Result({ row }: { readonly row: ImportDetail }) {
 
 function Checked({ row }: { readonly row: ImportDetail }) {
   const { data, error } = useMapping(row.id, row.mapping_revision);
+  const mayImport = useMay("import");
   const { report } = row;
   if (report === null) return null;
-  if (row.state !== "checked") return <ReportPanel report={report} mapping={data?.mapping ?? null} />;
+  if (row.state !== "checked" || !mayImport) return <ReportPanel report={report} mapping={data?.mapping ?? null} />;
   if (error !== null) {
     return (
       <Notice icon={TriangleAlert} title="The mapping could not be read">

@@ -12,6 +12,7 @@ import { Cell, Table } from "@/components/ui/table";
 import { type Import, useImports } from "@/features/imports/api/imports";
 import { NewImport } from "@/features/imports/components/new-import";
 import { phaseText, stateWords } from "@/features/imports/import-words";
+import { useRefusal } from "@/hooks/use-session";
 import { formatCount, formatDay } from "@/lib/units/format";
 
 const columns = [
@@ -24,10 +25,11 @@ const columns = [
 
 export function ImportsPage() {
   const { data, error, refetch } = useImports();
+  const refusal = useRefusal("import");
   return (
     <div className="flex flex-col gap-4">
       <h1 className="text-xl font-semibold">Imports</h1>
-      <NewImport />
+      {refusal === null ? <NewImport /> : <p className="text-sm text-ink-muted">{refusal}</p>}
       <Panel title="Imports so far">
         {data !== undefined ? (
           <List imports={data.results} />

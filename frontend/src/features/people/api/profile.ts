@@ -2,7 +2,7 @@
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { sessionKey } from "@/features/people/api/session";
+import { sessionKey } from "@/hooks/use-session";
 import { request } from "@/lib/api/client";
 import { boolean, list, nothing, nullable, number, record, text } from "@/lib/api/decode";
 

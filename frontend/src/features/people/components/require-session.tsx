@@ -6,7 +6,7 @@ import { Navigate, useLocation } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Notice } from "@/components/ui/notice";
-import { useSession } from "@/features/people/api/session";
+import { useSession } from "@/hooks/use-session";
 import { useConnection } from "@/lib/socket/fleet-store";
 
 export function RequireSession({ children }: { readonly children: ReactNode }) {

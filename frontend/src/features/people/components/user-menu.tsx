@@ -5,7 +5,8 @@ import { LogOut } from "lucide-react";
 import { Button } from "@/components/ui/button";
 import { notify } from "@/components/ui/toast";
 import { Tooltip } from "@/components/ui/tooltip";
-import { useSession, useSignOut } from "@/features/people/api/session";
+import { useSignOut } from "@/features/people/api/session";
+import { useSession } from "@/hooks/use-session";
 
 export function UserMenu() {
   const user = useSession().data?.user;

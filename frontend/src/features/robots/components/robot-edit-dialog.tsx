@@ -7,6 +7,7 @@ import { Dialog } from "@/components/ui/dialog";
 import { TextAreaField, TextField } from "@/components/ui/field";
 import { notify } from "@/components/ui/toast";
 import { type Robot, useChangeRobot, useKeys, useRevokeKey } from "@/features/robots/api/robots";
+import { useMay } from "@/hooks/use-session";
 import { ProblemError } from "@/lib/api/errors";
 import { formatDay } from "@/lib/units/format";
 
@@ -15,6 +16,7 @@ export function RobotEditDialog({ robot, onClose }: { readonly robot: Robot; rea
   const [tags, setTags] = useState(robot.tags.join(", "));
   const [note, setNote] = useState(robot.note);
   const change = useChangeRobot();
+  const mayRekey = useMay("enrol_robots");
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const list = tags.split(",").map((tag) => tag.trim()).filter(Boolean);
@@ -47,7 +49,7 @@ export function RobotEditDialog({ robot, onClose }: { readonly robot: Robot; rea
           </Button>
         </div>
       </form>
-      <Keys robot={robot} />
+      {mayRekey ? <Keys robot={robot} /> : null}
     </Dialog>
   );
 }

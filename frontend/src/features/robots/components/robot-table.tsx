@@ -24,12 +24,11 @@ const columns = [
 
 interface RobotTableProps {
   readonly robots: readonly Robot[];
-  readonly canEdit: boolean;
   readonly onEdit: (robot: Robot) => void;
   readonly onRekey: (robot: Robot) => void;
 }
 
-export function RobotTable({ robots, canEdit, onEdit, onRekey }: RobotTableProps) {
+export function RobotTable({ robots, onEdit, onRekey }: RobotTableProps) {
   const [retiring, setRetiring] = useState<Robot | null>(null);
   const newest = newestVersion(robots);
   return (
@@ -57,7 +56,6 @@ export function RobotTable({ robots, canEdit, onEdit, onRekey }: RobotTableProps
             <Cell className="whitespace-nowrap">
               <Actions
                 robot={robot}
-                canEdit={canEdit && robot.retired_at === null}
                 onEdit={onEdit}
                 onRekey={onRekey}
                 onRetire={setRetiring}
@@ -101,8 +99,9 @@ interface ActionsProps extends Omit<RobotTableProps, "robots"> {
   readonly onRetire: (robot: Robot) => void;
 }
 
-function Actions({ robot, canEdit, onEdit, onRekey, onRetire }: ActionsProps) {
+function Actions({ robot, onEdit, onRekey, onRetire }: ActionsProps) {
   const change = useChangeRobot();
+  const isOut = robot.retired_at !== null;
   const pause = () =>
     change.mutate(
       { row: robot, change: { is_paused: !robot.is_paused } },
@@ -113,19 +112,19 @@ function Actions({ robot, canEdit, onEdit, onRekey, onRetire }: ActionsProps) {
     );
   return (
     <div className="flex gap-1">
-      <Button variant="quiet" disabled={!canEdit || change.isPending} onClick={pause} aria-label={`${robot.is_paused ? "Let go on" : "Pause"}: ${robot.name}`}>
+      <Button variant="quiet" needs="edit_robots" disabled={isOut || change.isPending} onClick={pause} aria-label={`${robot.is_paused ? "Let go on" : "Pause"}: ${robot.name}`}>
         {robot.is_paused ? <CirclePlay aria-hidden className="size-4" /> : <CirclePause aria-hidden className="size-4" />}
         {robot.is_paused ? "Go on" : "Pause"}
       </Button>
-      <Button variant="quiet" disabled={!canEdit} onClick={() => onEdit(robot)} aria-label={`Change ${robot.name}`}>
+      <Button variant="quiet" needs="edit_robots" disabled={isOut} onClick={() => onEdit(robot)} aria-label={`Change ${robot.name}`}>
         <Pencil aria-hidden className="size-4" />
         Change
       </Button>
-      <Button variant="quiet" disabled={!canEdit} onClick={() => onRekey(robot)} aria-label={`New key for ${robot.name}`}>
+      <Button variant="quiet" needs="enrol_robots" disabled={isOut} onClick={() => onRekey(robot)} aria-label={`New key for ${robot.name}`}>
         <KeyRound aria-hidden className="size-4" />
         New key
       </Button>
-      <Button variant="quiet" disabled={!canEdit} onClick={() => onRetire(robot)} aria-label={`Retire ${robot.name}`}>
+      <Button variant="quiet" needs="enrol_robots" disabled={isOut} onClick={() => onRetire(robot)} aria-label={`Retire ${robot.name}`}>
         <PowerOff aria-hidden className="size-4" />
         Retire
       </Button>

@@ -14,12 +14,14 @@ import { type Code, type Robot, useCodes, useRevokeCode, useRobotAct, useRobotRo
 import { CodeDialog } from "@/features/robots/components/code-dialog";
 import { RobotEditDialog } from "@/features/robots/components/robot-edit-dialog";
 import { RobotTable } from "@/features/robots/components/robot-table";
+import { useMay } from "@/hooks/use-session";
 import { formatDay, formatNoun } from "@/lib/units/format";
 
 /** What lies over the page: a new code (for a robot that exists, or a new one), or one robot's values. */
 type Open = { readonly kind: "code"; readonly robot: Robot | null } | { readonly kind: "edit"; readonly robot: Robot };
 
-export function RobotsPage({ canEdit }: { readonly canEdit: boolean }) {
+export function RobotsPage() {
+  const canEnrol = useMay("enrol_robots");
   const [open, setOpen] = useState<Open | null>(null);
   const [search, setSearch] = useState("");
   const [withRetired, setWithRetired] = useState(false);
@@ -33,7 +35,7 @@ export function RobotsPage({ canEdit }: { readonly canEdit: boolean }) {
   );
   return (
     <div className="flex flex-col gap-4">
-      <Waiting robots={robots?.filter((robot) => !robot.is_approved && robot.retired_at === null) ?? []} canEdit={canEdit} />
+      <Waiting robots={robots?.filter((robot) => !robot.is_approved && robot.retired_at === null) ?? []} />
       <Card className="overflow-hidden">
         <div className="flex flex-wrap items-center gap-3 border-b border-line px-3 py-2">
           <TextField
@@ -54,14 +56,10 @@ export function RobotsPage({ canEdit }: { readonly canEdit: boolean }) {
             />
             Show retired robots
           </label>
-          {canEdit ? (
-            <Button variant="primary" onClick={() => setOpen({ kind: "code", robot: null })}>
-              <UserPlus aria-hidden className="size-4" />
-              Enrol a robot
-            </Button>
-          ) : (
-            <p className="text-sm text-ink-muted">Admins enrol robots.</p>
-          )}
+          <Button needs="enrol_robots" variant="primary" onClick={() => setOpen({ kind: "code", robot: null })}>
+            <UserPlus aria-hidden className="size-4" />
+            Enrol a robot
+          </Button>
         </div>
         {shown === undefined ? (
           error === null ? (
@@ -78,20 +76,19 @@ export function RobotsPage({ canEdit }: { readonly canEdit: boolean }) {
         ) : (
           <RobotTable
             robots={shown}
-            canEdit={canEdit}
             onEdit={(robot) => setOpen({ kind: "edit", robot })}
             onRekey={(robot) => setOpen({ kind: "code", robot })}
           />
         )}
       </Card>
-      {canEdit ? <Codes /> : null}
+      {canEnrol ? <Codes /> : null}
       {open?.kind === "code" ? <CodeDialog robot={open.robot} onClose={() => setOpen(null)} /> : null}
       {open?.kind === "edit" ? <RobotEditDialog robot={open.robot} onClose={() => setOpen(null)} /> : null}
     </div>
   );
 }
 
-function Waiting({ robots, canEdit }: { readonly robots: readonly Robot[]; readonly canEdit: boolean }) {
+function Waiting({ robots }: { readonly robots: readonly Robot[] }) {
   const act = useRobotAct();
   if (robots.length === 0) return null;
   const run = (row: Robot, name: "approve" | "retire", told: string) =>
@@ -105,12 +102,13 @@ function Waiting({ robots, canEdit }: { readonly robots: readonly Robot[]; reado
             <span className="grow text-ink-muted">
               enrolled {formatDay(Date.parse(row.enrolled_at))}, driver {row.driver ?? "not connected yet"}
             </span>
-            <Button disabled={!canEdit || act.isPending} onClick={() => run(row, "approve", `${row.name} may work now.`)}>
+            <Button needs="enrol_robots" disabled={act.isPending} onClick={() => run(row, "approve", `${row.name} may work now.`)}>
               Approve
             </Button>
             <Button
               variant="quiet"
-              disabled={!canEdit || act.isPending}
+              needs="enrol_robots"
+              disabled={act.isPending}
               onClick={() => run(row, "retire", `${row.name} is turned away; its key is void.`)}
             >
               Turn away

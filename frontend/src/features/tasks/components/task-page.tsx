@@ -25,8 +25,7 @@ const columns = [
   { key: "actions", label: "Actions" },
 ];
 
-/** `canEdit`: the viewer's role may change tasks; else the page only shows them. */
-export function TaskPage({ canEdit }: { readonly canEdit: boolean }) {
+export function TaskPage() {
   const [edited, setEdited] = useState<Task | "new" | null>(null);
   const [withArchived, setWithArchived] = useState(false);
   const { data: tasks, error, refetch } = useTasks();
@@ -43,14 +42,10 @@ export function TaskPage({ canEdit }: { readonly canEdit: boolean }) {
           />
           Show archived tasks
         </label>
-        {canEdit ? (
-          <Button variant="primary" onClick={() => setEdited("new")}>
-            <ListPlus aria-hidden className="size-4" />
-            Define a task
-          </Button>
-        ) : (
-          <p className="text-sm text-ink-muted">Managers and admins change tasks.</p>
-        )}
+        <Button needs="edit_tasks" variant="primary" onClick={() => setEdited("new")}>
+          <ListPlus aria-hidden className="size-4" />
+          Define a task
+        </Button>
       </div>
       <Card className="overflow-hidden">
         {shown === undefined ? (
@@ -68,7 +63,7 @@ export function TaskPage({ canEdit }: { readonly canEdit: boolean }) {
         ) : (
           <Table caption="Tasks" columns={columns}>
             {shown.map((task) => (
-              <TaskRow key={task.id} task={task} canEdit={canEdit} onEdit={() => setEdited(task)} />
+              <TaskRow key={task.id} task={task} onEdit={() => setEdited(task)} />
             ))}
           </Table>
         )}
@@ -80,11 +75,10 @@ export function TaskPage({ canEdit }: { readonly canEdit: boolean }) {
 
 interface TaskRowProps {
   readonly task: Task;
-  readonly canEdit: boolean;
   readonly onEdit: () => void;
 }
 
-function TaskRow({ task, canEdit, onEdit }: TaskRowProps) {
+function TaskRow({ task, onEdit }: TaskRowProps) {
   const change = useChangeTask();
   const archive = (isActive: boolean) =>
     change.mutate(
@@ -116,13 +110,14 @@ function TaskRow({ task, canEdit, onEdit }: TaskRowProps) {
       <Cell isNumeric>{formatCount(task.max_steps)}</Cell>
       <Cell isNumeric>{formatPercent(fraction(task.target_rate))}</Cell>
       <Cell className="whitespace-nowrap">
-        <Button variant="quiet" disabled={!canEdit} onClick={onEdit} aria-label={`Change ${task.slug}`}>
+        <Button needs="edit_tasks" variant="quiet" onClick={onEdit} aria-label={`Change ${task.slug}`}>
           <Pencil aria-hidden className="size-4" />
           Change
         </Button>
         <Button
+          needs="edit_tasks"
           variant="quiet"
-          disabled={!canEdit || change.isPending}
+          disabled={change.isPending}
           onClick={() => archive(!task.is_active)}
           aria-label={task.is_active ? `Archive ${task.slug}` : `Bring ${task.slug} back`}
         >

@@ -18,6 +18,7 @@ import { NotesPanel } from "@/features/versions/components/notes-panel";
 import { StageChips } from "@/features/versions/components/stage-chips";
 import { Unreadable } from "@/features/versions/components/versions-page";
 import { rateText, sizeText } from "@/features/versions/words";
+import { useMay } from "@/hooks/use-session";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
 import { formatCount, formatDay } from "@/lib/units/format";
@@ -93,6 +94,7 @@ function VersionActions({ report: { version }, mayRelease, onPlan }: ActionsProp
     ...(strategy === "canary" ? { limits: CANARY_LIMITS } : {}),
     make: (_reason, settings) => ({ kind: "stage", version: version.id, strategy, ...(strategy === "canary" ? { settings } : {}) }),
   });
+  const mayExport = useMay("export");
   const isCurrent = version.stages.includes("current");
   return (
     <div className="flex flex-wrap gap-2">
@@ -111,14 +113,21 @@ function VersionActions({ report: { version }, mayRelease, onPlan }: ActionsProp
           </Button>
         </>
       ) : null}
-      <a
-        href={downloadPath(version.id)}
-        download
-        className="inline-flex h-8 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-3 text-sm text-ink hover:bg-raised"
-      >
-        <Download aria-hidden className="size-4" />
-        Download
-      </a>
+      {mayExport ? (
+        <a
+          href={downloadPath(version.id)}
+          download
+          className="inline-flex h-8 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-3 text-sm text-ink hover:bg-raised"
+        >
+          <Download aria-hidden className="size-4" />
+          Download
+        </a>
+      ) : (
+        <Button needs="export">
+          <Download aria-hidden className="size-4" />
+          Download
+        </Button>
+      )}
     </div>
   );
 }

@@ -1,0 +1,38 @@
+/** Who is signed in and what they may: GET /api/v1/session, the one place where controls ask before they show. */
+
+import { useQuery } from "@tanstack/react-query";
+
+import { request } from "@/lib/api/client";
+import { boolean, type Decoder, list, nullable, record, text } from "@/lib/api/decode";
+import { type Permission, refusal } from "@/lib/permissions";
+
+export interface User {
+  readonly username: string;
+  /** What the roles allow, by the names of fleet/permissions.py. */
+  readonly permissions: readonly string[];
+  /** Their roles wait until they set a second factor up. */
+  readonly lacks_totp: boolean;
+}
+
+export interface Session {
+  readonly user: User | null;
+}
+
+const permissions: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
+const lacks: Decoder<boolean> = (value, path) => boolean(value ?? false, path);
+const session = record<Session>({ user: nullable(record<User>({ username: text, permissions, lacks_totp: lacks })) });
+
+export const sessionPath = "/api/v1/session";
+export const sessionKey = ["session"] as const;
+
+export const readSession = (signal?: AbortSignal): Promise<Session> => request(sessionPath, session, { signal });
+
+/** The session; reading it also sets the CSRF cookie that writes need. */
+export const useSession = () =>
+  useQuery({ queryKey: sessionKey, queryFn: ({ signal }) => readSession(signal), staleTime: 5 * 60_000 });
+
+/** Whether this person may, for showing or disabling controls; the server decides anew each time. */
+export const useMay = (permission: Permission): boolean => useSession().data?.user?.permissions.includes(permission) ?? false;
+
+/** Why this person may not, in words; null if they may. */
+export const useRefusal = (permission: Permission): string | null => (useMay(permission) ? null : refusal(permission));

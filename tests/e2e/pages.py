@@ -10,8 +10,8 @@ ROBOTS = ("arm-one", "arm-two")
 
 
 def sign_in(page: Page, name: str = USERNAME) -> None:
-    """Open the console and sign in, as the operator unless it says otherwise."""
-    page.goto("/")
+    """Sign in on the way to the fleet page, as the operator unless it says otherwise."""
+    page.goto("/sign-in?next=/")
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 
 def _sign_in(page: Page, username: str, password: str) -> None:
-    page.goto("/sign-in")
+    page.goto("/sign-in?next=/")
     page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()

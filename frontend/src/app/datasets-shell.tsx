@@ -2,14 +2,8 @@
 
 import { NavLink, Outlet } from "react-router";
 
+import { datasetPages } from "@/app/pages";
 import { cn } from "@/lib/class-names";
-
-/** Pages that exist. Each later page adds its line here and a route in `router.tsx`. */
-const datasetPages: readonly { readonly to: string; readonly label: string }[] = [
-  { to: "/datasets", label: "Datasets" },
-  { to: "/datasets/exports", label: "Exports" },
-  { to: "/datasets/imports", label: "Imports" },
-];
 
 export function DatasetsShell() {
   return (

@@ -69,6 +69,16 @@ export const routes: RouteObject[] = [
         lazy: async () => ({ Component: (await import("@/app/routes/reports-route")).ReportsRoute }),
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
+      {
+        path: "/reports/periods",
+        lazy: async () => ({ Component: (await import("@/app/routes/periods-route")).PeriodsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
+        path: "/wall",
+        lazy: async () => ({ Component: (await import("@/app/routes/wall-route")).WallRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {

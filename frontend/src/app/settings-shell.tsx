@@ -2,33 +2,13 @@
 
 import { Navigate, NavLink, Outlet } from "react-router";
 
+import { permitted, settingsPages } from "@/app/pages";
 import { useSession } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
-import type { Permission } from "@/lib/permissions";
-
-interface SettingsPage {
-  readonly to: string;
-  readonly label: string;
-  /** Shown to those who may, by the names of lib/permissions.ts; the server refuses everyone else all the same. */
-  readonly needs?: Permission;
-}
-
-/** Settings pages that exist, what is one's own first. Each later page adds its line here and a route in `router.tsx`. */
-const settingsPages: readonly SettingsPage[] = [
-  { to: "/settings/profile", label: "Your account" },
-  { to: "/settings/tokens", label: "API tokens" },
-  { to: "/settings/robots", label: "Robots" },
-  { to: "/settings/tasks", label: "Tasks" },
-  { to: "/settings/assignments", label: "Assignments" },
-  { to: "/settings/people", label: "People", needs: "manage_people" },
-  { to: "/settings/audit", label: "Audit log", needs: "see_audit" },
-  { to: "/settings/storage", label: "Storage", needs: "edit_settings" },
-  { to: "/settings/webhooks", label: "Webhooks", needs: "edit_settings" },
-];
 
 export function SettingsShell() {
   const permissions = useSession().data?.user?.permissions ?? [];
-  const pages = settingsPages.filter((page) => page.needs === undefined || permissions.includes(page.needs));
+  const pages = permitted(settingsPages, permissions);
   return (
     <div className="grid items-start gap-x-6 gap-y-4 md:grid-cols-[11rem_minmax(0,1fr)]">
       <div className="min-w-0">

@@ -8,6 +8,7 @@ import { type Permission, refusal } from "@/lib/permissions";
 
 export interface User {
   readonly username: string;
+  readonly roles: readonly string[];
   /** What the roles allow, by the names of fleet/permissions.py. */
   readonly permissions: readonly string[];
   /** Their roles wait until they set a second factor up. */
@@ -18,9 +19,9 @@ export interface Session {
   readonly user: User | null;
 }
 
-const permissions: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
+const names: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
 const lacks: Decoder<boolean> = (value, path) => boolean(value ?? false, path);
-const session = record<Session>({ user: nullable(record<User>({ username: text, permissions, lacks_totp: lacks })) });
+const session = record<Session>({ user: nullable(record<User>({ username: text, roles: names, permissions: names, lacks_totp: lacks })) });
 
 export const sessionPath = "/api/v1/session";
 export const sessionKey = ["session"] as const;

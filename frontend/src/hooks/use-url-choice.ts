@@ -30,3 +30,9 @@ export function useUrlChoice<Value extends string>(
   const [text, set] = useUrlText(name, fallback);
   return [values.find((value) => value === text) ?? fallback, set];
 }
+
+/** Whether something lies over the page, so that a link can open it. */
+export function useUrlFlag(name: string): readonly [boolean, (isOn: boolean) => void] {
+  const [text, set] = useUrlText(name, "");
+  return [text !== "", useCallback((isOn: boolean) => set(isOn ? "1" : ""), [set])];
+}

@@ -1,9 +1,10 @@
-import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
+import { act, cleanup, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { SuccessSeries } from "@/features/training/api/success";
 import { robot, run, snapshot } from "@/testing/fleet-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn as sessionOf, VIEWER } from "@/testing/session-fixtures";
 
 // jsdom has no canvas; what the plot draws is looked at in a browser, what it says is in the description and the table.
 vi.mock("uplot", () => ({ default: class { setData() {} setSize() {} destroy() {} } }));
@@ -150,6 +151,38 @@ describe("signing in", () => {
     await screen.findByRole("heading", { name: "Fleet" });
     expect(requests.find(({ key }) => key === "POST /api/v1/session")?.body).toEqual({ username: "mara", password: "wrong" });
     expect(router.state.location.search).toBe("?layout=table");
+  });
+
+  it("lets go of a robot that is held at the robot, after asking", async () => {
+    const hold = "Taken back to version 3 at the robot: drops cups";
+    const answers = { ...signedIn(), "GET /api/v1/session": sessionOf(["see", "release_versions"]), "DELETE /api/v1/robots/r1/hold": [204, null] as const };
+    const { socket, requests } = await openFleet("/", answers);
+    act(() => socket.deliver(1, snapshot({ robots: [robot({ policy_stage: "held", policy_hold: hold })] })));
+    expect(screen.getByText(hold)).toBeTruthy();
+    fireEvent.click(screen.getByRole("button", { name: "arm-1, details" }));
+    fireEvent.click(screen.getByRole("button", { name: "Lift the hold" }));
+    expect(requests.some(({ key }) => key.startsWith("DELETE"))).toBe(false);
+    const asked = within(screen.getByRole("dialog", { name: "Lift the hold of arm-1?" }));
+    fireEvent.click(asked.getByRole("button", { name: "Lift the hold" }));
+    expect(await screen.findByText("arm-1 follows the server again as soon as it hears of it.")).toBeTruthy();
+    expect(requests.some(({ key }) => key === "DELETE /api/v1/robots/r1/hold")).toBe(true);
+  });
+
+  it("says why a hold stays, and leaves it to who may release", async () => {
+    const refused: Answer = [404, { code: "not_found", title: "Not Found", detail: "this robot is not held, or not connected", status: 404 }];
+    const held = snapshot({ robots: [robot({ policy_stage: "held", policy_hold: "Taken back to version 3 at the robot" })] });
+    const { socket } = await openFleet("/", { ...signedIn(), "GET /api/v1/session": sessionOf(), "DELETE /api/v1/robots/r1/hold": refused });
+    act(() => socket.deliver(1, held));
+    fireEvent.click(screen.getByRole("button", { name: "arm-1, details" }));
+    fireEvent.click(screen.getByRole("button", { name: "Lift the hold" }));
+    fireEvent.click(within(screen.getByRole("dialog", { name: /^Lift the hold/ })).getByRole("button", { name: "Lift the hold" }));
+    expect(await screen.findByText("arm-1 stays held. this robot is not held, or not connected")).toBeTruthy();
+    cleanup();
+    const viewer = await openFleet("/", { ...signedIn(), "GET /api/v1/session": sessionOf(VIEWER) });
+    act(() => viewer.socket.deliver(1, held));
+    fireEvent.click(screen.getByRole("button", { name: "arm-1, details" }));
+    const button = screen.getByRole<HTMLButtonElement>("button", { name: "Lift the hold" });
+    expect([button.disabled, button.title]).toEqual([true, "Your role does not let you release versions."]);
   });
 
   it("leaves the page when the link says that the session is over", async () => {

@@ -1,4 +1,4 @@
-import { fireEvent, screen, within } from "@testing-library/react";
+import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { type Answer, renderApp } from "@/testing/render-app";
@@ -103,6 +103,29 @@ describe("reports", () => {
     renderApp("/reports?tz=UTC&view=versions&first=v2&second=v1", answers());
     const sentence = await screen.findByText(/^Better with more than 99\.9 % confidence, n = 50 and 50\./);
     expect(plain(sentence.textContent)).toContain("Difference +40 percentage points (95 % interval +21 to +55).");
+  });
+
+  it("compares two periods in a sentence, and leads to the episodes of both", async () => {
+    const { router, requests } = renderApp(
+      "/reports/periods?tz=UTC&first_from=2026-03-25&first_until=2026-03-31&second_from=2026-03-18&second_until=2026-03-24",
+      answers(),
+    );
+    expect(await screen.findByText(/^Better with more than 99\.9 % confidence, n = 50 and 50\./)).toBeTruthy();
+    const asked = requests.findLast(({ key }) => key.endsWith("/compare"))?.query;
+    expect(["first_since", "first_until", "second_since", "second_until"].map((name) => asked?.get(name))).toEqual([
+      "2026-03-25T00:00:00.000Z",
+      "2026-04-01T00:00:00.000Z",
+      "2026-03-18T00:00:00.000Z",
+      "2026-03-25T00:00:00.000Z",
+    ]);
+    const link = screen.getByRole("link", { name: "Show the episodes of 2026-03-18 to 2026-03-24" });
+    expect(link.getAttribute("href")).toContain("ended_until=2026-03-25");
+    fireEvent.click(screen.getByRole("checkbox", { name: "box-close" }));
+    fireEvent.change(screen.getByLabelText("Period, last day"), { target: { value: "2026-03-24" } });
+    expect(router.state.location.search).toContain("first_until=2026-03-24");
+    await waitFor(() => expect(requests.findLast(({ key }) => key.endsWith("/compare"))?.query.get("task")).toBe("box-close"));
+    fireEvent.change(screen.getByLabelText("Period, last day"), { target: { value: "2026-03-01" } });
+    expect(screen.getByText("A period's first day lies after its last one.")).toBeTruthy();
   });
 
   it("keeps filters in the URL and asks for them", async () => {

@@ -1,4 +1,4 @@
-/** `/sign-in`: leads on to where the visitor was going. */
+/** `/sign-in`: leads on to where the visitor was going, or to where they start. */
 
 import { Navigate, useSearchParams } from "react-router";
 
@@ -6,18 +6,20 @@ import { Mark } from "@/app/mark";
 import { ThemeToggle } from "@/app/theme-toggle";
 import { useSession } from "@/hooks/use-session";
 import { SignInForm } from "@/features/people/components/sign-in-form";
+import { useHome } from "@/hooks/use-home";
 import { usePageTitle } from "@/hooks/use-page-title";
 
 /** Only paths of this site: `//elsewhere` and `https:` would lead away from it. */
-export function safeNext(next: string | null): string {
-  return next !== null && /^\/(?![/\\])/.test(next) ? next : "/";
+export function safeNext(next: string | null, home: string): string {
+  return next !== null && /^\/(?![/\\])/.test(next) ? next : home;
 }
 
 export function SignInRoute() {
   usePageTitle("Sign in");
   const [params] = useSearchParams();
   const { data } = useSession();
-  if (data?.user) return <Navigate replace to={safeNext(params.get("next"))} />;
+  const [home] = useHome();
+  if (data?.user) return <Navigate replace to={safeNext(params.get("next"), home)} />;
   return (
     <div className="grid min-h-dvh grid-rows-[auto_1fr] p-4">
       <div className="justify-self-end">

@@ -61,6 +61,27 @@ export function apiQuery(filter: ReportFilter): string {
   return `${query}`;
 }
 
+/** Two periods as the API compares them; their ends in milliseconds. Versions filter neither. */
+export function apiPeriods(
+  filter: Pick<ReportFilter, "tasks" | "robots" | "zone">,
+  first: { readonly since_ms: number; readonly until_ms: number },
+  second: { readonly since_ms: number; readonly until_ms: number },
+): string {
+  const iso = (time: number) => new Date(time).toISOString();
+  const query = new URLSearchParams({
+    tz: filter.zone,
+    since: iso(first.since_ms),
+    until: iso(first.until_ms),
+    first_since: iso(first.since_ms),
+    first_until: iso(first.until_ms),
+    second_since: iso(second.since_ms),
+    second_until: iso(second.until_ms),
+  });
+  for (const task of filter.tasks) query.append("task", task);
+  for (const robot of filter.robots) query.append("robot", robot);
+  return `${query}`;
+}
+
 /** The library with the episodes that a number was made of. Charts count archived ones too. */
 export function episodesUrl(
   filter: Pick<ReportFilter, "tasks" | "robots" | "versions">,

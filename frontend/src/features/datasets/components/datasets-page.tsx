@@ -1,7 +1,6 @@
 /** `/datasets`: every dataset with its newest version. */
 
 import { Database, SearchX, ServerOff } from "lucide-react";
-import { useState } from "react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
@@ -12,7 +11,7 @@ import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type Dataset, useDatasets } from "@/features/datasets/api/datasets";
 import { DatasetDialog } from "@/features/datasets/components/dataset-dialog";
-import { useUrlChoice, useUrlText } from "@/hooks/use-url-choice";
+import { useUrlChoice, useUrlFlag, useUrlText } from "@/hooks/use-url-choice";
 import { formatCount, formatDay } from "@/lib/units/format";
 
 const columns = [
@@ -34,7 +33,7 @@ const archivedOptions = [
 export function DatasetsPage() {
   const [archived, setArchived] = useUrlChoice("archived", ARCHIVED, "no");
   const [search, setSearch] = useUrlText("text", "");
-  const [isCreating, setCreating] = useState(false);
+  const [isCreating, setCreating] = useUrlFlag("new");
   const create = (
     <Button variant="primary" needs="curate" onClick={() => setCreating(true)}>
       New dataset

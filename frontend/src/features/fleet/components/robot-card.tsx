@@ -70,7 +70,7 @@ export const RobotCard = memo(
 
 function TaskLines({ robot, status }: { readonly robot: Robot; readonly status: RobotStatus }) {
   const isDetail = needsAttention(status) && robot.detail !== "";
-  const text = stopText(robot) || (isDetail ? robot.detail : robot.instruction);
+  const text = stopText(robot) || (isDetail ? robot.detail : robot.policy_hold || robot.instruction);
   return (
     <>
       <p className="mt-0.5 h-4.5 truncate text-sm">{robot.task || "No task"}</p>

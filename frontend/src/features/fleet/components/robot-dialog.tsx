@@ -5,6 +5,7 @@ import { Dialog } from "@/components/ui/dialog";
 import { Figure } from "@/components/ui/figure";
 import { CockpitLink } from "@/features/fleet/components/cockpit-link";
 import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
+import { HeldNotice } from "@/features/fleet/components/held-notice";
 import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
 import { leaseText, stopText } from "@/features/fleet/format-robot";
@@ -39,6 +40,7 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
           </div>
         </div>
       </div>
+      <HeldNotice robot={robot} />
       <dl className="mt-5 grid grid-cols-2 gap-x-6 gap-y-3 border-t border-line pt-4 sm:grid-cols-3">
         <RobotFigures robot={robot} />
         <Figure label="Episodes closed, all time">{formatCount(robot.episodes_closed)}</Figure>

@@ -9,7 +9,7 @@ import { CameraRows } from "@/features/imports/components/camera-rows";
 import { ColumnFields } from "@/features/imports/components/column-fields";
 import { ReportPanel } from "@/features/imports/components/report-panel";
 import { TaskRows } from "@/features/imports/components/task-rows";
-import { useSettled } from "@/features/imports/hooks/use-settled";
+import { useSettled } from "@/hooks/use-settled";
 import { hindrance } from "@/features/imports/import-words";
 import { formatNoun } from "@/lib/units/format";
 

@@ -13,6 +13,7 @@ import { notify } from "@/components/ui/toast";
 import { type People, type Person, useInvitations, usePeople, useWithdraw } from "@/features/people/api/people";
 import { InviteDialog } from "@/features/people/components/invite-dialog";
 import { PersonDialog } from "@/features/people/components/person-dialog";
+import { useUrlFlag } from "@/hooks/use-url-choice";
 import { formatDay } from "@/lib/units/format";
 
 export function PeoplePage() {
@@ -29,7 +30,7 @@ export function PeoplePage() {
 }
 
 function Loaded({ people }: { readonly people: People }) {
-  const [isInviting, setIsInviting] = useState(false);
+  const [isInviting, setIsInviting] = useUrlFlag("new");
   const [openId, setOpenId] = useState<number | null>(null);
   const opened = people.results.find((person) => person.id === openId);
   const invite = (

@@ -11,6 +11,7 @@ import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
 import { type Profile, useChangePassword, useEndSessions, useProfile } from "@/features/people/api/profile";
+import { StartPanel } from "@/features/people/components/start-panel";
 import { FactorPanel } from "@/features/people/components/factor-panel";
 import { deviceOf } from "@/features/people/person-words";
 import { useServerNow } from "@/hooks/use-now";
@@ -43,6 +44,7 @@ export function ProfilePage() {
           Signed in as <span className="font-medium">{data.username}</span>, {data.roles.join(" and ") || "without a role"}. An admin changes roles.
         </p>
       </Panel>
+      <StartPanel roles={data.roles} />
       <FactorPanel profile={data} />
       <PasswordPanel />
       <SessionsPanel profile={data} />

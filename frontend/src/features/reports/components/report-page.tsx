@@ -2,6 +2,7 @@
 
 import { CalendarX } from "lucide-react";
 import { type ReactNode, useId } from "react";
+import { Link } from "react-router";
 
 import { Notice } from "@/components/ui/notice";
 import { Tabs } from "@/components/ui/tabs";
@@ -40,7 +41,12 @@ export function ReportPage({ learner }: { readonly learner: ReactNode }) {
   return (
     <>
       <div className="mb-3 flex min-h-8 flex-wrap items-center justify-between gap-3">
-        <h1 className="text-xl font-semibold">Reports</h1>
+        <div className="flex flex-wrap items-baseline gap-x-4">
+          <h1 className="text-xl font-semibold">Reports</h1>
+          <Link to="/reports/periods" className="text-sm text-link underline underline-offset-2">
+            Compare two periods
+          </Link>
+        </div>
         <div className="max-w-full overflow-x-auto">
           <Tabs label="Subject" value={view} options={VIEWS} onValue={(value) => report.set({ view: value === "success" ? "" : value })} controls={panelId} />
         </div>

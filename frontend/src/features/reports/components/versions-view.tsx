@@ -11,6 +11,7 @@ import { Notice } from "@/components/ui/notice";
 import { Cell, Table } from "@/components/ui/table";
 import { useBestVersion, useComparison } from "@/features/reports/api/metrics";
 import { useVersionChoices } from "@/features/reports/api/choices";
+import { Compared } from "@/features/reports/components/compared";
 import type { ReportState } from "@/features/reports/hooks/use-report-filter";
 import { episodesUrl } from "@/features/reports/report-query";
 import { formatEstimate, formatN, formatValue } from "@/features/reports/words";
@@ -100,14 +101,6 @@ function BestPanel({ query, report }: { readonly query: string; readonly report:
   );
 }
 
-const SHOWN = [
-  { name: "success", title: "Success rate", unit: "share" },
-  { name: "unaided", title: "Unaided success", unit: "share" },
-  { name: "interventions", title: "Interventions per robot-hour", unit: "per_hour" },
-  { name: "human_share", title: "Intervention rate", unit: "share" },
-  { name: "throughput_sop", title: "Throughput (SOP)", unit: "per_hour" },
-] as const;
-
 function ComparePanel({ query, of, report }: { readonly query: string; readonly of: string; readonly report: ReportState }) {
   const versions = useVersionChoices();
   const first = report.parameters.get("first") ?? "";
@@ -130,34 +123,8 @@ function ComparePanel({ query, of, report }: { readonly query: string; readonly 
           {error.message}
         </Notice>
       ) : data === undefined ? null : (
-        <>
-          <p className="text-base" role="status">
-            {data.sentence} {data.success ? `Difference ${signed(data.success.value)} percentage points (95 % interval ${signed(data.success.low)} to ${signed(data.success.high)}).` : ""}
-          </p>
-          <p className="mb-3 text-base">
-            {data.interventions_sentence}{" "}
-            {data.interventions ? `Difference ${data.interventions.value.toFixed(1)} / h (95 % interval ${data.interventions.low.toFixed(1)} to ${data.interventions.high.toFixed(1)}).` : ""}
-          </p>
-          <Table caption="Two versions compared" columns={[{ key: "measure", label: "Measure" }, { key: "first", label: data.first.label, isNumeric: true }, { key: "second", label: data.second.label, isNumeric: true }]}>
-            {SHOWN.map(({ name, title, unit }) => (
-              <tr key={name}>
-                <Cell>{title}</Cell>
-                {[data.first, data.second].map((side) => {
-                  const estimate = side.estimates[name];
-                  return (
-                    <Cell key={side.label} isNumeric>
-                      {estimate ? formatEstimate(estimate, { unit }) : "–"}
-                    </Cell>
-                  );
-                })}
-              </tr>
-            ))}
-          </Table>
-          <p className="mt-2 text-xs text-ink-muted">{data.method}</p>
-        </>
+        <Compared title="Two versions compared" comparison={data} />
       )}
     </Panel>
   );
 }
-
-const signed = (share: number) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(share * 100).toFixed(0)}`;

@@ -31,7 +31,8 @@ export function useReportFilter(): ReportState {
   );
 }
 
-export function changed(previous: URLSearchParams, change: Change): URLSearchParams {
+/** `change` by the names of parameters; empty text and empty lists take one away. */
+export function changed(previous: URLSearchParams, change: Readonly<Record<string, string | readonly string[]>>): URLSearchParams {
   const next = new URLSearchParams(previous);
   for (const [name, value] of Object.entries(change)) {
     next.delete(name);

@@ -15,14 +15,16 @@ import { CodeDialog } from "@/features/robots/components/code-dialog";
 import { RobotEditDialog } from "@/features/robots/components/robot-edit-dialog";
 import { RobotTable } from "@/features/robots/components/robot-table";
 import { useMay } from "@/hooks/use-session";
+import { useUrlFlag } from "@/hooks/use-url-choice";
 import { formatDay, formatNoun } from "@/lib/units/format";
 
-/** What lies over the page: a new code (for a robot that exists, or a new one), or one robot's values. */
-type Open = { readonly kind: "code"; readonly robot: Robot | null } | { readonly kind: "edit"; readonly robot: Robot };
+/** What lies over the page of one robot: a new code for it, or its values. A code for a new robot is in the URL. */
+type Open = { readonly kind: "code"; readonly robot: Robot } | { readonly kind: "edit"; readonly robot: Robot };
 
 export function RobotsPage() {
   const canEnrol = useMay("enrol_robots");
   const [open, setOpen] = useState<Open | null>(null);
+  const [isNew, setNew] = useUrlFlag("new");
   const [search, setSearch] = useState("");
   const [withRetired, setWithRetired] = useState(false);
   const { data: robots, error, refetch } = useRobotRows();
@@ -56,7 +58,7 @@ export function RobotsPage() {
             />
             Show retired robots
           </label>
-          <Button needs="enrol_robots" variant="primary" onClick={() => setOpen({ kind: "code", robot: null })}>
+          <Button needs="enrol_robots" variant="primary" onClick={() => setNew(true)}>
             <UserPlus aria-hidden className="size-4" />
             Enrol a robot
           </Button>
@@ -82,6 +84,7 @@ export function RobotsPage() {
         )}
       </Card>
       {canEnrol ? <Codes /> : null}
+      {isNew && canEnrol ? <CodeDialog robot={null} onClose={() => setNew(false)} /> : null}
       {open?.kind === "code" ? <CodeDialog robot={open.robot} onClose={() => setOpen(null)} /> : null}
       {open?.kind === "edit" ? <RobotEditDialog robot={open.robot} onClose={() => setOpen(null)} /> : null}
     </div>

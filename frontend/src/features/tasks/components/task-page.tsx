@@ -12,6 +12,8 @@ import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
 import { type Task, useChangeTask, useTasks } from "@/features/tasks/api/tasks";
 import { TaskDialog } from "@/features/tasks/components/task-dialog";
+import { useMay } from "@/hooks/use-session";
+import { useUrlFlag } from "@/hooks/use-url-choice";
 import { formatCount, formatPercent } from "@/lib/units/format";
 import { fraction } from "@/lib/units/quantity";
 
@@ -26,8 +28,10 @@ const columns = [
 ];
 
 export function TaskPage() {
-  const [edited, setEdited] = useState<Task | "new" | null>(null);
+  const [edited, setEdited] = useState<Task | null>(null);
+  const [isNew, setNew] = useUrlFlag("new");
   const [withArchived, setWithArchived] = useState(false);
+  const mayEdit = useMay("edit_tasks");
   const { data: tasks, error, refetch } = useTasks();
   const shown = tasks?.filter((task) => withArchived || task.is_active);
   return (
@@ -42,7 +46,7 @@ export function TaskPage() {
           />
           Show archived tasks
         </label>
-        <Button needs="edit_tasks" variant="primary" onClick={() => setEdited("new")}>
+        <Button needs="edit_tasks" variant="primary" onClick={() => setNew(true)}>
           <ListPlus aria-hidden className="size-4" />
           Define a task
         </Button>
@@ -68,7 +72,8 @@ export function TaskPage() {
           </Table>
         )}
       </Card>
-      {edited === null ? null : <TaskDialog task={edited === "new" ? null : edited} onClose={() => setEdited(null)} />}
+      {edited === null ? null : <TaskDialog task={edited} onClose={() => setEdited(null)} />}
+      {isNew && edited === null && mayEdit ? <TaskDialog task={null} onClose={() => setNew(false)} /> : null}
     </>
   );
 }

@@ -107,7 +107,7 @@ bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
 		$(BIN)/python -m benchmarks.fleet_page && $(BIN)/python -m benchmarks.run_metrics --rows 50000 && \
 		$(BIN)/python -m benchmarks.episode_list'
 
-screenshots: $(DEV) $(DIST) ## Take the README's pictures from a running demo
+screenshots: $(DEV) $(DIST) ## Take the pictures of the docs from a running demo (ARGS="--only readme")
 	@scripts/ensure-chromium
 	$(BIN)/python scripts/screenshots.py $(ARGS)
 

@@ -37,7 +37,7 @@ export function Palette({ entries, person, onClose }: PaletteProps) {
     const dialog = dialogRef.current;
     if (dialog !== null && !dialog.open) dialog.showModal();
   }, []);
-  useEffect(() => document.getElementById(`${id}-${at}`)?.scrollIntoView?.({ block: "nearest" }), [id, at]);
+  useEffect(() => document.getElementById(`${id}-${at}`)?.scrollIntoView({ block: "nearest" }), [id, at]);
 
   const choose = (entry: PaletteEntry | undefined) => {
     if (entry === undefined) return;

@@ -119,7 +119,7 @@ function Difference({ query, filter, periods, ends }: DifferenceProps) {
     >
       {data === undefined ? (
         <Notice icon={CalendarX} title="They could not be compared" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error?.message}
+          {error.message}
         </Notice>
       ) : (
         <Compared title="Two periods compared" comparison={data} labels={labels} links={[link(0), link(1)]} />

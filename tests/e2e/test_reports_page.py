@@ -62,8 +62,17 @@ def rivals(running: System) -> Iterator[System]:
         for index, (row,) in enumerate(running.rows(_UUIDS, N)):
             outcome = "success" if index < wins else "failure"
             seq = FIRST_SEQ + place * N + index
-            _copy(running, "fleet_episode", episode, id=row, index_seq=seq, task_id=new["task"],
-                  policy_version_id=of, outcome=outcome, environment_outcome="", outcome_source="environment")  # fmt: skip
+            said = {"outcome": outcome, "environment_outcome": "", "outcome_source": "environment"}
+            _copy(
+                running,
+                "fleet_episode",
+                episode,
+                id=row,
+                index_seq=seq,
+                task_id=new["task"],
+                policy_version_id=of,
+                **said,
+            )
     running.manage("rollups_rebuild")
     yield running
     running.rows("DELETE FROM fleet_episode WHERE task_id = %s", new["task"])

@@ -1,4 +1,5 @@
 # One image for the server, the workers and the learner; another, smaller one for robots. `docker compose build`.
+# Compilers, pip's cache and node stay in the stages that make things; what runs gets a virtual environment and the code.
 FROM node:20.20-bookworm-slim AS console
 WORKDIR /build/frontend
 COPY frontend/package.json frontend/package-lock.json ./
@@ -6,16 +7,28 @@ RUN npm ci --no-audit --no-fund
 COPY frontend/ ./
 RUN npm run build
 
-FROM python:3.11-slim-bookworm AS base
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN useradd --system --create-home --uid 10001 sop && mkdir /data && chown sop:sop /data
+FROM python:3.11.14-slim-bookworm AS builder
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /build
+COPY fleet/daemon/requirements.txt fleet/daemon/requirements.txt
+COPY fleet/daemon/drivers/metaworld/requirements.txt fleet/daemon/drivers/metaworld/requirements.txt
+
+FROM builder AS server-packages
+COPY requirements.txt ./
+RUN pip install -r requirements.txt
+
+FROM builder AS robot-packages
+RUN pip install -r fleet/daemon/requirements.txt -r fleet/daemon/drivers/metaworld/requirements.txt
+
+FROM python:3.11.14-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/venv/bin:$PATH
+RUN useradd --system --uid 10001 --home-dir /tmp --shell /usr/sbin/nologin sop && mkdir /data && chown sop:sop /data
 WORKDIR /app
 
 FROM base AS server
-COPY requirements.txt ./
-COPY fleet/daemon/requirements.txt fleet/daemon/requirements.txt
-COPY fleet/daemon/drivers/metaworld/requirements.txt fleet/daemon/drivers/metaworld/requirements.txt
-RUN pip install -r requirements.txt
+COPY --from=server-packages /opt/venv /opt/venv
 COPY manage.py ./
 COPY fleet/ fleet/
 COPY learner/ learner/
@@ -29,9 +42,7 @@ EXPOSE 8000
 FROM base AS robot
 RUN apt-get update && apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri libopengl0 \
     && rm -rf /var/lib/apt/lists/*
-COPY fleet/daemon/requirements.txt fleet/daemon/requirements.txt
-COPY fleet/daemon/drivers/metaworld/requirements.txt fleet/daemon/drivers/metaworld/requirements.txt
-RUN pip install -r fleet/daemon/requirements.txt -r fleet/daemon/drivers/metaworld/requirements.txt
+COPY --from=robot-packages /opt/venv /opt/venv
 COPY fleet/__init__.py fleet/__init__.py
 COPY fleet/protocol/ fleet/protocol/
 COPY fleet/daemon/ fleet/daemon/

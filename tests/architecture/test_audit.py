@@ -13,6 +13,9 @@ UNSEEN = {
     "audit": {"*": "the door itself"},
     "api_token": {"api_token_use": "a sign of life, kept at the token"},
     "assignment": {"assignments_sweep": "opens and closes hours, which were noted"},
+    "backup": {"*": "reads; the folder of backups is the record"},
+    "database_dump": {"*": "whoever may do this is past the application, and what it loads brings its own log"},
+    "restore": {"*": "as database_dump"},
     "dataset": {
         "dataset_lock": "within a service",
         "require_open": "reads",

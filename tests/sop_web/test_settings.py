@@ -14,8 +14,9 @@ from sop_web.env import EnvironmentInvalid, database_settings, read_environment
 from sop_web.logs import JsonFormatter, TextFormatter
 
 SAFE = {
-    "SOP_SECRET_KEY": "k" * 60,
-    "DATABASE_URL": "postgresql://u:p@db/sop",
+    "SOP_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP",
+    "DATABASE_URL": "postgresql://u:q8Zr2Lw5Xv7Kt1Mn@db/sop",
+    "REDIS_URL": "redis://:q8Zr2Lw5Xv7Kt1Mn@redis:6379/0",
     "SOP_PUBLIC_URL": "https://fleet.example",
     "SOP_ALLOWED_HOSTS": "fleet.example",
 }
@@ -35,7 +36,7 @@ def test_production_starts_with_safe_values() -> None:
 def test_production_names_every_unsafe_value() -> None:
     done = _start({"SOP_DEBUG": "1", "SOP_ALLOWED_HOSTS": "*"})
     assert done.returncode != 0
-    for name in ("SOP_SECRET_KEY", "DATABASE_URL", "SOP_DEBUG", "SOP_PUBLIC_URL", "SOP_ALLOWED_HOSTS"):
+    for name in ("SOP_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SOP_DEBUG", "SOP_PUBLIC_URL", "SOP_ALLOWED_HOSTS"):
         assert name in done.stderr
 
 

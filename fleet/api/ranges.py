@@ -6,7 +6,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
@@ -74,7 +76,7 @@ def _bounds(match: re.Match[str], size: int) -> tuple[int, int]:
 
 async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
     """Yield bytes [start, end)."""
-    file = await asyncio.to_thread(path.open, "rb")
+    file = await _opened(path)
     try:
         await asyncio.to_thread(file.seek, start)
         left = end - start
@@ -83,3 +85,18 @@ async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
             yield piece
     finally:
         file.close()
+
+
+async def _opened(path: Path) -> BinaryIO:
+    """Open in a thread; a reader who goes away meanwhile leaves no open file behind."""
+    opening = asyncio.create_task(asyncio.to_thread(path.open, "rb"))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Task[BufferedReader]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -14,16 +14,22 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from fleet.api.errors import PROBLEM_TYPE, problem
 
+Pieces = AsyncIterator[bytes]
 _PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
-def file_response(request: HttpRequest, path: Path, *, content_type: str) -> HttpResponseBase:
-    """Answer GET or HEAD with the file or the range asked for: 200, 206 or 416. Asks the disk for the file's size."""
+def file_response(
+    request: HttpRequest, path: Path, *, content_type: str, through: Callable[[Pieces], Pieces] = lambda pieces: pieces
+) -> HttpResponseBase:
+    """Answer GET or HEAD with the file or the range asked for: 200, 206 or 416. Asks the disk for the file's size.
+
+    `through`: what the pieces pass on their way, such as a limit.
+    """
     stat = path.stat()
     return range_response(
         request,
-        lambda start, end: _pieces(path, start, end),
+        lambda start, end: through(_pieces(path, start, end)),
         size=stat.st_size,
         etag=f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"',
         content_type=content_type,

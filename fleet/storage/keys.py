@@ -5,6 +5,7 @@ from __future__ import annotations
 EPISODES = "episodes/"
 POLICY_MANIFESTS = "policies/manifests/"
 POLICY_BLOBS = "policies/blobs/"
+POLICY_PATCHES = "policies/patches/"
 RUNS = "runs/"
 EXPORTS = "exports/"
 TRAINING_FILES = "training-files/"

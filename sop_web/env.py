@@ -87,6 +87,7 @@ class Environment:
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
     `robot_state_days`: how long what robots did when is kept.
+    `patch_versions`: of a run, the newest, whose patches from the version before are kept, besides those in use.
     `egress_downloads`: robots that may download policies from this server at once; others are told to come back in
     `egress_retry_s` at the earliest. `egress_bytes_s`: bytes a second to all of them together. Not for buckets.
     """
@@ -130,6 +131,7 @@ class Environment:
     export_most: int
     export_check_episodes: int
     robot_state_days: int
+    patch_versions: int
     egress_downloads: int
     egress_bytes_s: int
     egress_retry_s: float
@@ -183,6 +185,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        patch_versions=_count(values, "SOP_PATCH_VERSIONS", 10, least=1),
         egress_downloads=_count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
         egress_bytes_s=_count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
         egress_retry_s=_seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),

@@ -156,6 +156,10 @@ class Downloads:
             await transfer.run(1)
         return transfer.received_bytes
 
+    def later_s(self, later: FetchLater) -> float:
+        """Return how long to wait for a busy server: as it says, within bounds, and not all robots alike."""
+        return min(later.after_s, self.config.fetch_later_max_s) * self._rng.uniform(1.0, 1.5)
+
     def backoff(self) -> Backoff:
         return Backoff(min_s=self.config.backoff_min_s, max_s=self.config.backoff_max_s, rng=self._rng)
 

@@ -213,7 +213,7 @@ class PolicyHost:
                 await self._follow(target)
                 backoff.reset()
             except FetchLater as later:
-                wait_s = min(later.after_s, self._config.fetch_later_max_s) * self._rng.uniform(1.0, 1.5)
+                wait_s = self._downloads.later_s(later)
                 logger.info("the server is busy, policy %d is asked for again in %.1f s", target.number, wait_s)
                 await self._wait_for_other_version(target.version_id, wait_s)
             except (FetchFailed, OSError) as error:
@@ -261,21 +261,7 @@ class PolicyHost:
     async def _fetch(self, target: PolicyTarget) -> tuple[PolicyManifest, int]:
         manifest = await self._store.fetch_manifest(self._downloads, target)
         self._check(manifest)
-        fetched_bytes = 0
-        for blob in manifest.blobs:
-            if self._store.is_held(blob):
-                continue
-            patch = target.patches.get(blob.sha256)
-            if patch is not None:
-                patched = await self._store.fetch_patched(self._downloads, blob, patch)
-                if patched is not None:
-                    fetched_bytes += patched
-                    continue
-            url = target.blob_urls.get(blob.sha256)
-            if url is None:
-                raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)
-            fetched_bytes += await self._store.fetch_blob(self._downloads, blob, url)
-        return manifest, fetched_bytes
+        return manifest, await self._store.fetch_missing(self._downloads, manifest, target)
 
     def _check(self, manifest: PolicyManifest) -> None:
         """Refuse, before any blob is fetched, a version that cannot drive this robot."""

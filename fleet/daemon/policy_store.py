@@ -121,6 +121,26 @@ class PolicyStore:
             raise ArtifactMismatch("the policy manifest names another version")
         return manifest
 
+    async def fetch_missing(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
+        """Fetch what is not held, as differences where that helps; return the bytes transferred.
+
+        Raises: FetchFailed, FetchLater; ArtifactMismatch.
+        """
+        fetched_bytes = 0
+        for blob in manifest.blobs:
+            if self.is_held(blob):
+                continue
+            patch = target.patches.get(blob.sha256)
+            patched = await self.fetch_patched(downloads, blob, patch) if patch is not None else None
+            if patched is not None:
+                fetched_bytes += patched
+                continue
+            url = target.blob_urls.get(blob.sha256)
+            if url is None:
+                raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)
+            fetched_bytes += await self.fetch_blob(downloads, blob, url)
+        return fetched_bytes
+
     async def fetch_patched(self, downloads: Downloads, blob: BlobRef, patch: PolicyPatch) -> int | None:
         """Make a blob of an earlier one and a patch; return the bytes transferred, None if it must be fetched whole.
 

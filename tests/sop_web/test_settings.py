@@ -77,7 +77,12 @@ def test_count_has_a_default() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SOP_EGRESS_DOWNLOADS", "0"), ("SOP_EGRESS_BYTES_S", "99999"), ("SOP_EGRESS_RETRY_S", "61")],
+    [
+        ("SOP_PATCH_VERSIONS", "0"),
+        ("SOP_EGRESS_DOWNLOADS", "0"),
+        ("SOP_EGRESS_BYTES_S", "99999"),
+        ("SOP_EGRESS_RETRY_S", "61"),
+    ],
 )
 def test_impossible_limits_of_downloads_are_refused(name: str, value: str) -> None:
     with pytest.raises(EnvironmentInvalid, match=name):

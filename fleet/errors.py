@@ -38,6 +38,7 @@
     ├── ClearForbidden      clear_forbidden    only the lease's holder or an admin clears a stop
     ├── RobotOffline        robot_offline      the robot is not connected, so nobody can drive it
     ├── ConsoleReplaced     replaced           the same tab has a newer connection than this one
+    ├── DownloadsBusy       downloads_busy     as many robots download as may at once; wait as long as Retry-After says
     ├── Busy                busy               too much waits already for this console or robot
     ├── TooManyPeers        too_many_peers     a console has as many video connections open as it may
     ├── PeerUnanswered      peer_unanswered    the robot did not answer an offer in time
@@ -217,6 +218,10 @@ class ConsoleReplaced(ProtocolError):
 
 class Busy(SopError):
     code = "busy"
+
+
+class DownloadsBusy(SopError):
+    code = "downloads_busy"
 
 
 class TooManyPeers(SopError):

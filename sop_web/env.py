@@ -93,6 +93,9 @@ class Environment:
     `robot_state_days`: how long what robots did when is kept.
     `postgres_programs`: the folder of pg_dump and pg_restore, for backups.
     `is_*_default`: nobody set it, which production refuses.
+    `patch_versions`: of a run, the newest, whose patches from the version before are kept, besides those in use.
+    `egress_downloads`: robots that may download policies from this server at once; others are told to come back in
+    `egress_retry_s` at the earliest. `egress_bytes_s`: bytes a second to all of them together. Not for buckets.
     """
 
     database_url: str
@@ -134,6 +137,10 @@ class Environment:
     export_most: int
     export_check_episodes: int
     robot_state_days: int
+    patch_versions: int
+    egress_downloads: int
+    egress_bytes_s: int
+    egress_retry_s: float
     imports: ImportBounds
     postgres_programs: Path
     is_redis_default: bool
@@ -191,6 +198,10 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        patch_versions=_count(values, "SOP_PATCH_VERSIONS", 10, least=1),
+        egress_downloads=_count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
+        egress_bytes_s=_count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
+        egress_retry_s=_seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),
         imports=_import_bounds(values),
         postgres_programs=Path(values.get("SOP_POSTGRES_PROGRAMS", "") or _packaged_postgres()),
         is_redis_default="REDIS_URL" not in values,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
@@ -26,6 +26,7 @@ from fleet.errors import (
     DatasetArchived,
     DatasetChanged,
     DatasetNotReady,
+    DownloadsBusy,
     ExportElsewhere,
     ExportExpired,
     ExportNotNow,
@@ -68,6 +69,7 @@ from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, Signat
 
 logger = logging.getLogger(__name__)
 
+AnyResponse = TypeVar("AnyResponse", bound=HttpResponseBase)
 PROBLEM_TYPE = "application/problem+json"
 ERRORS_PAGE = "/api/docs/errors"
 
@@ -124,6 +126,7 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (ExportError, 422),
     (InvalidManifest, 422),
     (Busy, 429),
+    (DownloadsBusy, 429),
 )
 
 
@@ -141,7 +144,7 @@ def problem(status: int, code: str, detail: str) -> dict[str, object]:
 def problem_response(error: SopError) -> JsonResponse:
     """For views outside of DRF."""
     status = _status_of(error)
-    return _plain(status, error.code, error.message)
+    return _retry_after(_plain(status, error.code, error.message), error.data.get("wait_s"))
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -163,7 +166,7 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     return _retry_after(response, getattr(error, "wait", None))  # of Throttled; its stubs lack it
 
 
-def _retry_after(response: Response, wait_s: object) -> Response:
+def _retry_after(response: AnyResponse, wait_s: object) -> AnyResponse:
     if isinstance(wait_s, int | float):
         response.headers["Retry-After"] = str(math.ceil(wait_s))
     return response

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -15,17 +16,21 @@ from django.views.decorators.csrf import csrf_exempt
 
 from fleet.api.errors import PROBLEM_TYPE, problem, problem_response
 from fleet.api.ranges import file_response
+from fleet.egress import egress_admit, egress_leave, egress_paced
 from fleet.errors import NotFound
 from fleet.protocol.errors import SopError
 from fleet.selectors.objects import object_store
+from fleet.storage import keys
 from fleet.storage.local import LocalStore
 
+LIMITED = (keys.POLICY_BLOBS, keys.POLICY_PATCHES)  # what every robot asks for in the same second
+_TYPE = "application/octet-stream"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @csrf_exempt
 async def object_view(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Serve or take one object. Answers: 200, 201, 206, 403, 404, 405, 409, 411, 416, 422."""
+    """Serve or take one object. Answers: 200, 201, 206, 403, 404, 405, 409, 411, 416, 422, 429."""
     store = object_store()
     try:
         if not isinstance(store, LocalStore):
@@ -55,10 +60,28 @@ def _write(request: HttpRequest, store: LocalStore, key: str) -> HttpResponse:
 
 
 async def _read(request: HttpRequest, store: LocalStore, key: str) -> HttpResponseBase:
-    _check(request, store, key, method="GET")
+    robot = request.GET.get("holder", "")
+    _check(request, store, key, method="GET", promise=robot)
     path = store.path_or_none(key)
     assert path is not None
-    return await asyncio.to_thread(file_response, request, path, content_type="application/octet-stream")
+    if request.method == "GET" and key.startswith(LIMITED):
+        return await _send_limited(request, path, robot)
+    return await asyncio.to_thread(file_response, request, path, content_type=_TYPE)
+
+
+async def _send_limited(request: HttpRequest, path: Path, robot: str) -> HttpResponseBase:
+    """Send within what the server sends to all robots together. Raises: DownloadsBusy."""
+    await asyncio.to_thread(egress_admit, robot=robot)
+    response = await asyncio.to_thread(
+        file_response,
+        request,
+        path,
+        content_type=_TYPE,
+        through=lambda pieces: egress_paced(pieces, robot=robot),
+    )
+    if not response.streaming:
+        await asyncio.to_thread(egress_leave, robot=robot)
+    return response
 
 
 def _check(request: HttpRequest, store: LocalStore, key: str, *, method: str = "PUT", promise: str = "") -> None:

@@ -6,22 +6,30 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
 from fleet.api.errors import PROBLEM_TYPE, problem
 
+Pieces = AsyncIterator[bytes]
 _PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
-def file_response(request: HttpRequest, path: Path, *, content_type: str) -> HttpResponseBase:
-    """Answer GET or HEAD with the file or the range asked for: 200, 206 or 416. Asks the disk for the file's size."""
+def file_response(
+    request: HttpRequest, path: Path, *, content_type: str, through: Callable[[Pieces], Pieces] = lambda pieces: pieces
+) -> HttpResponseBase:
+    """Answer GET or HEAD with the file or the range asked for: 200, 206 or 416. Asks the disk for the file's size.
+
+    `through`: what the pieces pass on their way, such as a limit.
+    """
     stat = path.stat()
     return range_response(
         request,
-        lambda start, end: _pieces(path, start, end),
+        lambda start, end: through(_pieces(path, start, end)),
         size=stat.st_size,
         etag=f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"',
         content_type=content_type,
@@ -74,7 +82,7 @@ def _bounds(match: re.Match[str], size: int) -> tuple[int, int]:
 
 async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
     """Yield bytes [start, end)."""
-    file = await asyncio.to_thread(path.open, "rb")
+    file = await _opened(path)
     try:
         await asyncio.to_thread(file.seek, start)
         left = end - start
@@ -83,3 +91,18 @@ async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
             yield piece
     finally:
         file.close()
+
+
+async def _opened(path: Path) -> BinaryIO:
+    """Open in a thread; a reader who goes away meanwhile leaves no open file behind."""
+    opening = asyncio.create_task(asyncio.to_thread(path.open, "rb"))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Task[BufferedReader]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -26,6 +26,7 @@ import msgspec
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import ConfigError, DaemonConfig
 from fleet.daemon.control_loop import EpisodeRunner
+from fleet.daemon.downloads import Downloads
 from fleet.daemon.drivers.base import Driver
 from fleet.daemon.drivers.registry import create_driver
 from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_credentials
@@ -167,7 +168,7 @@ class Daemon:
         store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
         self._host = PolicyHost(
             store=store,
-            client=client,
+            downloads=Downloads(client, config.policy, rng=rng, is_watched=lambda: self._teleop.is_watched),
             config=config.policy,
             info=driver.info,
             trust=Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None),

@@ -195,7 +195,13 @@ class PolicyConfig:
     torch_threads: int = 1
     cache_bytes: int = 4 * 1024**3
     fetch_timeout_s: float = 30.0  # for one read of one download
-    fetch_attempts: int = 5  # of one blob, each going on where the last one stopped
+    fetch_attempts: int = 5  # of one part, each going on where the last one stopped
+    fetch_connections: int = 4  # of one download, each with a part at a time
+    fetch_part_bytes: int = 8 * 1024**2
+    fetch_part_timeout_s: float = 120.0  # for one part, without the time that the robot's own rate makes it wait
+    fetch_rate_bytes_s: float = 25e6  # of all downloads together
+    fetch_rate_watched_bytes_s: float = 2e6  # while somebody watches or drives
+    fetch_later_max_s: float = 300.0  # a server that says "later" is asked again after this at the latest
     backoff_min_s: float = 0.5
     backoff_max_s: float = 30.0
     unsigned: str = "without_keys"  # load unsigned versions: never, while no key is known, always
@@ -208,7 +214,12 @@ class PolicyConfig:
         _require(self.hold_poll_s > 0, "hold_poll_s must be positive")
         _require(self.torch_threads >= 1, "torch_threads must be at least 1")
         _require(self.cache_bytes > 0, "cache_bytes must be positive")
-        _require(self.fetch_timeout_s > 0, "fetch_timeout_s must be positive")
+        for name in ("fetch_timeout_s", "fetch_part_timeout_s", "fetch_later_max_s"):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        rates = 10_000 <= self.fetch_rate_watched_bytes_s <= self.fetch_rate_bytes_s
+        _require(rates, "fetch rates must be at least 10000 bytes a second, the one while watched not above the other")
+        _require(1 <= self.fetch_connections <= 16, "fetch_connections must lie in [1, 16]")
+        _require(65536 <= self.fetch_part_bytes <= 1024**3, "fetch_part_bytes must lie in [64 KiB, 1 GiB]")
         _require(1 <= self.fetch_attempts <= 100, "fetch_attempts must lie in [1, 100]")
         _require(0 < self.backoff_min_s <= self.backoff_max_s, "backoff bounds must be positive and in order")
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-import httpx
 import numpy as np
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
+from fleet.daemon.downloads import Downloads, FetchFailed, FetchLater
 from fleet.daemon.policy_hold import CurrentVersion, VersionNotHeld, follow, read_hold
-from fleet.daemon.policy_store import FetchFailed, PolicyStore
+from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.trust import Trust
 from fleet.protocol.errors import PolicyError, ProbeFailed, StaleOrder, UnknownArchitecture, Untrusted
 from fleet.protocol.messages import (
@@ -61,7 +61,7 @@ class PolicyHost:
         self,
         *,
         store: PolicyStore,
-        client: httpx.AsyncClient,
+        downloads: Downloads,
         config: PolicyConfig,
         info: DriverInfo,
         trust: Trust,
@@ -71,7 +71,7 @@ class PolicyHost:
     ) -> None:
         """`ask_again` asks the server for fresh URLs when the present ones are no longer honoured."""
         self._store = store
-        self._client = client
+        self._downloads = downloads
         self._config = config
         self._info = info
         self._trust = trust
@@ -212,6 +212,10 @@ class PolicyHost:
             try:
                 await self._follow(target)
                 backoff.reset()
+            except FetchLater as later:
+                wait_s = self._downloads.later_s(later)
+                logger.info("the server is busy, policy %d is asked for again in %.1f s", target.number, wait_s)
+                await self._wait_for_other_version(target.version_id, wait_s)
             except (FetchFailed, OSError) as error:
                 wait_s = backoff.next_s()
                 logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error, wait_s)
@@ -255,32 +259,9 @@ class PolicyHost:
         self._store.evict({blob.sha256 for item in kept for blob in item.blobs})
 
     async def _fetch(self, target: PolicyTarget) -> tuple[PolicyManifest, int]:
-        timeout_s = self._config.fetch_timeout_s
-        manifest = await self._store.fetch_manifest(self._client, target, timeout_s=timeout_s)
+        manifest = await self._store.fetch_manifest(self._downloads, target)
         self._check(manifest)
-        fetched_bytes = 0
-        for blob in manifest.blobs:
-            if self._store.is_held(blob):
-                continue
-            patch = target.patches.get(blob.sha256)
-            if patch is not None:
-                patched = await self._store.fetch_patched(self._client, blob, patch, timeout_s=timeout_s)
-                if patched is not None:
-                    fetched_bytes += patched
-                    continue
-            url = target.blob_urls.get(blob.sha256)
-            if url is None:
-                raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)
-            bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
-            fetched_bytes += await self._store.fetch_blob(
-                self._client,
-                blob,
-                url,
-                timeout_s=timeout_s,
-                attempts=self._config.fetch_attempts,
-                backoff=Backoff(**bounds, rng=self._rng),
-            )
-        return manifest, fetched_bytes
+        return manifest, await self._store.fetch_missing(self._downloads, manifest, target)
 
     def _check(self, manifest: PolicyManifest) -> None:
         """Refuse, before any blob is fetched, a version that cannot drive this robot."""

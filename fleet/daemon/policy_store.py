@@ -1,13 +1,14 @@
 """Policy versions on the robot's disk: a cache of blobs named by their SHA-256, and which version drove last.
 
     <state>/policies/blobs/<sha256>.safetensors      verified; a name without ".part" is whole
-    <state>/policies/blobs/<sha256>.part             a download that can be resumed
+    <state>/policies/blobs/<sha256>.part             a download that can be resumed, with what has arrived of it in
+    <state>/policies/blobs/<sha256>.part.progress    (downloads.py)
     <state>/policies/current.json                    manifest of the version that drove last
     <state>/policies/versions/, hold.json            to go back to by hand, see policy_hold.py
 
 A blob of which an earlier one is held comes as a patch where the server has one (protocol/patch.py): only what changed
-travels, and the result is hashed like any other. Downloads go on where they stopped (HTTP Range) and count only after
-size and SHA-256 agree with the manifest.
+travels, and the result is hashed like any other. Downloads go on where they stopped, over several connections, and
+count only after size and SHA-256 agree with the manifest.
 """
 
 from __future__ import annotations
@@ -20,11 +21,19 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from fleet.daemon.backoff import Backoff
-from fleet.daemon.enrolment import problem_of
+from fleet.daemon.downloads import (
+    Damaged,
+    Downloads,
+    FetchFailed,
+    FetchLater,
+    Wanted,
+    discard,
+    finish,
+    refuse_error,
+)
 from fleet.daemon.files import sync, write_durably
 from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
-from fleet.protocol.errors import ArtifactMismatch, SopError
+from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.messages import PolicyPatch, PolicyTarget
 from fleet.protocol.patch import apply_patch
 from fleet.protocol.policy import BlobRef, PolicyManifest, decode_policy_manifest, encode_policy_manifest
@@ -33,18 +42,6 @@ from fleet.protocol.recording import sha256_of_file
 logger = logging.getLogger(__name__)
 
 MAX_MANIFEST_BYTES = 4 * 1024**2
-
-
-class FetchFailed(SopError):
-    """The download did not come through this time; what arrived is kept."""
-
-    code = "fetch_failed"
-
-    @property
-    def is_url_refused(self) -> bool:
-        """Whether the server answered 4xx: the URL has expired or is wrong, a fresh one may help."""
-        status = self.data.get("status")
-        return isinstance(status, int) and 400 <= status < 500
 
 
 class PolicyStore:
@@ -100,17 +97,16 @@ class PolicyStore:
         for path in files:
             if total <= self._cache_bytes:
                 return
-            if path.stem not in keep:
+            if path.name.partition(".")[0] not in keep:
                 total -= path.stat().st_size
                 path.unlink()
 
-    async def fetch_manifest(
-        self, client: httpx.AsyncClient, target: PolicyTarget, *, timeout_s: float
-    ) -> PolicyManifest:
+    async def fetch_manifest(self, downloads: Downloads, target: PolicyTarget) -> PolicyManifest:
         """Download and check the manifest. Raises: FetchFailed; ArtifactMismatch if it is not what was announced."""
+        timeout_s = downloads.config.fetch_timeout_s
         try:
-            async with client.stream("GET", target.manifest_url, timeout=timeout_s) as response:
-                await _refuse_error(response)
+            async with downloads.client.stream("GET", target.manifest_url, timeout=timeout_s) as response:
+                await refuse_error(response)
                 data = b""
                 async for piece in response.aiter_bytes():
                     data += piece
@@ -125,58 +121,77 @@ class PolicyStore:
             raise ArtifactMismatch("the policy manifest names another version")
         return manifest
 
-    async def fetch_patched(
-        self, client: httpx.AsyncClient, blob: BlobRef, patch: PolicyPatch, *, timeout_s: float
-    ) -> int | None:
-        """Make a blob of an earlier one and a patch; return the bytes transferred, None if it must be fetched whole."""
+    async def fetch_missing(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
+        """Fetch what is not held, as differences where that helps; return the bytes transferred.
+
+        Raises: FetchFailed, FetchLater; ArtifactMismatch.
+        """
+        fetched_bytes = 0
+        for blob in manifest.blobs:
+            if self.is_held(blob):
+                continue
+            patch = target.patches.get(blob.sha256)
+            patched = await self.fetch_patched(downloads, blob, patch) if patch is not None else None
+            if patched is not None:
+                fetched_bytes += patched
+                continue
+            url = target.blob_urls.get(blob.sha256)
+            if url is None:
+                raise FetchFailed(f"no URL for blob '{blob.name}'", status=404)
+            fetched_bytes += await self.fetch_blob(downloads, blob, url)
+        return fetched_bytes
+
+    async def fetch_patched(self, downloads: Downloads, blob: BlobRef, patch: PolicyPatch) -> int | None:
+        """Make a blob of an earlier one and a patch; return the bytes transferred, None if it must be fetched whole.
+
+        Raises: FetchLater: a server that is busy must not be asked for the whole blob instead.
+        """
         base = self.path(patch.base)
         if not base.exists() or not 0 < patch.size < blob.size:
             return None
-        file, made = self._blobs / f"{blob.sha256}.patch", self._blobs / f"{blob.sha256}.patched"
-        part = BlobRef(name=blob.name, size=patch.size, sha256=patch.sha256, tensors={})
-        transfer = _Transfer()
+        file, made = self._blobs / f"{patch.sha256}.part", self._blobs / f"{blob.sha256}.patched"
         try:
-            file.unlink(missing_ok=True)
-            await transfer.resume(client, patch.url, file, part, timeout_s=timeout_s)
+            received_bytes = await downloads.fetch(Wanted(f"patch of {blob.name}", patch.url, patch.size), file)
             await asyncio.to_thread(_apply, base, file, made, blob, patch)
-            made.rename(self.path(blob.sha256))
-            sync(self._blobs)
-        except (httpx.HTTPError, httpx.InvalidURL, FetchFailed, ArtifactMismatch, OSError) as error:
+            await asyncio.to_thread(self._take, made, blob)
+        except FetchLater:
+            raise
+        except (FetchFailed, Damaged, ArtifactMismatch, OSError) as error:
             logger.warning("no use for the patch of blob '%s' (%s): it is fetched whole", blob.name, error)
+            discard(file)
             return None
         finally:
-            file.unlink(missing_ok=True)
             made.unlink(missing_ok=True)
-        return transfer.received_bytes
+        discard(file)
+        return received_bytes
 
-    async def fetch_blob(
-        self, client: httpx.AsyncClient, blob: BlobRef, url: str, *, timeout_s: float, attempts: int, backoff: Backoff
-    ) -> int:
+    async def fetch_blob(self, downloads: Downloads, blob: BlobRef, url: str) -> int:
         """Download one blob into the cache; return the bytes that were transferred.
 
         A damaged result is fetched from the beginning once more before it is called a mismatch.
-        Raises: FetchFailed after `attempts` broken transfers; ArtifactMismatch.
+        Raises: FetchFailed, FetchLater; ArtifactMismatch.
         """
         part = self._blobs / f"{blob.sha256}.part"
-        transfer, mismatches, problem = _Transfer(), 0, ""
-        for attempt in range(attempts):
-            if attempt:
-                await asyncio.sleep(backoff.next_s())
+        received_bytes = 0
+        for _ in range(2):
             try:
-                await transfer.resume(client, url, part, blob, timeout_s=timeout_s)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem = f"{type(error).__name__}: {error}"
+                received_bytes += await downloads.fetch(Wanted(f"blob {blob.name}", url, blob.size), part)
+            except Damaged as error:
+                logger.warning("blob '%s': %s", blob.name, error.message)
+                discard(part)
                 continue
             if await asyncio.to_thread(sha256_of_file, part) == (blob.size, blob.sha256):
-                sync(part)
-                part.rename(self.path(blob.sha256))
-                sync(self._blobs)
-                return transfer.received_bytes
-            part.unlink()
-            mismatches += 1
-            if mismatches == 2:
-                raise ArtifactMismatch(f"blob '{blob.name}' differs from its manifest", sha256=blob.sha256)
-        raise FetchFailed(f"blob '{blob.name}': {problem or 'the transfer was damaged'}")
+                await asyncio.to_thread(self._take, part, blob)
+                finish(part)
+                return received_bytes
+            discard(part)
+        raise ArtifactMismatch(f"blob '{blob.name}' differs from its manifest", sha256=blob.sha256)
+
+    def _take(self, file: Path, blob: BlobRef) -> None:
+        """Give a file that was hashed the blob's name, durably."""
+        sync(file)
+        file.rename(self.path(blob.sha256))
+        sync(self._blobs)
 
 
 def _apply(base: Path, file: Path, made: Path, blob: BlobRef, patch: PolicyPatch) -> None:
@@ -187,46 +202,3 @@ def _apply(base: Path, file: Path, made: Path, blob: BlobRef, patch: PolicyPatch
         apply_patch(base, file, out, size=blob.size)
     if sha256_of_file(made) != (blob.size, blob.sha256):
         raise ArtifactMismatch("the patch gives another file")
-    sync(made)
-
-
-class _Transfer:
-    """One blob's download over any number of connections; counts what came over the wire."""
-
-    def __init__(self) -> None:
-        self.received_bytes = 0
-
-    async def resume(self, client: httpx.AsyncClient, url: str, part: Path, blob: BlobRef, *, timeout_s: float) -> None:
-        """Append the missing bytes to `part`, at most one beyond the blob's size.
-
-        Raises: httpx.TransportError if fewer came; FetchFailed on an error status.
-        """
-        held = part.stat().st_size if part.exists() else 0
-        if held >= blob.size:
-            return
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-        async with client.stream("GET", url, headers=headers, timeout=timeout_s) as response:
-            if response.status_code == 416:
-                part.unlink(missing_ok=True)
-                raise httpx.ReadError("the server does not know this range")
-            await _refuse_error(response)
-            content_range = response.headers.get("Content-Range", "")
-            is_resumed = response.status_code == 206 and content_range.startswith(f"bytes {held}-")
-            await self._write(response, part, mode="ab" if is_resumed else "wb", size=blob.size)
-        if part.stat().st_size < blob.size:
-            raise httpx.ReadError(f"the transfer ended at {part.stat().st_size} of {blob.size} bytes")
-
-    async def _write(self, response: httpx.Response, part: Path, *, mode: str, size: int) -> None:
-        with part.open(mode) as file:
-            async for piece in response.aiter_raw():
-                self.received_bytes += len(piece)
-                file.write(piece[: size + 1 - file.tell()])  # one byte too many shows that it is another file
-                if file.tell() > size:
-                    return
-
-
-async def _refuse_error(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    await response.aread()
-    raise FetchFailed(problem_of(response), status=response.status_code)

@@ -87,6 +87,11 @@ class Teleop:
         self._closing: set[asyncio.Task[None]] = set()  # a task that nobody keeps may be collected
         media.start(self._on_text, self._on_closed)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody watches or drives, or is about to."""
+        return bool(self._peers or self._answering)
+
     async def run(self) -> None:
         """Keep video alive and the operators' clocks measured, until cancelled."""
         async with asyncio.TaskGroup() as group:

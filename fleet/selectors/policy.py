@@ -18,7 +18,8 @@ MAX_VERSIONS = 500
 def policy_version_patches(*, version_id: uuid.UUID) -> tuple[tuple[str, str, int, str], ...]:
     """Return (blob, base, size, SHA-256 of the patch) of the patches from the version before this one.
 
-    They are stored before the version's row is written, so what was found once holds for good.
+    They are stored before the version's row is written, so what was found once need not be looked for again. One that
+    `store_gc` removed since may still be named: a robot to which that is news fetches the blob whole.
     """
     version = PolicyVersion.objects.get(id=version_id)
     before = PolicyVersion.objects.filter(run=version.run_id, number=version.number - 1).first()

@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         robot_name=robot.name,
         is_paused=robot.is_paused,
         assignments=_assigned_tasks(robot, now or timezone.now()),
-        policy=sign_target(signers, policy_target(version), robot=robot) if version else None,
+        policy=sign_target(signers, policy_target(version, holder=str(robot.id)), robot=robot) if version else None,
         lease=lease_info(lease) if lease else None,
         handed_back_epoch=lease_handed_back(robot_id=robot.id),
         stop=stop_info(stop) if stop else None,
@@ -95,22 +96,20 @@ def sign_target(signers: Sequence[SigningKey], target: PolicyTarget, *, robot: R
     return msgspec.structs.replace(target, **signed)
 
 
-def policy_target(version: PolicyVersion) -> PolicyTarget:
-    """Return the version with signed URLs for its manifest and blobs."""
-    store = object_store()
+def policy_target(version: PolicyVersion, *, holder: str = "") -> PolicyTarget:
+    """Return the version with URLs for its manifest, blobs and patches, signed for one robot."""
+    sign = partial(object_store().sign_get, expires_s=POLICY_URL_EXPIRES_S, holder=holder)
     return PolicyTarget(
         version_id=str(version.id),
         number=version.number,
-        manifest_url=store.sign_get(version.manifest_key, expires_s=POLICY_URL_EXPIRES_S),
+        manifest_url=sign(version.manifest_key),
         manifest_sha256=version.manifest_sha256,
-        blob_urls={
-            sha256: store.sign_get(keys.policy_blob(sha256), expires_s=POLICY_URL_EXPIRES_S) for sha256 in version.blobs
-        },
+        blob_urls={sha256: sign(keys.policy_blob(sha256)) for sha256 in version.blobs},
         published_ns=to_ns(version.published_at),
         patches={
             blob: PolicyPatch(
                 base=base,
-                url=store.sign_get(keys.policy_patch(base, blob), expires_s=POLICY_URL_EXPIRES_S),
+                url=sign(keys.policy_patch(base, blob)),
                 size=size,
                 sha256=sha256,
             )

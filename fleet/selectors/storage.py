@@ -11,10 +11,22 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, OuterRef, Subquery, Sum, TextField
+from django.conf import settings
+from django.db.models import Count, Max, OuterRef, Subquery, Sum, TextField
 from django.db.models.functions import Cast
 
-from fleet.models import DatasetImport, Episode, Export, PolicyVersion, StorageState, TrainingRound, TrainingRun
+from fleet.models import (
+    DatasetImport,
+    Episode,
+    Export,
+    PolicyVersion,
+    ReleaseTrack,
+    Robot,
+    Rollout,
+    StorageState,
+    TrainingRound,
+    TrainingRun,
+)
 from fleet.storage import keys
 
 Named = Callable[[Sequence[str]], set[str]]
@@ -57,6 +69,30 @@ def _of_blobs(found: Sequence[str]) -> set[str]:
     wanted = {key.rpartition("/")[2].partition(".")[0]: key for key in found}
     rows = PolicyVersion.objects.filter(blobs__has_any_keys=list(wanted)).values_list("blobs", flat=True)
     return {wanted[sha256] for blobs in rows.iterator() for sha256 in blobs if sha256 in wanted}
+
+
+def _of_patches(found: Sequence[str]) -> set[str]:
+    """Patches from the version before to one of the newest SOP_PATCH_VERSIONS of its run, or to or from one in use."""
+    wanted = {key.split("/")[2] for key in found if key.count("/") == 3}
+    newest = PolicyVersion.objects.filter(run=OuterRef("run")).order_by().values("run").annotate(most=Max("number"))
+    rows = PolicyVersion.objects.filter(blobs__has_any_keys=sorted(wanted)).annotate(
+        newest=Subquery(newest.values("most")[:1])
+    )
+    in_use, kept = _versions_in_use(), set[str]()
+    for row in rows.iterator():
+        before = PolicyVersion.objects.filter(run=row.run_id, number=row.number - 1).first()
+        is_new = row.number > row.newest - settings.SOP_PATCH_VERSIONS
+        if before is not None and (is_new or not in_use.isdisjoint((row.id, before.id))):
+            kept |= {keys.policy_patch(base, sha256) for sha256 in row.blobs for base in before.blobs}
+    return kept.intersection(found)
+
+
+def _versions_in_use() -> set[uuid.UUID]:
+    """What a robot drives with, is pinned to, or gets by its run's track or an open rollout."""
+    robots = Robot.objects.filter(retired_at__isnull=True).values_list("policy_version_id", "pinned_version_id")
+    trying = Rollout.objects.filter(state__in=Rollout.OPEN).values_list("candidate_id", "baseline_id")
+    current = ReleaseTrack.objects.filter(current__isnull=False).values_list("current_id", "current_id")
+    return {version_id for row in (*robots, *trying, *current) for version_id in row if version_id is not None}
 
 
 def _of_runs(found: Sequence[str]) -> set[str]:
@@ -104,6 +140,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("episodes", keys.EPISODES, _of_episodes),
     Kind("policy manifests", keys.POLICY_MANIFESTS, _of_manifests),
     Kind("policy blobs", keys.POLICY_BLOBS, _of_blobs),
+    Kind("policy patches", keys.POLICY_PATCHES, _of_patches),
     Kind("checkpoints and sidecars", keys.RUNS, _of_runs),
     Kind("training files", keys.TRAINING_FILES, _of_training_files),
     Kind("imports", keys.IMPORTS, _of_imports),

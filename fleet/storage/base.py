@@ -140,8 +140,11 @@ class ObjectStore(abc.ABC):
         """Return the file behind the key for reading. Raises: ObjectMissing. Stores without files ask nothing: None."""
 
     @abc.abstractmethod
-    def sign_get(self, key: str, *, expires_s: int) -> str:
-        """Return a URL that reads the object until it expires; one that begins with "/" is relative to the server."""
+    def sign_get(self, key: str, *, expires_s: int, holder: str = "") -> str:
+        """Return a URL that reads the object until it expires; one that begins with "/" is relative to the server.
+
+        `holder`: for whom; a store whose bytes the server sends counts downloads by it, a bucket takes no notice.
+        """
 
     @abc.abstractmethod
     def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 EPISODES = "episodes/"
 POLICY_MANIFESTS = "policies/manifests/"
 POLICY_BLOBS = "policies/blobs/"
+POLICY_PATCHES = "policies/patches/"
 RUNS = "runs/"
 EXPORTS = "exports/"
 TRAINING_FILES = "training-files/"
@@ -27,7 +28,7 @@ def policy_blob(sha256: str) -> str:
 
 def policy_patch(base: str, sha256: str) -> str:
     """What makes the blob `sha256` of the blob `base`; both are SHA-256."""
-    return f"policies/patches/{sha256}/{base}.patch"
+    return f"{POLICY_PATCHES}{sha256}/{base}.patch"
 
 
 def run_checkpoints(run_id: str) -> str:

@@ -141,8 +141,9 @@ class LocalStore(ObjectStore):
     def path_or_none(self, key: str) -> Path | None:
         return self._existing(key)
 
-    def sign_get(self, key: str, *, expires_s: int) -> str:
-        return self._url("GET", key, expires_s, "")
+    def sign_get(self, key: str, *, expires_s: int, holder: str = "") -> str:
+        url = self._url("GET", key, expires_s, holder)
+        return f"{url}&{urlencode({'holder': holder})}" if holder else url
 
     def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
         url = self._url("PUT", key, expires_s, f"{size}:{sha256}")
@@ -150,7 +151,8 @@ class LocalStore(ObjectStore):
         return SignedPut(url, headers)
 
     def check_signature(self, method: str, key: str, *, expires: str, signature: str, promise: str = "") -> None:
-        """Check a request for `/objects/<key>`. `promise`: "size:sha256" as the PUT's headers state it, "" for GET.
+        """Check a request for `/objects/<key>`. `promise`: "size:sha256" as the PUT's headers state it, for
+        GET the holder.
 
         Raises: SignatureInvalid if anything was altered or the time is over.
         """

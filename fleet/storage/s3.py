@@ -186,7 +186,7 @@ class S3Store(ObjectStore):
         check_key(key)
         return None
 
-    def sign_get(self, key: str, *, expires_s: int) -> str:
+    def sign_get(self, key: str, *, expires_s: int, holder: str = "") -> str:
         return self._sign("get_object", self._place(key), expires_s)
 
     def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:

@@ -274,3 +274,7 @@ SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
 SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way
 SOP_ROBOT_STATE_DAYS = ENVIRONMENT.robot_state_days
 SOP_POSTGRES_PROGRAMS = ENVIRONMENT.postgres_programs  # of pg_dump and pg_restore
+SOP_PATCH_VERSIONS = ENVIRONMENT.patch_versions
+SOP_EGRESS_DOWNLOADS = ENVIRONMENT.egress_downloads
+SOP_EGRESS_BYTES_S = ENVIRONMENT.egress_bytes_s
+SOP_EGRESS_RETRY_S = ENVIRONMENT.egress_retry_s

@@ -78,6 +78,20 @@ def test_count_has_a_default() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
+    [
+        ("SOP_PATCH_VERSIONS", "0"),
+        ("SOP_EGRESS_DOWNLOADS", "0"),
+        ("SOP_EGRESS_BYTES_S", "99999"),
+        ("SOP_EGRESS_RETRY_S", "61"),
+    ],
+)
+def test_impossible_limits_of_downloads_are_refused(name: str, value: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match=name):
+        read_environment({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
     [("SOP_HELP_RANKING", "loudest"), ("SOP_HELP_RISK_WEIGHT", "1.5"), ("SOP_HELP_RISK_WEIGHT", "much")],
 )
 def test_impossible_rules_of_the_help_queue_are_refused(name: str, value: str) -> None:

@@ -75,6 +75,8 @@ class Peer:
         # Faults
         self.failing_puts = 0  # answer the next n PUTs with 503
         self.cut_gets_at: int | None = None  # close the next GET of a blob after that many bytes
+        self.is_ranged = True  # else every GET of a range is answered with the whole
+        self.later_s: int | None = None  # answer GETs of blobs with "later, in so many seconds"
         self.corrupt: set[str] = set()  # paths served with a flipped last byte
         self.deaf_to: set[type] = set()  # messages that are not answered
         self.refuse_episodes: tuple[str, bool] | None = None  # code, is_final
@@ -220,10 +222,16 @@ class Peer:
             return
         if path in self.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 1])
-        first = int(headers["range"].removeprefix("bytes=").rstrip("-")) if "range" in headers else 0
-        extra = {"content-range": f"bytes {first}-{len(data) - 1}/{len(data)}"} if first else {}
+        if self.later_s is not None and len(data) > 1500:
+            await _respond(send, 503, b'{"code": "downloads_busy"}', extra={"retry-after": str(self.later_s)})
+            return
+        extra, status, body = {}, 200, data
+        if "range" in headers and self.is_ranged:
+            first, _, last = headers["range"].removeprefix("bytes=").partition("-")
+            body = data[int(first) : int(last) + 1]
+            extra, status = {"content-range": f"bytes {first}-{last}/{len(data)}"}, 206
         cut_at, self.cut_gets_at = (self.cut_gets_at, None) if len(data) > 1500 else (None, self.cut_gets_at)
-        await _respond(send, 206 if first else 200, data[first:], extra=extra, cut_at=cut_at)
+        await _respond(send, status, body, extra=extra, cut_at=cut_at)
 
     async def _socket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()

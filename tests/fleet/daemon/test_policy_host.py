@@ -54,7 +54,7 @@ async def test_an_interrupted_download_goes_on_where_it_stopped(
     async with running(peer, tmp_path, monkeypatch):
         await until(lambda: peer.of(PolicyApplied))
     (url,) = target.blob_urls.values()
-    assert gets(peer, url) == ["", "bytes=30000-"]
+    assert gets(peer, url) == ["", f"bytes=30000-{len(peer.objects[url]) - 1}"]
     assert peer.of(PolicyApplied)[0].fetched_bytes == len(peer.objects[url])
 
 
@@ -244,3 +244,43 @@ async def test_a_robot_that_holds_the_version_before_fetches_the_difference(
     assert report.fetched_bytes == (size if is_damaged else next(iter(target.patches.values())).size)
     assert is_damaged or report.fetched_bytes < 0.6 * size
     assert not list((tmp_path / "policies" / "blobs").glob("*.patch*"))
+
+
+async def test_a_busy_server_is_asked_again_when_it_said(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "Later" is no failure: no fresh URLs are asked for, nothing is refused, and a newer version needs no waiting."""
+    peer.later_s = 60
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.7, padding=20_000)
+    async with running(peer, tmp_path, monkeypatch):
+        target, _ = make_version(1, dx=0.7, padding=20_000)
+        (url,) = target.blob_urls.values()
+        await until(lambda: gets(peer, url))
+        peer.later_s = None
+        second = peer.publish(2, dx=0.9, padding=20_000)
+        await until(lambda: peer.of(PolicyApplied))
+    assert len(gets(peer, url)) == 1
+    assert [report.version_id for report in peer.of(PolicyApplied)] == [second]
+    assert not peer.of(Resync) and not peer.of(PolicyRefused)
+
+
+async def test_a_busy_server_is_not_asked_for_the_whole_instead_of_the_difference(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    first, files = make_version(1, dx=0.7, padding=20_000)
+    second, more = make_version(2, dx=0.9, padding=20_000)
+    ((_, whole),) = second.blob_urls.items()
+    peer.objects.update(files)
+    peer.update(assignments=(peer.task(),), policy=first)
+    async with running(peer, tmp_path, monkeypatch, "policy.fetch_later_max_s=0.05"):
+        await until(lambda: peer.of(PolicyApplied))
+        target = _with_patch(peer, files[next(iter(first.blob_urls.values()))], second, more, scratch)
+        peer.later_s = 1
+        peer.update(policy=target)
+        await until(lambda: len(gets(peer, "/objects/patch")) >= 3)
+        peer.later_s = None
+        await until(lambda: len(peer.of(PolicyApplied)) == 2)
+    assert gets(peer, whole) == []

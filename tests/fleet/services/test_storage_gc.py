@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,17 @@ import pytest
 from django.utils import timezone
 
 from fleet.errors import InvalidRequest
-from fleet.models import DatasetImport, Episode, Export, PolicyVersion, StorageState, TrainingRound
+from fleet.models import (
+    DatasetImport,
+    Episode,
+    Export,
+    PolicyVersion,
+    ReleaseTrack,
+    Robot,
+    StorageState,
+    TrainingRound,
+    TrainingRun,
+)
 from fleet.services import episode as episodes
 from fleet.services import policy as policies
 from fleet.services.episode import ObjectAbsent, episode_register
@@ -74,6 +85,7 @@ def _fill(objects: LocalStore) -> tuple[set[str], set[str]]:
         keys.episode_object(str(uuid.uuid4()), "front.mp4"),
         keys.policy_manifest("1" * 64),
         keys.policy_blob("2" * 64),
+        keys.policy_patch("2" * 64, "4" * 64),
         old,
         keys.run_checkpoint(str(uuid.uuid4()), 0, 1),
         keys.run_sidecar(str(run.id), str(uuid.uuid4())),
@@ -93,12 +105,13 @@ def test_what_no_row_names_goes_and_nothing_else(objects: LocalStore) -> None:
     named, orphans = _fill(objects)
     everything = set(objects.list())
     dry = _collect(is_dry=True)
-    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (10, 0)
+    assert (dry.orphans, sum(kind.removed for kind in dry.kinds)) == (11, 0)
     assert set(objects.list()) == everything
     assert {key for kind in dry.kinds for key in kind.examples} == orphans
     done = _collect()
     assert [(kind.kind, kind.orphans, kind.removed) for kind in done.kinds] == [
-        ("episodes", 1, 1), ("policy manifests", 1, 1), ("policy blobs", 1, 1), ("checkpoints and sidecars", 4, 4),
+        ("episodes", 1, 1), ("policy manifests", 1, 1), ("policy blobs", 1, 1), ("policy patches", 1, 1),
+        ("checkpoints and sidecars", 4, 4),
         ("training files", 1, 1), ("imports", 1, 1), ("exports", 1, 1), ("other", 0, 0),
     ]  # fmt: skip
     assert set(objects.list()) == named | {"elsewhere/thing"}
@@ -106,6 +119,49 @@ def test_what_no_row_names_goes_and_nothing_else(objects: LocalStore) -> None:
     assert _collect().orphans == 0
     state = StorageState.objects.get()
     assert state.gc_report is not None and state.gc_report["kinds"][0]["objects"] == 3
+
+
+def _run_with_patches(objects: LocalStore, count: int) -> tuple[TrainingRun, list[PolicyVersion], list[str]]:
+    """Publish versions of one blob each, and put a patch from each to the next; patches[i] is of versions[i + 1]."""
+    run = builders.running_run()
+    versions = []
+    for step in range(count):
+        manifest, blobs = builders.policy(run.id, step=step, value=float(step))
+        versions.append(policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs))
+    pairs = itertools.pairwise(next(iter(version.blobs)) for version in versions)
+    patches = [keys.policy_patch(base, sha256) for base, sha256 in pairs]
+    for key in patches:
+        objects.put(key, b"x")
+    return run, versions, patches
+
+
+def test_patches_of_old_versions_go_but_for_those_in_use(objects: LocalStore, settings: Any) -> None:
+    """The newest two stay; so do those to and from what a robot drives with, is pinned to, or is to get."""
+    settings.SOP_PATCH_VERSIONS = 2
+    run, versions, patches = _run_with_patches(objects, 9)
+    driving, pinned, retired = (builders.enrol(name).robot for name in ("driving", "pinned", "retired"))
+    Robot.objects.filter(id=driving.id).update(policy_version=versions[1])
+    Robot.objects.filter(id=pinned.id).update(pinned_version=versions[4])
+    Robot.objects.filter(id=retired.id).update(policy_version=versions[6], retired_at=timezone.now())
+    gone = {patches[2], patches[5]}  # to versions 3 and 6
+    dry = _of(_collect(is_dry=True), "policy patches")
+    assert (dry.objects, dry.orphans, set(dry.examples), dry.removed) == (8, 2, gone, 0)
+    assert set(objects.list(keys.POLICY_PATCHES)) == set(patches)
+    _collect()
+    assert set(objects.list(keys.POLICY_PATCHES)) == set(patches) - gone
+    Robot.objects.all().delete()
+    ReleaseTrack.objects.create(run=run, strategy="manual", current=versions[1])
+    _collect()
+    assert set(objects.list(keys.POLICY_PATCHES)) == {patches[0], patches[1], patches[6], patches[7]}
+
+
+def test_a_patch_that_fits_no_two_versions_in_a_row_goes(objects: LocalStore) -> None:
+    _, versions, patches = _run_with_patches(objects, 3)
+    first, _, last = (next(iter(version.blobs)) for version in versions)
+    objects.put(keys.policy_patch(first, last), b"x")
+    objects.put(f"{keys.POLICY_PATCHES}{last}/deeper/{first}.patch", b"x")
+    _collect()
+    assert list(objects.list(keys.POLICY_PATCHES)) == sorted(patches)
 
 
 def test_young_objects_are_left_alone(objects: LocalStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 import uuid
@@ -16,8 +17,8 @@ import pytest
 from django.db import connection
 
 from fleet.consumers.episodes import answer_ready, answer_upload
-from fleet.daemon.backoff import Backoff
-from fleet.daemon.config import UploadConfig
+from fleet.daemon.config import PolicyConfig, UploadConfig
+from fleet.daemon.downloads import Downloads
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.spool import Spool
 from fleet.daemon.uploader import Uploader
@@ -180,7 +181,10 @@ def test_a_published_version_is_fetched_and_resumed(s3_url: str, settings: Any, 
         version = policy_version_publish(run_id=str(run.id), manifest_bytes=manifest_bytes, blobs=blobs)
     [(sha256, data)] = blobs.items()
     store, half = PolicyStore(tmp_path, cache_bytes=10**9), len(data) // 2
-    store.path(sha256).with_suffix(".part").write_bytes(data[:half])
+    part = store.path(sha256).with_suffix(".part")
+    part.write_bytes(data[:half] + bytes(len(data) - half))
+    record = {"size": len(data), "parts": [{"start": 0, "end": len(data), "at": half}]}
+    part.with_name(f"{part.name}.progress").write_text(json.dumps(record))
 
     manifest, received = asyncio.run(_fetch(store, policy_target(version)))
 
@@ -190,10 +194,9 @@ def test_a_published_version_is_fetched_and_resumed(s3_url: str, settings: Any, 
 
 
 async def _fetch(store: PolicyStore, target: PolicyTarget) -> tuple[PolicyManifest, int]:
-    backoff = Backoff(min_s=0.05, max_s=0.1, rng=random.Random(1))
     async with httpx.AsyncClient(base_url="http://127.0.0.1:9") as client:
-        manifest = await store.fetch_manifest(client, target, timeout_s=10)
+        downloads = Downloads(client, PolicyConfig(), rng=random.Random(1))
+        manifest = await store.fetch_manifest(downloads, target)
         [blob] = manifest.blobs
-        url = target.blob_urls[blob.sha256]
-        received = await store.fetch_blob(client, blob, url, timeout_s=10, attempts=2, backoff=backoff)
+        received = await store.fetch_blob(downloads, blob, target.blob_urls[blob.sha256])
     return manifest, received

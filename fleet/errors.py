@@ -12,22 +12,19 @@
     ├── ScopeMissing        scope_missing      the API token's scopes do not include what the request needs
     ├── SessionRequired     session_required   only a person signed in to the console may do this, no token
     ├── PreconditionFailed  precondition_failed       what is to be changed has changed since the asker read it
+    ├── PreconditionRequired  precondition_required   a change is written only over the revision that was read
     ├── RateLimited         rate_limited              too many requests; wait as long as Retry-After says
     ├── IdempotencyKeyReused  idempotency_key_reused  the same Idempotency-Key came with another request
     ├── IdempotencyKeyBusy  idempotency_key_busy      the first under this key is being done; Retry-After says how long
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
-    ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
-    ├── LabelUnguarded     precondition_required  a change is written only over the revision that was read
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
-    ├── DatasetChanged      precondition_failed    somebody changed the dataset since the asker read it
     ├── SelectionChanged    selection_changed      other episodes are found, or other labels, than were shown
     ├── SelectionEmpty      selection_empty        there is no episode to freeze
     ├── SelectionTooLarge   selection_too_large    data["limit"]: episodes that a version may hold
     ├── SplitEmpty          split_empty            a split would get no episode; data["splits"] names them
     ├── DatasetArchived     dataset_archived       an archived dataset takes nothing new
     ├── ImportNotNow        import_not_now     the import is in a state that does not allow it
-    ├── ImportChanged       precondition_failed    somebody changed the mapping since the asker read it
     ├── UploadMissing       upload_missing     the archive is not (wholly) there yet
     ├── ImportFenced        import_fenced      the import was cancelled or has a newer worker: this one must stop
     ├── UnknownReference    unknown_reference  a manifest names a task, robot or version that does not exist
@@ -112,6 +109,10 @@ class PreconditionFailed(SopError):
     code = "precondition_failed"
 
 
+class PreconditionRequired(SopError):
+    code = "precondition_required"
+
+
 class RateLimited(SopError):
     code = "rate_limited"
 
@@ -132,20 +133,8 @@ class DuplicateEpisode(RecordingError):
     code = "duplicate_id"
 
 
-class LabelChanged(SopError):
-    code = "precondition_failed"
-
-
-class LabelUnguarded(SopError):
-    code = "precondition_required"
-
-
 class NothingToUndo(SopError):
     code = "nothing_to_undo"
-
-
-class DatasetChanged(SopError):
-    code = "precondition_failed"
 
 
 class SelectionChanged(SopError):
@@ -174,10 +163,6 @@ class UnknownReference(RecordingError):
 
 class ImportNotNow(SopError):
     code = "import_not_now"
-
-
-class ImportChanged(SopError):
-    code = "precondition_failed"
 
 
 class UploadMissing(SopError):

@@ -25,6 +25,7 @@ from fleet.access import access_dataset_import_by_id, access_dataset_imports
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
+from fleet.api.sparse import SparseFields
 from fleet.errors import ImportNotNow, InvalidRequest
 from fleet.imports.mapping import Mapping, misfits
 from fleet.models import DatasetImport
@@ -143,7 +144,7 @@ class RunIn(serializers.Serializer[Any]):
     revision = serializers.IntegerField(min_value=0, max_value=2**31, required=False)
 
 
-class ImportList(generics.ListAPIView[DatasetImport]):
+class ImportList(SparseFields, generics.ListAPIView[DatasetImport]):
     needs = NEEDS
     serializer_class = ImportOut
     ordering = ("-created_at", "id")
@@ -177,7 +178,7 @@ class ImportOptions(APIView):
         return Response({"roots": [str(root) for root in bounds.roots], "archive_bytes": bounds.archive_bytes})
 
 
-class ImportDetail(generics.RetrieveAPIView[DatasetImport]):
+class ImportDetail(SparseFields, generics.RetrieveAPIView[DatasetImport]):
     needs = Needs(read=Scope.IMPORTS_READ)
     serializer_class = ImportDetailOut
     queryset = DatasetImport.objects.none()

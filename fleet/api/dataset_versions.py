@@ -18,6 +18,7 @@ from fleet.api.datasets import CURATION, READING
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
+from fleet.api.sparse import SparseFields
 from fleet.api.training_runs import RateOut
 from fleet.models import DatasetEpisode, DatasetVersion
 from fleet.selectors.dataset_compare import dataset_versions_compare
@@ -210,7 +211,7 @@ class ComparedOut(serializers.Serializer[Any]):
     moved = DifferenceOut()
 
 
-class VersionList(generics.ListAPIView[DatasetVersion]):
+class VersionList(SparseFields, generics.ListAPIView[DatasetVersion]):
     needs = CURATION
     serializer_class = VersionOut
     ordering = ("-number",)
@@ -242,7 +243,8 @@ class VersionList(generics.ListAPIView[DatasetVersion]):
         return _answer(version, status=201)
 
 
-class VersionDetail(APIView):
+class VersionDetail(SparseFields, APIView):
+    sparse = VersionDetailOut
     needs = CURATION
 
     @extend_schema(responses=VersionDetailOut)

@@ -19,6 +19,7 @@ from fleet.api.episodes import EpisodeOut
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
+from fleet.api.sparse import SparseFields
 from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode
 from fleet.scopes import Needs, Scope
 from fleet.selectors.dataset_selection import MAX_IDS, SelectionCounts, selection_counts
@@ -136,7 +137,7 @@ def _answer(request: Request, pk: uuid.UUID, status: int = 200) -> Response:
     return Response(DatasetOut(row).data, status=status, headers=etag_of(row.revision))
 
 
-class DatasetList(generics.ListAPIView[Dataset]):
+class DatasetList(SparseFields, generics.ListAPIView[Dataset]):
     needs = CURATION
     serializer_class = DatasetOut
     ordering = ("-created_at", "id")
@@ -168,7 +169,8 @@ class DatasetList(generics.ListAPIView[Dataset]):
         return _answer(request, row.id, status=201)
 
 
-class DatasetDetail(APIView):
+class DatasetDetail(SparseFields, APIView):
+    sparse = DatasetOut
     needs = CURATION
 
     @extend_schema(responses=DatasetOut)

@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from fleet.errors import InvalidRequest, LabelUnguarded
+from fleet.errors import InvalidRequest, PreconditionRequired
 
 IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True)
 _ETAG = re.compile(r'"([!#-~]{1,100})"')
@@ -26,10 +26,12 @@ def text_etag_of(version: str) -> dict[str, str]:
 
 
 def version_read(request: Request) -> str:
-    """Return the one ETag in If-Match without its quotes. Raises: LabelUnguarded without it, InvalidRequest."""
+    """Return the one ETag in If-Match without its quotes. Raises: PreconditionRequired without it, InvalidRequest."""
     given = request.headers.get("If-Match")
     if given is None:
-        raise LabelUnguarded("send If-Match with the ETag that you read, so that nobody's change is overwritten unseen")
+        raise PreconditionRequired(
+            "send If-Match with the ETag that you read, so that nobody's change is overwritten unseen"
+        )
     match = _ETAG.fullmatch(given.strip())
     if match is None:
         raise InvalidRequest('If-Match must be an ETag as it was answered, as "3"', field="If-Match")
@@ -37,7 +39,7 @@ def version_read(request: Request) -> str:
 
 
 def revision_read(request: Request) -> int:
-    """Return the revision in If-Match. Raises: LabelUnguarded without it, InvalidRequest."""
+    """Return the revision in If-Match. Raises: PreconditionRequired without it, InvalidRequest."""
     version = version_read(request)
     if not _REVISION.fullmatch(version):
         raise InvalidRequest('If-Match must be an ETag as it was answered, as "3"', field="If-Match")

@@ -17,6 +17,7 @@ from fleet.access import access_dataset_versions, access_export_by_id, access_ex
 from fleet.api.dataset_query import FrozenFilterIn, Strict, selection_of
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
+from fleet.api.sparse import SparseFields
 from fleet.errors import InvalidRequest, NotFound
 from fleet.exports.registry import FORMATS
 from fleet.models import Export
@@ -153,7 +154,7 @@ class ExportListIn(serializers.Serializer[Any]):
     dataset_version = serializers.UUIDField(required=False)
 
 
-class ExportList(generics.ListAPIView[Export]):
+class ExportList(SparseFields, generics.ListAPIView[Export]):
     needs = ASKING
     serializer_class = ExportOut
     ordering = ("-created_at", "id")
@@ -206,7 +207,8 @@ class ExportFormatsView(APIView):
         return Response(FormatsOut(found).data)
 
 
-class ExportDetail(APIView):
+class ExportDetail(SparseFields, APIView):
+    sparse = ExportOut
     needs = ASKING
 
     @extend_schema(responses=ExportOut)

@@ -163,7 +163,7 @@ def _ranking_answer() -> Response:
 
 
 def _ranking_read(request: Request) -> HelpRanking:
-    """Raises: LabelUnguarded, InvalidRequest."""
+    """Raises: PreconditionRequired, InvalidRequest."""
     try:
         return HelpRanking(version_read(request))
     except ValueError:

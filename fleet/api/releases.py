@@ -21,6 +21,7 @@ from fleet.access import (
     access_rollout_by_id,
     access_training_run_by_id,
 )
+from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.canary import canary_settings
@@ -120,8 +121,10 @@ class EventOut(serializers.ModelSerializer[RolloutEvent]):
 
 
 class ReleaseOut(serializers.Serializer[Any]):
-    """`rollout`: the candidate that is being tried; `past`: the newest ten decided ones."""
+    """`revision`: of strategy, canary and current, the ETag. `rollout`: the candidate that is being tried; `past`: the
+    newest ten decided ones."""
 
+    revision = serializers.IntegerField()
     strategy = serializers.CharField()
     canary = serializers.DictField()
     current = serializers.UUIDField(allow_null=True)
@@ -166,11 +169,12 @@ class ReleaseView(APIView):
         """Return how versions of this run reach robots, what is being tried, and what was done."""
         return _release(access_training_run_by_id(request.user, pk))
 
-    @extend_schema(request=StrategyBody, responses=ReleaseOut)
+    @extend_schema(request=StrategyBody, responses=ReleaseOut, parameters=[IF_MATCH])
     def put(self, request: Request, pk: uuid.UUID) -> Response:
-        """Choose the strategy for what is published from now on."""
+        """Choose the strategy for what is published from now on, over the revision in If-Match."""
         user, run = person_of(request), access_training_run_by_id(request.user, pk)
-        release_strategy_set(run_id=run.id, user=user, **_body(StrategyBody, request))
+        body = _body(StrategyBody, request)
+        release_strategy_set(run_id=run.id, user=user, revision=revision_read(request), **body)
         return _release(run)
 
 
@@ -231,21 +235,22 @@ class RolloutActionView(APIView):
 class PinView(APIView):
     needs = NEEDS
 
-    @extend_schema(request=PinBody, responses={204: None})
+    @extend_schema(request=PinBody, responses={204: None}, parameters=[IF_MATCH])
     def put(self, request: Request, pk: uuid.UUID) -> Response:
-        """Let a robot drive with one version whatever is rolled out."""
+        """Let a robot drive with one version whatever is rolled out, over the robot's revision in If-Match."""
         user, robot = person_of(request), access_robot_by_id(request.user, pk)
         body = _body(PinBody, request)
         version = access_policy_version_by_id(request.user, body["version"])
-        robot_pin(robot_id=robot.id, version_id=version.id, reason=body["reason"], user=user)
-        return Response(status=204)
+        revision = revision_read(request)
+        robot = robot_pin(robot_id=robot.id, version_id=version.id, revision=revision, reason=body["reason"], user=user)
+        return Response(status=204, headers=etag_of(robot.revision))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, pk: uuid.UUID) -> Response:
-        """Let the robot follow its run again."""
+        """Let the robot follow its run again, over the robot's revision in If-Match."""
         user, robot = person_of(request), access_robot_by_id(request.user, pk)
-        robot_pin(robot_id=robot.id, version_id=None, user=user)
-        return Response(status=204)
+        robot = robot_pin(robot_id=robot.id, version_id=None, revision=revision_read(request), user=user)
+        return Response(status=204, headers=etag_of(robot.revision))
 
 
 class HoldView(APIView):
@@ -272,6 +277,7 @@ def _release(run: TrainingRun) -> Response:
     track, current = release_track(run=run), version_current(run=run)
     decided = Rollout.objects.filter(run=run, decided_at__isnull=False).select_related("candidate", "baseline")
     answer = {
+        "revision": track.revision,
         "strategy": track.strategy,
         "canary": asdict(canary_settings(track.canary)),
         "current": current.id if current else None,
@@ -280,4 +286,4 @@ def _release(run: TrainingRun) -> Response:
         "past": decided.order_by("-decided_at")[:10],
         "events": rollout_events(run=run, limit=MAX_EVENTS),
     }
-    return Response(ReleaseOut(answer).data)
+    return Response(ReleaseOut(answer).data, headers=etag_of(track.revision))

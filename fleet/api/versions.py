@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_policy_version_by_id, access_training_run_by_id
+from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.streams import streamed
 from fleet.api.training_runs import RateOut
 from fleet.exports.tar import FileRange, TarFile, tar_next, tar_pieces, tar_size
@@ -41,7 +42,10 @@ class RatesOut(serializers.Serializer[Any]):
 
 
 class NodeOut(serializers.Serializer[Any]):
-    """`stages`: any of current, canary, newest, pinned. `parent`: what it was trained from, null for a base."""
+    """`stages`: any of current, canary, newest, pinned. `parent`: what it was trained from, null for a base.
+
+    `notes_revision`: what If-Match names to change the notes.
+    """
 
     id = serializers.UUIDField(source="version.id")
     run = serializers.UUIDField(source="version.run_id")
@@ -53,6 +57,7 @@ class NodeOut(serializers.Serializer[Any]):
     trained_at = serializers.DateTimeField(source="version.trained_at")
     published_at = serializers.DateTimeField(source="version.published_at")
     notes = serializers.CharField(source="version.notes")
+    notes_revision = serializers.IntegerField(source="version.notes_revision")
     stages = serializers.ListField(child=serializers.CharField())
     robots = serializers.IntegerField()
     rates = RatesOut()
@@ -77,6 +82,7 @@ class DataShareOut(serializers.Serializer[Any]):
 class DeploymentOut(serializers.Serializer[Any]):
     robot = serializers.UUIDField(source="robot_id")
     robot_name = serializers.CharField(source="robot.name")
+    robot_revision = serializers.IntegerField(source="robot.revision", help_text="What If-Match names to pin it.")
     is_running = serializers.SerializerMethodField()
     announced_at = serializers.DateTimeField()
     fetched_at = serializers.DateTimeField(allow_null=True)
@@ -160,13 +166,14 @@ class VersionReportView(APIView):
 class VersionNotesView(APIView):
     needs = Needs(read=Scope.POLICIES_READ, write=Scope.POLICIES_WRITE)
 
-    @extend_schema(request=NotesBody, responses=NotesBody)
+    @extend_schema(request=NotesBody, responses=NotesBody, parameters=[IF_MATCH])
     def put(self, request: Request, pk: uuid.UUID) -> Response:
-        """Replace a version's notes; managers only."""
+        """Replace a version's notes over its `notes_revision` in If-Match; managers only."""
         access_policy_version_by_id(request.user, pk)
-        body = NotesBody(data=request.data)
+        revision, body = revision_read(request), NotesBody(data=request.data)
         body.is_valid(raise_exception=True)
-        return Response({"notes": version_note(version_id=pk, notes=body.validated_data["notes"]).notes})
+        version = version_note(version_id=pk, notes=body.validated_data["notes"], revision=revision)
+        return Response({"notes": version.notes}, headers=etag_of(version.notes_revision))
 
 
 class VersionCompareView(APIView):

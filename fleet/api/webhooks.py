@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_webhook_by_id, access_webhooks
+from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.models import Webhook, WebhookDelivery
 from fleet.outbound.addresses import MAX_URL
@@ -32,7 +33,8 @@ ADMIN = Needs(read=Scope.ADMIN, write=Scope.ADMIN)
 
 
 class WebhookOut(serializers.ModelSerializer[Webhook]):
-    """`failing_since`: null while the last delivery arrived. `dropped`: events not kept, too many waited."""
+    """`revision` is the ETag. `failing_since`: null while the last delivery arrived. `dropped`: events not kept, too
+    many waited."""
 
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
 
@@ -48,6 +50,7 @@ class WebhookOut(serializers.ModelSerializer[Webhook]):
             "failing_since",
             "rotated_at",
             "dropped",
+            "revision",
             "created_at",
             "created_by",
         )
@@ -122,7 +125,7 @@ class WebhookList(APIView):
         body = WebhookIn(data=request.data)
         body.is_valid(raise_exception=True)
         webhook, secret = webhook_create(**body.validated_data, user=_person(request))
-        return Response(_with_secret(webhook, secret), status=201)
+        return Response(_with_secret(webhook, secret), status=201, headers=etag_of(webhook.revision))
 
 
 class WebhookDetail(APIView):
@@ -130,21 +133,25 @@ class WebhookDetail(APIView):
 
     @extend_schema(responses=WebhookOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
-        return Response(WebhookOut(access_webhook_by_id(request.user, pk)).data)
+        """Return one webhook, with its revision as ETag."""
+        return _answer(access_webhook_by_id(request.user, pk))
 
-    @extend_schema(request=WebhookChange, responses=WebhookOut)
+    @extend_schema(request=WebhookChange, responses=WebhookOut, parameters=[IF_MATCH])
     def patch(self, request: Request, pk: uuid.UUID) -> Response:
-        """Change it. Turning it on forgets why it was off, and sends what waited less than three days."""
-        access_webhook_by_id(request.user, pk)
-        body = WebhookChange(data=request.data)
-        body.is_valid(raise_exception=True)
-        return Response(WebhookOut(webhook_update(webhook_id=pk, **body.validated_data)).data)
+        """Change it over the revision in If-Match.
 
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, pk: uuid.UUID) -> Response:
-        """Remove it with its log."""
+        Turning it on forgets why it was off, and sends what waited less than three days.
+        """
         access_webhook_by_id(request.user, pk)
-        webhook_remove(webhook_id=pk)
+        revision, body = revision_read(request), WebhookChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        return _answer(webhook_update(webhook_id=pk, revision=revision, **body.validated_data))
+
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
+    def delete(self, request: Request, pk: uuid.UUID) -> Response:
+        """Remove it with its log, over the revision in If-Match."""
+        access_webhook_by_id(request.user, pk)
+        webhook_remove(webhook_id=pk, revision=revision_read(request))
         return Response(status=204)
 
 
@@ -152,11 +159,12 @@ class WebhookRotateView(APIView):
     needs = ADMIN
     idempotency_exempt = "its answer holds a secret, which must not be kept"
 
-    @extend_schema(request=None, responses=WebhookSecretOut)
+    @extend_schema(request=None, responses=WebhookSecretOut, parameters=[IF_MATCH])
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Make a new secret; for 24 hours messages are signed with the old one as well."""
+        """Make a new secret over the revision in If-Match; for 24 hours the old one signs as well."""
         access_webhook_by_id(request.user, pk)
-        return Response(_with_secret(*webhook_rotate(webhook_id=pk)))
+        webhook, secret = webhook_rotate(webhook_id=pk, revision=revision_read(request))
+        return Response(_with_secret(webhook, secret), headers=etag_of(webhook.revision))
 
 
 class WebhookTestView(APIView):
@@ -193,6 +201,10 @@ class WebhookRedeliverView(APIView):
         """Send a message again under its old id, whatever became of it."""
         access_webhook_by_id(request.user, pk)
         return Response(DeliveryOut(webhook_redeliver(webhook_id=pk, event_id=event_id)).data, status=202)
+
+
+def _answer(webhook: Webhook) -> Response:
+    return Response(WebhookOut(webhook).data, headers=etag_of(webhook.revision))
 
 
 def _with_secret(webhook: Webhook, secret: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ PIECE_BYTES = 256 * 1024
 Progress = Callable[[int, int | None], None]
 
 
-def _silent(done: int, total: int | None) -> None:
+def silent(done: int, total: int | None) -> None:
     """Nobody watches."""
 
 
@@ -37,7 +37,7 @@ def download(
     while True:
         before = _size(part)
         try:
-            _fetch(transport, url, part, mark, progress or _silent)
+            _fetch(transport, url, part, mark, progress or silent)
             break
         except (httpx.TransportError, Problem) as error:
             if isinstance(error, Problem) and error.status not in RETRIED:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fleet.client import types
-from fleet.client.download import PIECE_BYTES, Progress, download, file_sha256
-from fleet.client.errors import ChecksumWrong, ClientError, MalformedAnswer
+from fleet.client.download import PIECE_BYTES, Progress, download, file_sha256, silent
+from fleet.client.errors import ChecksumWrong, ClientError, Conflict, MalformedAnswer
 from fleet.client.resources import Listing, decoded, plain_name
 
 SUMS = "SHA256SUMS"
@@ -139,16 +139,50 @@ def _remove(folder: Path) -> None:
 
 
 class Imports(Listing[types.Import]):
-    def create(self, archive: Path, *, name: str) -> types.Import:
-        """Send a tar, tar.gz or zip of a LeRobot dataset. Hashed first, so the server checks what arrives."""
+    def hand_in(self, archive: Path, *, name: str, progress: Progress | None = None) -> types.Import:
+        """Send a tar, tar.gz or zip of a LeRobot dataset and ask for its dry run; `wait` follows it.
+
+        Hashed first, so the server checks what arrives. For a day the same file under the same name is the same
+        import unless that failed or was cancelled: a call that broke off is taken up, and what arrived is not sent
+        again. `progress`: called with the bytes that were sent and all of them.
+        Raises: Problem, Unreachable, ChecksumWrong if the file changes meanwhile, OSError.
+        """
         size, sha256 = archive.stat().st_size, file_sha256(archive)
         body = {"name": name, "archive": {"size": size, "sha256": sha256}}
-        made = decoded(self.transport.request("POST", self.path, body=body).content, types.Import)
-        if made.upload is not None:
-            self.transport.upload(
-                made.upload.url, headers=made.upload.headers, content=lambda: _checked_pieces(archive, sha256)
-            )
-        return made
+        key = "sop-import-" + hashlib.sha256(f"{sha256}/{name}".encode()).hexdigest()
+        made = self._created(body, idempotency_key=key)
+        row = self.get(made.id)
+        if row.state in ("failed", "cancelled"):
+            made = row = self._created(body)
+        if row.state != "created" or made.upload is None:
+            return row
+        try:
+            return self.check(row.id)
+        except Conflict as error:
+            if error.code != "upload_missing":
+                raise
+        self.transport.upload(
+            made.upload.url,
+            headers=made.upload.headers,
+            size=size,
+            content=lambda: _checked_pieces(archive, size, sha256, progress or silent),
+        )
+        return self.check(row.id)
+
+    def _created(self, body: dict[str, Any], *, idempotency_key: str | None = None) -> types.Import:
+        answer = self.transport.request("POST", self.path, body=body, idempotency_key=idempotency_key)
+        return decoded(answer.content, types.Import)
+
+    def mapping(self, import_id: str) -> types.ImportMapping:
+        """Return which feature becomes what: at first the proposal of the dry run."""
+        return decoded(self.transport.request("GET", f"{self.path}/{import_id}/mapping").content, types.ImportMapping)
+
+    def mapping_set(self, import_id: str, mapping: Mapping[str, Any], *, over: int) -> types.ImportMapping:
+        """Replace the mapping over revision `over`. Raises: Changed; Invalid if it does not fit the dataset."""
+        answer = self.transport.request(
+            "PUT", f"{self.path}/{import_id}/mapping", body=dict(mapping), headers={"If-Match": f'"{over}"'}
+        )
+        return decoded(answer.content, types.ImportMapping)
 
     def check(self, import_id: str) -> types.Import:
         """Ask for a dry run; `get` shows its `report`."""
@@ -164,29 +198,33 @@ class Imports(Listing[types.Import]):
         self,
         import_id: str,
         *,
-        busy: frozenset[str],
         timeout_s: float = 24 * 3600.0,
         watch: Callable[[types.Import], None] = lambda row: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> types.Import:
-        """Follow while the import is in one of the states `busy`. Raises: ClientError if it takes too long."""
+        """Follow while the server works at it: until it is checked or done, or went back or ended with an `error_code`.
+
+        Raises: ClientError if it takes longer than `timeout_s`.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             row = self.get(import_id)
             watch(row)
-            if row.state not in busy:
+            if row.state not in ("checking", "running"):
                 return row
             if time.monotonic() > deadline:
                 raise ClientError(f"the import is still {row.state} after {timeout_s:.0f} s")
             sleep(POLL_S)
 
 
-def _checked_pieces(path: Path, sha256: str) -> Iterator[bytes]:
+def _checked_pieces(path: Path, size: int, sha256: str, progress: Progress) -> Iterator[bytes]:
     """Yield the file; ends with an error if it changed since it was hashed, rather than send what is refused."""
-    seen = hashlib.sha256()
+    seen, done = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             seen.update(piece)
             yield piece
+            done += len(piece)
+            progress(done, size)
     if seen.hexdigest() != sha256:
         raise ChecksumWrong(f"{path} changed while it was sent")

@@ -115,16 +115,22 @@ class Transport:
         finally:
             response.close()
 
-    def upload(self, url: str, *, headers: Mapping[str, str], content: Callable[[], Iterator[bytes]]) -> None:
-        """PUT to a signed URL, which is the only credential. Raises: Problem, Unreachable."""
-        target = self._http.base_url.join(url)
+    def upload(
+        self, url: str, *, headers: Mapping[str, str], size: int, content: Callable[[], Iterator[bytes]]
+    ) -> None:
+        """PUT `size` bytes to a signed URL, which is the only credential; the size is signed too.
+
+        A bucket answers 412 to If-None-Match when the object is there: an earlier try arrived and its answer was lost.
+        Raises: Problem, Unreachable.
+        """
+        target, sent = self._http.base_url.join(url), {**headers, "Content-Length": str(size)}
         for attempt in self._attempts():
             try:
-                response = httpx.put(target, headers=dict(headers), content=content(), timeout=self._http.timeout)
+                response = httpx.put(target, headers=sent, content=content(), timeout=self._http.timeout)
             except httpx.TransportError as error:
                 self._wait_or_raise(attempt, Unreachable(f"the upload broke off: {_reason(error)}"), None)
                 continue
-            if response.is_success:
+            if response.is_success or (response.status_code == 412 and "If-None-Match" in headers):
                 return
             refusal = problem_of(response)
             if response.status_code not in RETRIED:

@@ -159,6 +159,43 @@ class Upload(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
+class ImportExample(msgspec.Struct, frozen=True, kw_only=True):
+    """Where: episode and frame as the dataset counts them, None where it is not about one."""
+
+    episode: int | None = None
+    frame: int | None = None
+    detail: str = ""
+
+
+class ImportProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of problem of one feature, "" for the dataset itself; `examples`: the first hundred places."""
+
+    code: str
+    message: str
+    feature: str = ""
+    count: int = 0
+    examples: list[ImportExample] = []
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dry run found. `tasks`: instruction -> episodes."""
+
+    version: str
+    fps: float
+    episodes: int
+    frames: int
+    tasks: dict[str, int] = {}
+    problems: list[ImportProblem] = []
+
+
+class ImportMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """Which feature becomes what (docs/imports.md); `misfits`: field and message of each that does not fit."""
+
+    revision: int
+    mapping: dict[str, Any]
+    misfits: list[dict[str, str]] = []
+
+
 class Import(msgspec.Struct, frozen=True, kw_only=True):
     """`tag`: of the episodes that come of it. `report`: of the dry run."""
 
@@ -174,7 +211,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     mapping_revision: int = 0
     error_code: str = ""
     error_message: str = ""
-    report: Any = None
+    report: ImportReport | None = None
     upload: Upload | None = None
 
 

@@ -28,6 +28,7 @@ class PolicyVersion(models.Model):
     published_at = models.DateTimeField(db_index=True)
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
     notes = models.CharField(max_length=4000, blank=True)
+    notes_revision = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ("-published_at",)

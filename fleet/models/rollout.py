@@ -18,7 +18,7 @@ class ReleaseTrack(models.Model):
     """What robots that follow a run shall drive with. A run without a track is immediate.
 
     `current`: the version of everyone who is neither pinned nor in a canary; empty with `immediate`, where it is
-    always the newest.
+    always the newest. `revision` grows with every change of them: the ETag, 0 before the first.
     """
 
     class Strategy(models.TextChoices):
@@ -30,6 +30,7 @@ class ReleaseTrack(models.Model):
     strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.IMMEDIATE)
     current = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     canary = models.JSONField(default=dict, blank=True, help_text="CanarySettings of the canaries that begin next.")
+    revision = models.PositiveIntegerField(default=0)
     changed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -14,6 +14,8 @@ from django.utils import timezone
 class Webhook(models.Model):
     """One receiver. Its secrets are in no row: they follow from SOP_SECRET_KEY, the id and `secret_generation`.
 
+    `revision` grows with every change of what people edit, also when the server turns it off: the ETag.
+
     The generation before signs too for a day after `rotated_at`. `failing_since`: of the first failure after the last
     success. `busy_until`: a worker sends to it now, and no second one does; passed, that worker is dead.
     """
@@ -35,6 +37,7 @@ class Webhook(models.Model):
     failing_since = models.DateTimeField(null=True, blank=True)
     dropped = models.PositiveBigIntegerField(default=0, help_text="Events not kept, because too many waited already.")
     busy_until = models.DateTimeField(null=True, blank=True)
+    revision = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

@@ -12,10 +12,11 @@ from django.utils import timezone
 from msgspec import UNSET, UnsetType
 
 from fleet.access import access_episodes
-from fleet.errors import DatasetArchived, DatasetChanged, InvalidRequest, NameTaken, NotFound, SelectionTooLarge
+from fleet.errors import DatasetArchived, InvalidRequest, NameTaken, NotFound, SelectionTooLarge
 from fleet.models import Dataset, DatasetCandidate, DatasetVersion
 from fleet.selectors.dataset_selection import Selection, selected_episodes
 from fleet.services.audit import audit_record
+from fleet.services.revision import revision_advance, revision_check
 from fleet.services.text import clean_text
 
 logger = logging.getLogger(__name__)
@@ -55,12 +56,11 @@ def dataset_create(*, user: AbstractBaseUser, name: str, description: str = "", 
 
 @transaction.atomic
 def dataset_change(*, dataset_id: uuid.UUID, change: DatasetChange, revision: int) -> Dataset:
-    """Change what a person may edit over the revision that was read. Raises: DatasetChanged, NameTaken, NotFound,
+    """Change what a person may edit over the revision that was read. Raises: PreconditionFailed, NameTaken, NotFound,
     InvalidRequest."""
     _names_lock()
     row = dataset_lock(dataset_id=dataset_id)
-    if row.revision != revision:
-        raise DatasetChanged(f"the dataset has revision {row.revision} by now, not {revision}")
+    revision_advance(row, expected=revision)
     before = _shown(row)
     if change.name is not UNSET:
         row.name = _name(change.name)
@@ -68,7 +68,6 @@ def dataset_change(*, dataset_id: uuid.UUID, change: DatasetChange, revision: in
     row.description = row.description if change.description is UNSET else _text(change.description, "description")
     row.licence = row.licence if change.licence is UNSET else _licence(change.licence)
     row.is_archived = row.is_archived if change.is_archived is UNSET else change.is_archived
-    row.revision += 1
     row.save()
     audit_record(action="dataset.change", subject=row, name=row.name, before=before, after=_shown(row))
     return row
@@ -76,12 +75,11 @@ def dataset_change(*, dataset_id: uuid.UUID, change: DatasetChange, revision: in
 
 @transaction.atomic
 def dataset_version_annotate(*, version_id: uuid.UUID, notes: str, revision: int) -> DatasetVersion:
-    """Write the notes of a version, all that a person may change of it. Raises: DatasetChanged, NotFound."""
+    """Write the notes of a version, all that a person may change of it. Raises: PreconditionFailed, NotFound."""
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset").filter(id=version_id).first()
     if row is None:
         raise NotFound("there is no such version")
-    if row.notes_revision != revision:
-        raise DatasetChanged(f"the notes have revision {row.notes_revision} by now, not {revision}")
+    revision_check(row.notes_revision, expected=revision)
     before = {"notes": row.notes}
     row.notes, row.notes_revision = _text(notes, "notes"), revision + 1
     row.save(update_fields=["notes", "notes_revision"])

@@ -19,7 +19,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
 from django.utils import timezone
 
-from fleet.errors import Busy, ImportChanged, ImportFenced, ImportNotNow, InvalidRequest, NotFound, UploadMissing
+from fleet.errors import Busy, ImportFenced, ImportNotNow, InvalidRequest, NotFound, UploadMissing
 from fleet.imports.errors import MappingInvalid, ProblemsLeft
 from fleet.imports.mapping import Mapping, misfits
 from fleet.imports.problems import that_matter
@@ -29,6 +29,7 @@ from fleet.models import DatasetImport
 from fleet.queue import enqueue_dataset_import, enqueue_dataset_import_clean
 from fleet.selectors.objects import object_store
 from fleet.services.audit import audit_record
+from fleet.services.revision import revision_check
 from fleet.services.text import clean_text
 from fleet.storage import ObjectMissing, SignedPut, keys
 
@@ -110,11 +111,10 @@ def dataset_import_check(*, import_id: uuid.UUID, is_enqueued: bool = True) -> D
 
 @transaction.atomic
 def dataset_import_map(*, import_id: uuid.UUID, mapping: Mapping, revision: int) -> DatasetImport:
-    """Replace the mapping that has `revision`. Raises: NotFound, ImportNotNow, ImportChanged, MappingInvalid."""
+    """Replace the mapping that has `revision`. Raises: NotFound, ImportNotNow, PreconditionFailed, MappingInvalid."""
     row = import_lock(import_id=import_id)
     _require(row, State.CHECKED)
-    if row.mapping_revision != revision:
-        raise ImportChanged(f"the mapping has revision {row.mapping_revision} by now, not {revision}")
+    revision_check(row.mapping_revision, expected=revision)
     require_fit(mapping, import_report(row))
     before = row.mapping
     row.mapping, row.mapping_revision = msgspec.to_builtins(mapping), revision + 1
@@ -128,13 +128,13 @@ def dataset_import_map(*, import_id: uuid.UUID, mapping: Mapping, revision: int)
 def dataset_import_run(*, import_id: uuid.UUID, revision: int | None = None, is_enqueued: bool = True) -> DatasetImport:
     """Ask for the import to be made by its mapping. `revision`: the one that was looked at.
 
-    Raises: NotFound, ImportNotNow, ImportChanged; MappingInvalid; ProblemsLeft unless the mapping leaves out the
+    Raises: NotFound, ImportNotNow, PreconditionFailed; MappingInvalid; ProblemsLeft unless the mapping leaves out the
     episodes that have some; Busy while the same dataset is imported already.
     """
     row = import_lock(import_id=import_id)
     _require(row, State.CHECKED)
-    if revision is not None and row.mapping_revision != revision:
-        raise ImportChanged(f"the mapping has revision {row.mapping_revision} by now, not {revision}")
+    if revision is not None:
+        revision_check(row.mapping_revision, expected=revision)
     mapping, report = import_mapping(row), import_report(row)
     require_fit(mapping, report)
     require_sound(mapping, report)

@@ -20,13 +20,14 @@ from django.utils import timezone
 from msgspec import UNSET, UnsetType
 
 from fleet.access import may
-from fleet.errors import InvalidRequest, LabelChanged, NotFound, NothingToUndo
+from fleet.errors import InvalidRequest, NotFound, NothingToUndo
 from fleet.events import hint_consoles
 from fleet.models import Episode, EpisodeLabel
 from fleet.permissions import Permission
 from fleet.protocol.recording import Outcome, OutcomeSource
 from fleet.services.audit import audit_record
 from fleet.services.episode import episode_search_text
+from fleet.services.revision import revision_check
 from fleet.services.rollup import rollup_episodes_changed
 from fleet.services.text import clean_text
 
@@ -71,7 +72,7 @@ def episode_label(
 ) -> Episode:
     """Change the label that has `revision`, and return the episode; what is so already adds no revision.
 
-    Raises: LabelChanged if somebody was quicker, InvalidRequest, NotFound.
+    Raises: PreconditionFailed if somebody was quicker, InvalidRequest, NotFound.
     """
     change = _sound(change)
     episode = _lock(episode_id, revision)
@@ -87,7 +88,7 @@ def episode_label_undo(
 ) -> Episode:
     """Take the change `revision` back, and return the episode. Undoing that again brings the change back.
 
-    Raises: LabelChanged, NothingToUndo, NotFound.
+    Raises: PreconditionFailed, NothingToUndo, NotFound.
     """
     episode = _lock(episode_id, revision)
     if revision == 0:
@@ -151,8 +152,7 @@ def _lock(episode_id: uuid.UUID, revision: int) -> Episode:
     found = [episode for episodes in _locked([episode_id]) for episode in episodes]
     if not found:
         raise NotFound("there is no such episode")
-    if found[0].label_revision != revision:
-        raise LabelChanged(f"the label has revision {found[0].label_revision} by now, not {revision}")
+    revision_check(found[0].label_revision, expected=revision)
     return found[0]
 
 

@@ -13,6 +13,11 @@ class Revised(Protocol):
 
 def revision_advance(row: Revised, *, expected: int) -> None:
     """Count a locked row's revision up. Raises: PreconditionFailed if somebody was quicker."""
-    if row.revision != expected:
-        raise PreconditionFailed(f"the row has revision {row.revision} by now, not {expected}")
+    revision_check(row.revision, expected=expected)
     row.revision += 1
+
+
+def revision_check(revision: int, *, expected: int) -> None:
+    """Compare a locked row's revision with the one that was read. Raises: PreconditionFailed if they differ."""
+    if revision != expected:
+        raise PreconditionFailed(f"it has revision {revision} by now, not {expected}: read it again")

@@ -23,6 +23,7 @@ from fleet.models import PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, R
 from fleet.selectors.objects import object_store
 from fleet.selectors.rollout import desired_versions, release_track, rollout_open, version_current, versions_waiting
 from fleet.services.audit import audit_record
+from fleet.services.revision import revision_check
 from fleet.services.robot import robots_bump
 from fleet.services.training import run_lock
 from fleet.storage import keys
@@ -37,31 +38,34 @@ def release_strategy_set(
     *,
     run_id: object,
     strategy: str,
+    revision: int,
     canary: Mapping[str, Any] | None = None,
     reason: str = "",
     user: AbstractBaseUser | None = None,
 ) -> ReleaseTrack:
-    """Choose how this run's next versions reach robots. `canary`: settings of canaries that begin from now on.
+    """Choose how this run's next versions reach robots, over the revision of its track that was read.
+
+    `canary`: settings of canaries that begin from now on.
 
     Leaving `immediate` keeps what robots drive with now; entering it gives everyone the newest at once.
-    Raises: InvalidRequest, NotFound, RolloutOpen while a candidate is being tried.
+    Raises: InvalidRequest, NotFound, PreconditionFailed, RolloutOpen while a candidate is being tried.
     """
     if strategy not in ReleaseTrack.Strategy.values:
         raise InvalidRequest("a strategy is immediate, canary or manual", field="strategy")
     run = run_lock(run_id=run_id)
     track = release_track(run=run)
+    revision_check(track.revision, expected=revision)
     if canary is not None:
         track.canary = canary_settings(dict(canary)).as_json()
     if strategy == ReleaseTrack.Strategy.IMMEDIATE:
         if rollout_open(run=run) is not None:
             raise RolloutOpen("promote or roll back the candidate that is being tried first", field="strategy")
-        track.current = None
+        _track_set(track, strategy, None)
     else:
-        track.current = version_current(run=run)
-        if track.current is None:
+        current = version_current(run=run)
+        if current is None:
             raise InvalidRequest("the run has no version yet: publish its base first", field="strategy")
-    track.strategy, track.changed_at = strategy, timezone.now()
-    track.save()
+        _track_set(track, strategy, current)
     record_event(run, f"strategy {strategy}", user=user, reason=reason, version=version_current(run=run))
     fleet_follow(run=run)
     return track
@@ -92,7 +96,7 @@ def rollout_begin(
             before = PolicyVersion.objects.filter(run=run, number__lt=version.number)
             baseline = before.order_by("-number").first()
         if baseline is not None:
-            track.strategy, track.current, track.changed_at = ReleaseTrack.Strategy.MANUAL, baseline, timezone.now()
+            _track_set(track, ReleaseTrack.Strategy.MANUAL, baseline)
     if baseline is None or baseline.id == version.id:
         raise InvalidRequest("a candidate is compared with another version that robots drive with", field="version")
     members, others = _choose(limits, robot_ids)
@@ -105,7 +109,6 @@ def rollout_begin(
         by_name=_name(user),
     )
     rollout.robots.set(members)
-    track.save()
     record_event(run, "canary", user=user, reason=f"on {len(members)} of {len(members) + len(others)} robots",
             version=version, rollout=rollout)  # fmt: skip
     fleet_follow(run=run)
@@ -206,9 +209,7 @@ def release_roll_back(
             raise InvalidRequest("there is no version before this one", field="version")
         version_id = before.id
     version = version_usable(version_id=version_id, run=run)
-    track = release_track(run=run)
-    track.strategy, track.current, track.changed_at = ReleaseTrack.Strategy.MANUAL, version, timezone.now()
-    track.save()
+    _track_set(release_track(run=run), ReleaseTrack.Strategy.MANUAL, version)
     trying = rollout_open(run=run)
     if trying is not None:
         close_rollout(trying, Rollout.State.ROLLED_BACK, reason, user=user)
@@ -219,16 +220,17 @@ def release_roll_back(
 
 
 @transaction.atomic
-def version_note(*, version_id: uuid.UUID, notes: str) -> PolicyVersion:
-    """Replace a version's notes. Raises: NotFound, InvalidRequest."""
+def version_note(*, version_id: uuid.UUID, notes: str, revision: int) -> PolicyVersion:
+    """Replace notes over the revision that was read. Raises: NotFound, PreconditionFailed, InvalidRequest."""
     if len(notes) > 4000 or "\x00" in notes:
         raise InvalidRequest("notes have at most 4,000 characters", field="notes")
     version = PolicyVersion.objects.select_for_update().filter(id=version_id).first()
     if version is None:
         raise NotFound("there is no such policy version")
+    revision_check(version.notes_revision, expected=revision)
     audit_record(action="version.note", subject=version, before={"notes": version.notes}, after={"notes": notes})
-    version.notes = notes
-    version.save(update_fields=["notes"])
+    version.notes, version.notes_revision = notes, revision + 1
+    version.save(update_fields=["notes", "notes_revision"])
     return version
 
 
@@ -330,11 +332,16 @@ def announce_desired(robots: Sequence[Robot]) -> None:
 def _make_current(run: TrainingRun, version: PolicyVersion) -> None:
     track = release_track(run=run)
     newest = PolicyVersion.objects.filter(run=run).order_by("-number").first()
-    if track.strategy == ReleaseTrack.Strategy.IMMEDIATE:
-        if newest == version:
-            return
-        track.strategy = ReleaseTrack.Strategy.MANUAL
-    track.current, track.changed_at = version, timezone.now()
+    is_immediate = track.strategy == ReleaseTrack.Strategy.IMMEDIATE
+    if is_immediate and newest == version:
+        return
+    _track_set(track, ReleaseTrack.Strategy.MANUAL if is_immediate else track.strategy, version)
+
+
+def _track_set(track: ReleaseTrack, strategy: str, current: PolicyVersion | None) -> None:
+    """Write the track of a locked run."""
+    track.strategy, track.current, track.changed_at = strategy, current, timezone.now()
+    track.revision += 1
     track.save()
 
 

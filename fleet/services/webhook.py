@@ -18,6 +18,7 @@ from fleet.outbound.addresses import AllowList, check_url
 from fleet.outbound.signature import secret_text
 from fleet.queue import enqueue_webhook_drain
 from fleet.services.audit import audit_record
+from fleet.services.revision import revision_advance
 from fleet.services.text import storable
 
 MAX_WEBHOOKS = 50
@@ -47,13 +48,18 @@ def webhook_create(*, name: str, url: str, events: Sequence[str], user: Abstract
 def webhook_update(
     *,
     webhook_id: uuid.UUID,
+    revision: int,
     name: str | UnsetType = UNSET,
     url: str | UnsetType = UNSET,
     events: Sequence[str] | UnsetType = UNSET,
     is_active: bool | UnsetType = UNSET,
 ) -> Webhook:
-    """Change what is given. Turned on again, what still waits is sent. Raises: NotFound, InvalidRequest, UrlInvalid."""
+    """Change what is given over the revision that was read. Turned on again, what still waits is sent.
+
+    Raises: NotFound, PreconditionFailed, InvalidRequest, UrlInvalid.
+    """
     webhook = _locked(webhook_id)
+    revision_advance(webhook, expected=revision)
     before = _shown(webhook)
     webhook.name = webhook.name if name is UNSET else storable(str(name)).strip()
     webhook.url = webhook.url if url is UNSET else str(url)
@@ -70,20 +76,26 @@ def webhook_update(
 
 
 @transaction.atomic
-def webhook_remove(*, webhook_id: uuid.UUID) -> None:
-    """Remove a webhook with its log; what was not delivered yet is not. Raises: NotFound."""
+def webhook_remove(*, webhook_id: uuid.UUID, revision: int) -> None:
+    """Remove a webhook with its log; what was not delivered yet is not. Raises: NotFound, PreconditionFailed."""
     webhook = _locked(webhook_id)
+    revision_advance(webhook, expected=revision)
     audit_record(action="webhook.remove", subject=webhook, name=webhook.name, before=_shown(webhook))
     webhook.delete()
 
 
 @transaction.atomic
-def webhook_rotate(*, webhook_id: uuid.UUID) -> tuple[Webhook, str]:
-    """Return the webhook and its new secret; the old one signs beside it for a day. Raises: NotFound."""
+def webhook_rotate(*, webhook_id: uuid.UUID, revision: int) -> tuple[Webhook, str]:
+    """Return the webhook and its new secret; the old one signs beside it for a day.
+
+    Guarded by the revision: of two people who rotate at once, one would hold a secret that is good for a day only.
+    Raises: NotFound, PreconditionFailed.
+    """
     webhook = _locked(webhook_id)
+    revision_advance(webhook, expected=revision)
     webhook.secret_generation += 1
     webhook.rotated_at = timezone.now()
-    webhook.save(update_fields=["secret_generation", "rotated_at"])
+    webhook.save(update_fields=["secret_generation", "rotated_at", "revision"])
     audit_record(action="webhook.rotate", subject=webhook, name=webhook.name, after={"at": webhook.rotated_at})
     return webhook, secret_text(webhook_secret(webhook))
 

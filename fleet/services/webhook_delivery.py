@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from fleet.models import Webhook, WebhookDelivery
@@ -154,7 +154,8 @@ def _note_failure(webhook: Webhook, delivery: WebhookDelivery, at: datetime) -> 
     elif Webhook.objects.filter(id=webhook.id, failing_since__lte=at - longest).exists():
         reason = f"nothing was delivered for {settings.SOP_WEBHOOK_DISABLE_DAYS} days"
     if reason:
-        Webhook.objects.filter(id=webhook.id, is_active=True).update(is_active=False, disabled_reason=reason)
+        off = {"is_active": False, "disabled_reason": reason, "revision": F("revision") + 1}
+        Webhook.objects.filter(id=webhook.id, is_active=True).update(**off)
         logger.warning("webhook turned off", extra={"event": {"webhook": str(webhook.id), "reason": reason}})
 
 

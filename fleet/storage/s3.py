@@ -13,7 +13,7 @@ import base64
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -46,6 +46,7 @@ _MISSING = ("404", "NoSuchKey", "NotFound")  # a HEAD has no body, so its code i
 _BEYOND = ("416", "InvalidRange")
 PART_SIZE = 16 * 1024 * 1024  # 10,000 parts, the most there may be, make 160 GB
 _PARTS_AT_ONCE = 4  # what a file under way costs in memory: so many parts
+CORS_RULE = "sop-uploads"  # the id of our rule among those of the bucket
 _SHA256 = "sha256"  # metadata of objects that came in parts, whose checksum is a hash of hashes
 
 
@@ -206,6 +207,23 @@ class S3Store(ObjectStore):
         }
         return SignedPut(self._sign("put_object", parameters, expires_s), headers)
 
+    def allow_uploads(self, origins: Sequence[str]) -> None:
+        """Let pages of these origins PUT with our signed URLs; other CORS rules of the bucket stay.
+
+        Needs credentials that may change the bucket's CORS, which a server has no other use for.
+        Raises: StoreUnavailable, also where the store refuses.
+        """
+        with _translated():
+            try:
+                rules = self._client.get_bucket_cors(Bucket=self._bucket)["CORSRules"]
+            except ClientError as error:
+                if str(error.response.get("Error", {}).get("Code", "")) != "NoSuchCORSConfiguration":
+                    raise
+                rules = []
+            others = [rule for rule in rules if rule.get("ID") != CORS_RULE]
+            wanted = {"CORSRules": [*others, cors_rule(origins)]}
+            self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration=wanted)
+
     def _place(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
 
@@ -226,6 +244,20 @@ class S3Store(ObjectStore):
     def _sign(self, operation: str, parameters: dict[str, Any], expires_s: int) -> str:
         with _translated():
             return str(self._client.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s))
+
+
+def cors_rule(origins: Sequence[str]) -> dict[str, Any]:
+    """Return what a bucket must say for a browser to PUT with a URL and the headers of `sign_put`, and no more.
+
+    Content-Length is the browser's own. Answers are read for their status alone, so no header is exposed.
+    """
+    return {
+        "ID": CORS_RULE,
+        "AllowedOrigins": list(origins),
+        "AllowedMethods": ["PUT"],
+        "AllowedHeaders": ["content-type", "if-none-match", "x-amz-checksum-sha256"],
+        "MaxAgeSeconds": 3600,
+    }
 
 
 class _Hashed:

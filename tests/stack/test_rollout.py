@@ -68,6 +68,8 @@ def as_admin(system: System, *requests: tuple[str, str, dict[str, Any]]) -> Any:
         sign_in = ("POST", "/api/v1/session", {"username": "admin", "password": PASSWORD})
         for method, path, body in (sign_in, *requests):
             headers = {"X-CSRFToken": client.cookies.get("csrftoken", "")}
+            if method == "PUT":
+                headers["If-Match"] = client.get(path).headers["ETag"]
             response = client.request(method, path, json=body, headers=headers)
             assert response.is_success, response.text
             answer = response.json()

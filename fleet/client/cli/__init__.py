@@ -24,6 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sop: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nsop: stopped; the same command goes on with a download that broke off", file=sys.stderr)
+        print("\nsop: stopped; the same command goes on with what broke off", file=sys.stderr)
         return 130
     return 0

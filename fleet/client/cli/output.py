@@ -26,7 +26,7 @@ def show(rows: Iterable[Any], columns: Sequence[str], *, is_json: bool) -> None:
 
 
 def _text(value: Any) -> str:
-    """As one printable word or phrase: what a robot or a person wrote must not steer the terminal."""
+    """As one printable word or phrase."""
     if value is None:
         return "-"
     if isinstance(value, list):
@@ -35,7 +35,12 @@ def _text(value: Any) -> str:
         return f"{value:.3g}"
     if hasattr(value, "isoformat"):
         return str(value.isoformat(timespec="seconds"))
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(value)) or "-"
+    return printable(str(value)) or "-"
+
+
+def printable(text: str) -> str:
+    """Return what a robot, a person or a file wrote so that it does not steer the terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def size_words(count: float) -> str:

@@ -111,4 +111,7 @@ def _import(commands: Commands) -> None:
     parser.add_argument("archive", type=Path, help="a .tar, .tar.gz or .zip")
     parser.add_argument("--name", help="default: the file's name")
     parser.add_argument("--check-only", action="store_true", help="a dry run that names every problem")
+    parser.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="JSON of which feature becomes what: written by --check-only"
+    )
     parser.add_argument("--timeout", type=float, default=24 * 3600.0, metavar="SECONDS")

@@ -13,7 +13,7 @@ export type Answer = readonly [status: number, body: unknown];
 /** `answers` by "METHOD /path" without the query; anything else is an error, so that no request goes unseen. */
 export function renderApp(path: string, answers: Record<string, Answer>) {
   const sockets: FakeSocket[] = [];
-  const requests: { readonly key: string; readonly query: URLSearchParams; readonly body: unknown }[] = [];
+  const requests: { readonly key: string; readonly query: URLSearchParams; readonly body: unknown; readonly ifMatch: string | null }[] = [];
   vi.stubGlobal(
     "WebSocket",
     vi.fn(function open() {
@@ -25,7 +25,8 @@ export function renderApp(path: string, answers: Record<string, Answer>) {
   vi.stubGlobal("fetch", (input: string, init: RequestInit) => {
     const url = new URL(input, "http://console");
     const key = `${init.method ?? "GET"} ${url.pathname}`;
-    requests.push({ key, query: url.searchParams, body: typeof init.body === "string" ? JSON.parse(init.body) : null });
+    const body: unknown = typeof init.body === "string" ? JSON.parse(init.body) : null;
+    requests.push({ key, query: url.searchParams, body, ifMatch: new Headers(init.headers).get("If-Match") });
     const answer = answers[key];
     if (answer === undefined) throw new Error(`the test has no answer to ${key}`);
     return Promise.resolve(new Response(answer[0] === 204 ? null : JSON.stringify(answer[1]), { status: answer[0] }));

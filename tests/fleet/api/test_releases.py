@@ -19,6 +19,7 @@ from tests.fleet.api.episode_rows import register
 
 pytestmark = pytest.mark.django_db
 JSON = "application/json"
+NEW = {"If-Match": '"0"'}  # of what nobody changed yet
 
 
 @pytest.fixture
@@ -85,19 +86,56 @@ def test_an_admin_stages_watches_and_decides(manager: Client, run: Any, robots: 
 def test_strategy_and_pins(manager: Client, run: Any, robots: list[Robot]) -> None:
     base = publish(run, 0)
     url = f"/api/v1/training-runs/{run.id}/release"
-    assert manager.get(url).json()["strategy"] == "immediate"
-    changed = manager.put(url, {"strategy": "canary", "canary": {"share": 0.5}}, JSON).json()
+    read = manager.get(url)
+    assert (read.json()["strategy"], read.headers["ETag"]) == ("immediate", '"0"')
+    changed = manager.put(url, {"strategy": "canary", "canary": {"share": 0.5}}, JSON, headers=NEW).json()
     assert (changed["strategy"], changed["canary"]["share"], changed["current_number"]) == ("canary", 0.5, 0)
-    refused = manager.put(url, {"strategy": "canary", "canary": {"share": 1}}, JSON)
-    assert (refused.status_code, refused.json()["field"]) == (422, "share")
-    assert manager.put(url, {"strategy": "canary", "canary": {"min_episodes": 0}}, JSON).status_code == 422
+    for bad, field in (({"share": 1}, "share"), ({"min_episodes": 0}, "max_episodes")):
+        refused = manager.put(url, {"strategy": "canary", "canary": bad}, JSON, headers={"If-Match": '"1"'})
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
     pin = f"/api/v1/robots/{robots[0].id}/pin"
-    assert manager.put(pin, {"version": str(base.id), "reason": "visitors"}, JSON).status_code == 204
+    body = {"version": str(base.id), "reason": "visitors"}
+    assert manager.put(pin, body, JSON, headers={"If-Match": '"1"'}).headers["ETag"] == '"2"'
     robot = Robot.objects.get(id=robots[0].id)
     assert (robot.pinned_version_id, robot.pinned_reason) == (base.id, "visitors")
-    assert manager.delete(pin).status_code == 204
+    assert manager.delete(pin, headers={"If-Match": '"2"'}).status_code == 204
     assert Robot.objects.get(id=robots[0].id).pinned_version_id is None
-    assert manager.put(pin, {"version": str(uuid.uuid4())}, JSON).status_code == 404
+    assert manager.put(pin, {"version": str(uuid.uuid4())}, JSON, headers={"If-Match": '"3"'}).status_code == 404
+
+
+def test_nobodys_choice_is_overwritten_unseen(manager: Client, run: Any, robots: list[Robot]) -> None:
+    """A strategy, a pin and notes are written over what was read: 428 without a word of it, 412 if it is old."""
+    version = publish(run, 0)
+    release = f"/api/v1/training-runs/{run.id}/release"
+    manager.put(release, {"strategy": "manual"}, JSON, headers=NEW)
+    manager.patch(f"/api/v1/robots/{robots[0].id}", {"note": "new gripper"}, JSON, headers={"If-Match": '"1"'})
+    notes = f"/api/v1/policy-versions/{version.id}/notes"
+    manager.put(notes, {"notes": "first"}, JSON, headers=NEW)
+    pin = f"/api/v1/robots/{robots[0].id}/pin"
+    for headers, status, code in (
+        ({}, 428, "precondition_required"),
+        ({"If-Match": '"0"'}, 412, "precondition_failed"),
+        ({"If-Match": "W/x"}, 422, "invalid_request"),
+    ):
+        for answer in (
+            manager.put(release, {"strategy": "canary"}, JSON, headers=headers),
+            manager.put(pin, {"version": str(version.id)}, JSON, headers=headers),
+            manager.delete(pin, headers=headers),
+            manager.put(notes, {"notes": "second"}, JSON, headers=headers),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ReleaseTrack.objects.get().strategy == "manual"
+    assert Robot.objects.get(id=robots[0].id).pinned_version_id is None
+    assert manager.get(f"/api/v1/policy-versions/{version.id}/report").json()["version"]["notes"] == "first"
+
+
+def test_a_promotion_counts_as_a_change_of_what_the_strategy_was_chosen_over(manager: Client, run: Any) -> None:
+    base, _ = publish(run, 0), publish(run, 25)
+    url = f"/api/v1/training-runs/{run.id}"
+    manager.post(f"{url}/roll-back", {"reason": "drops cups", "version": str(base.id)}, JSON)
+    late = manager.put(f"{url}/release", {"strategy": "immediate"}, JSON, headers=NEW)
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+    assert manager.get(f"{url}/release").headers["ETag"] == '"1"'
 
 
 def test_only_managers_change_what_robots_drive_with(operator: Client, run: Any, robots: list[Robot]) -> None:
@@ -132,7 +170,8 @@ def test_a_report_says_what_went_in_what_came_out_and_where_it_runs(
     assert report["version"]["rates"]["success"]["low"] < 0.5 < report["version"]["rates"]["success"]["high"]
     assert report["data"] is None, "no round was trained here"
     assert {row["robot_name"] for row in report["deployments"]} == {robot.name for robot in robots}
-    notes = manager.put(f"/api/v1/policy-versions/{version.id}/notes", {"notes": "first with gloves"}, JSON)
+    url = f"/api/v1/policy-versions/{version.id}/notes"
+    notes = manager.put(url, {"notes": "first with gloves"}, JSON, headers=NEW)
     assert notes.json() == {"notes": "first with gloves"}
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import redis
+from django.contrib.auth import get_user_model
 from django.test import Client
 
 from fleet import live
+from fleet.permissions import Role
 from fleet.rate_limit import rate_limit_take
 from fleet.scopes import Scope
 from fleet.services.api_token import api_token_create
+from fleet.services.person import person_roles_set
 from fleet.services.task import TaskChange, task_update
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
@@ -151,7 +154,32 @@ def test_lists_and_details_with_the_named_fields_alone(signed_in: Client, object
     assert signed_in.get("/api/v1/tasks?fields=slug").json()["results"] == [{"slug": "box-close"}]
 
 
-@pytest.mark.parametrize("path", ["episodes", "robots", "tasks", "policy-versions", "training-runs", "help/history"])
+def test_datasets_and_imports_too(signed_in: Client, objects: LocalStore) -> None:
+    """Lists and details; what a PATCH or POST answers stays whole."""
+    person_roles_set(user=get_user_model().objects.get(), roles=[Role.MANAGER])
+    made = signed_in.post("/api/v1/datasets", {"name": "one"}, JSON).json()
+    assert signed_in.get("/api/v1/datasets?fields=name").json()["results"] == [{"name": "one"}]
+    url = f"/api/v1/datasets/{made['id']}"
+    thin = signed_in.get(f"{url}?fields=revision,name")
+    assert (thin.json(), thin.headers["ETag"]) == ({"name": "one", "revision": 0}, '"0"')
+    changed = signed_in.patch(f"{url}?fields=name", {"name": "two"}, JSON, headers={"If-Match": '"0"'}).json()
+    assert set(changed) == set(made)
+    assert signed_in.get(f"{url}/versions?fields=number").json()["results"] == []
+    archive = {"size": 10, "sha256": "0" * 64}
+    made = signed_in.post("/api/v1/imports", {"name": "old arm", "archive": archive}, JSON).json()
+    assert signed_in.get("/api/v1/imports?fields=state,name").json()["results"] == [
+        {"name": "old arm", "state": "created"}
+    ]
+    detail = signed_in.get(f"/api/v1/imports/{made['id']}?fields=report,id").json()
+    assert detail == {"id": made["id"], "report": None}
+
+
+PATHS = (
+    "episodes", "robots", "tasks", "policy-versions", "training-runs", "help/history", "datasets", "exports", "imports",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("asked", ["", "id,secret", "id,", "__class__", "id;outcome"])
 def test_unknown_fields_are_refused(signed_in: Client, path: str, asked: str) -> None:
     refused = signed_in.get(f"/api/v1/{path}?fields={asked}")

@@ -38,8 +38,8 @@ def test_the_secret_is_shown_once(admin: Client) -> None:
     assert listed == [made["webhook"]]
     assert (listed[0]["events"], listed[0]["created_by"]) == (["episode.registered", "help.requested"], "mara")
     assert made["secret"] not in str(Webhook.objects.values().get())
-    rotated = admin.post(f"/api/v1/webhooks/{listed[0]['id']}/rotate").json()
-    assert rotated["secret"] not in ("", made["secret"])
+    rotated = admin.post(f"/api/v1/webhooks/{listed[0]['id']}/rotate", headers={"If-Match": '"1"'})
+    assert rotated.json()["secret"] not in ("", made["secret"]) and rotated.headers["ETag"] == '"2"'
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,31 @@ def test_bad_webhooks_are_refused_and_nothing_is_made(
 
 def test_a_webhook_is_changed_and_removed(admin: Client) -> None:
     path = f"/api/v1/webhooks/{_made(admin)['webhook']['id']}"
-    changed = admin.patch(path, {"name": "night shift", "is_active": False}, JSON).json()
+    changed = admin.patch(path, {"name": "night shift", "is_active": False}, JSON, headers={"If-Match": '"1"'}).json()
     assert (changed["name"], changed["is_active"], changed["url"]) == ("night shift", False, BODY["url"])
-    assert admin.patch(path, {"url": "http://[::1]/"}, JSON).json()["code"] == "address_forbidden"
+    bad = admin.patch(path, {"url": "http://[::1]/"}, JSON, headers={"If-Match": '"2"'})
+    assert bad.json()["code"] == "address_forbidden"
     assert admin.post(f"{path}/test").status_code == 422
     assert admin.get(path).json() == changed
-    assert admin.delete(path).status_code == 204
+    assert admin.delete(path, headers={"If-Match": '"2"'}).status_code == 204
     assert admin.get(path).status_code == 404
+
+
+def test_nobodys_change_is_overwritten_unseen(admin: Client) -> None:
+    """Also the server's own: that it turned a webhook off."""
+    path = f"/api/v1/webhooks/{_made(admin)['webhook']['id']}"
+    assert admin.get(path).headers["ETag"] == '"1"'
+    assert admin.patch(path, {"name": "a"}, JSON, headers={"If-Match": '"1"'}).headers["ETag"] == '"2"'
+    late = {"If-Match": '"1"'}
+    for headers, status, code in ((late, 412, "precondition_failed"), ({}, 428, "precondition_required")):
+        for answer in (
+            admin.patch(path, {"name": "b"}, JSON, headers=headers),
+            admin.post(f"{path}/rotate", headers=headers),
+            admin.delete(path, headers=headers),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (status, code)
+    webhook = Webhook.objects.get()
+    assert (webhook.name, webhook.secret_generation) == ("a", 1)
 
 
 def test_the_log_has_pages_and_messages_can_be_sent_again(admin: Client) -> None:

@@ -1,9 +1,10 @@
-"""A real server with recorded episodes, a token that may do everything, a client, and a worker of exports."""
+"""A real server with recorded episodes, a token that may do everything, a client, the command, and a worker."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,11 +42,23 @@ def sop(server: str, token: str) -> Iterator[Client]:
 
 
 @pytest.fixture
+def command(server: str, token: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Signed in, in a home of its own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("SOP_URL", raising=False)
+    monkeypatch.delenv("SOP_TOKEN", raising=False)
+    from fleet.client.cli import main
+
+    assert main(["login", f"http://{server}/", "--token", token]) == 0
+
+
+@pytest.fixture
 def worker() -> Iterator[None]:
-    """A worker of exports, in a thread."""
+    """A worker of exports and imports, in a thread."""
     from django.db import connection
 
-    from fleet.models import Export
+    from fleet.models import DatasetImport, Export
+    from fleet.services.dataset_import_work import dataset_import_work
     from fleet.services.export_run import export_run
 
     is_over = threading.Event()
@@ -55,6 +68,8 @@ def worker() -> Iterator[None]:
             while not is_over.wait(0.05):
                 for row in Export.objects.filter(state="queued"):
                     export_run(export_id=str(row.id), epoch=row.epoch)
+                for asked in DatasetImport.objects.filter(state__in=DatasetImport.ACTIVE):
+                    dataset_import_work(import_id=str(asked.id), epoch=asked.epoch)
         finally:
             connection.close()
 

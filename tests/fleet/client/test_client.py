@@ -26,15 +26,6 @@ from tests.fleet.services.export_rows import user
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def command(server: str, token: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Signed in, in a home of its own."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("SOP_URL", raising=False)
-    monkeypatch.delenv("SOP_TOKEN", raising=False)
-    assert main(["login", f"http://{server}/", "--token", token]) == 0
-
-
 def test_episodes_are_found_page_by_page(sop: Client, episodes: list[Episode]) -> None:
     ids = [str(row.id) for row in reversed(episodes)]
     assert [row.id for row in sop.episodes.iterate()] == ids
@@ -179,7 +170,7 @@ def test_a_killed_export_goes_on(
     slow = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"}
     (tmp_path / "sitecustomize.py").write_text(
         "import time\nfrom fleet.client import download\ndownload.PIECE_BYTES = 4096\n"
-        "download._silent = None\nreal = download._fetch\n"
+        "download.silent = None\nreal = download._fetch\n"
         "def fetch(transport, url, part, mark, progress):\n"
         "    def slow(done, total):\n        progress(done, total)\n        part.stat(); time.sleep(0.2)\n"
         "    real(transport, url, part, mark, slow)\ndownload._fetch = fetch\n"

@@ -21,7 +21,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fleet.errors import Busy, ImportChanged, ImportNotNow, InvalidRequest, NotFound, UploadMissing
+from fleet.errors import Busy, ImportNotNow, InvalidRequest, NotFound, PreconditionFailed, UploadMissing
 from fleet.imports.errors import FolderRefused, MappingInvalid, ProblemsLeft
 from fleet.imports.mapping import Mapping
 from fleet.models import DatasetImport, Episode, Task
@@ -223,9 +223,9 @@ def test_a_mapping_is_replaced_over_the_revision_that_was_read(root: Path) -> No
     assert error.value.data["field"] == "action"
     new = msgspec.structs.replace(mapping, leave_out_broken=True)
     changed = dataset_import_map(import_id=row.id, mapping=new, revision=row.mapping_revision)
-    with pytest.raises(ImportChanged):
+    with pytest.raises(PreconditionFailed):
         dataset_import_map(import_id=row.id, mapping=mapping, revision=row.mapping_revision)
-    with pytest.raises(ImportChanged):
+    with pytest.raises(PreconditionFailed):
         dataset_import_run(import_id=row.id, revision=row.mapping_revision)
     assert msgspec.convert(changed.mapping, Mapping) == new
     assert import_mapping(go(dataset_import_check(import_id=row.id))) == new  # a second check keeps what was chosen

@@ -14,6 +14,7 @@ from fleet.models import Episode, PolicyDeployment, PolicyVersion, ReleaseTrack,
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.canary import canary_view
 from fleet.selectors.robot import desired_state, robot_cards
+from fleet.selectors.rollout import release_track
 from fleet.services.policy import policy_version_publish, policy_version_refused
 from fleet.services.robot_version import robot_pin
 from fleet.services.rollout import (
@@ -45,6 +46,16 @@ def run(objects: LocalStore) -> Any:
 def publish(run: Any, step: int = 0) -> PolicyVersion:
     manifest, blobs = builders.policy(run.id, step=step, value=float(step))
     return policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs)
+
+
+def set_strategy(run: Any, strategy: str, **values: Any) -> None:
+    """Over the revision that is there."""
+    release_strategy_set(run_id=run.id, strategy=strategy, revision=release_track(run=run).revision, **values)
+
+
+def pin(robot: Robot, version_id: uuid.UUID | None, **values: Any) -> None:
+    robot.refresh_from_db(fields=["revision"])
+    robot_pin(robot_id=robot.id, version_id=version_id, revision=robot.revision, **values)
 
 
 def wanted(robots: list[Robot]) -> list[int | None]:
@@ -97,7 +108,7 @@ def test_immediate_gives_everyone_the_newest_as_ever(robots: list[Robot], run: A
 
 def test_manual_holds_versions_back_until_one_is_promoted(robots: list[Robot], run: Any) -> None:
     publish(run)
-    release_strategy_set(run_id=run.id, strategy="manual")
+    set_strategy(run, "manual")
     second = publish(run, 25)
     assert wanted(robots) == [0] * 4 and not PolicyDeployment.objects.filter(version=second).exists()
     before = [robot.state_revision for robot in Robot.objects.order_by("name")]
@@ -105,17 +116,17 @@ def test_manual_holds_versions_back_until_one_is_promoted(robots: list[Robot], r
     assert wanted(robots) == [1] * 4 and PolicyDeployment.objects.filter(version=second).count() == 4
     after = [robot.state_revision for robot in Robot.objects.order_by("name")]
     assert all(new > old for old, new in zip(before, after, strict=True))
-    release_strategy_set(run_id=run.id, strategy="immediate")
+    set_strategy(run, "immediate")
     publish(run, 50)
     assert wanted(robots) == [2] * 4
 
 
 def test_a_canary_reaches_its_share_and_a_pin_wins(robots: list[Robot], run: Any) -> None:
     base = publish(run)
-    robot_pin(robot_id=robots[0].id, version_id=base.id, reason="for a visitor")
+    pin(robots[0], base.id, reason="for a visitor")
     publish(run, 25)
     assert wanted(robots) == [0, 1, 1, 1]
-    release_strategy_set(run_id=run.id, strategy="canary", canary={"share": 0.34})
+    set_strategy(run, "canary", canary={"share": 0.34})
     third = publish(run, 50)
     rollout = Rollout.objects.get()
     assert (rollout.candidate, rollout.robots.count(), rollout.per_block) == (third, 1, 2)
@@ -128,7 +139,7 @@ def test_a_canary_reaches_its_share_and_a_pin_wins(robots: list[Robot], run: Any
     rollout_pause(rollout_id=rollout.id, is_paused=False)
     version_promote(version_id=third.id)
     assert sorted(number for number in wanted(robots) if number is not None) == [0, 2, 2, 3], "the next is tried"
-    robot_pin(robot_id=robots[0].id, version_id=None)
+    pin(robots[0], None)
     assert wanted(robots[:1]) == [2]
     with pytest.raises(RolloutClosed):
         rollout_roll_back(rollout_id=rollout.id, reason="late")
@@ -174,7 +185,7 @@ def test_more_interventions_are_harm_too(robots: list[Robot], run: Any) -> None:
 def test_a_good_candidate_is_promoted_and_the_next_one_tried(robots: list[Robot], run: Any) -> None:
     task = builders.task()
     publish(run)
-    release_strategy_set(run_id=run.id, strategy="canary", canary={"min_episodes": 60, "margin": 0.2})
+    set_strategy(run, "canary", canary={"min_episodes": 60, "margin": 0.2})
     candidate = publish(run, 25)
     publish(run, 50), publish(run, 75)
     rollout = Rollout.objects.get()
@@ -289,7 +300,7 @@ def test_refusals_explain_and_change_nothing(robots: list[Robot], run: Any, obje
     with pytest.raises(CanaryTooSmall):
         rollout_begin(version_id=candidate.id, robot_ids=[robot.id for robot in robots])
     with pytest.raises(InvalidRequest):
-        release_strategy_set(run_id=run.id, strategy="sometimes")
+        set_strategy(run, "sometimes")
     objects.delete(keys.policy_blob(next(iter(base.blobs))))
     with pytest.raises(VersionUnusable, match="weights of version 0 are deleted"):
         release_roll_back(run_id=run.id, version_id=base.id, reason="back")
@@ -299,14 +310,14 @@ def test_refusals_explain_and_change_nothing(robots: list[Robot], run: Any, obje
     with pytest.raises(RolloutOpen):
         rollout_begin(version_id=candidate.id)
     with pytest.raises(RolloutOpen):
-        release_strategy_set(run_id=run.id, strategy="immediate")
+        set_strategy(run, "immediate")
 
 
 def test_a_fleet_of_one_has_no_canary(run: Any) -> None:
     """Said, refused, nothing changed; with the strategy canary it keeps its version and the reason is recorded."""
     robot = builders.enrol().robot
     publish(run)
-    release_strategy_set(run_id=run.id, strategy="canary")
+    set_strategy(run, "canary")
     candidate = publish(run, 25)
     assert wanted([robot]) == [0] and Rollout.objects.count() == 0
     event = RolloutEvent.objects.first()

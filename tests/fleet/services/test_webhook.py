@@ -172,7 +172,7 @@ def test_a_receiver_that_only_fails_is_turned_off(receiver: Receiver, settings: 
     with pytest.raises(InvalidRequest):
         webhook_test(webhook_id=webhook.id)
     receiver.behaviour = "ok"
-    webhook = webhook_update(webhook_id=webhook.id, is_active=True)
+    webhook = webhook_update(webhook_id=webhook.id, revision=webhook.revision, is_active=True)
     assert (webhook.disabled_reason, webhook.failing_since) == ("", None)
     assert webhook_drain(webhook_id=str(webhook.id), now=lambda: timezone.now() + timedelta(seconds=10)) == 2
 
@@ -189,7 +189,7 @@ def test_gone_turns_it_off_at_once(receiver: Receiver) -> None:
 
 def test_both_secrets_sign_for_a_day_after_a_rotation(receiver: Receiver) -> None:
     webhook, old = _made(receiver)
-    webhook, new = webhook_rotate(webhook_id=webhook.id)
+    webhook, new = webhook_rotate(webhook_id=webhook.id, revision=webhook.revision)
     assert old != new
 
     def send_at(at: datetime) -> tuple[bool, bool]:

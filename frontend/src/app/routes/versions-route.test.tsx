@@ -18,6 +18,7 @@ const version = (number: number, change: object = {}) => ({
   trained_at: "2026-11-26T09:00:00Z",
   published_at: "2026-11-26T09:01:00Z",
   notes: "",
+  notes_revision: 3,
   stages: [],
   robots: 0,
   rates: { success: rate(31, 50), interventions: null },
@@ -53,6 +54,7 @@ const ROLLOUT = {
   next: "11 more episodes before it may be promoted.",
 };
 const RELEASE = {
+  revision: 5,
   strategy: "canary",
   canary: {},
   current: "v-1",
@@ -72,6 +74,7 @@ const REPORT = {
     {
       robot: "robot-3",
       robot_name: "arm-3",
+      robot_revision: 8,
       is_running: false,
       announced_at: "2026-11-26T10:00:00Z",
       applied_at: null,
@@ -142,6 +145,38 @@ describe("versions", () => {
     const download = await screen.findByRole<HTMLButtonElement>("button", { name: "Download" });
     expect([download.disabled, download.title]).toEqual([true, "Your role does not let you export."]);
     for (const name of ["Promote", "Try on some robots", "Save"]) expect(screen.queryByRole("button", { name })).toBeNull();
+  });
+
+  it("pins, unpins and notes over what was read, and says when somebody was quicker", async () => {
+    const newer = { code: "precondition_failed", title: "", detail: "it has revision 9 by now", status: 412 };
+    const app = renderApp(
+      "/versions/v-2",
+      answers({
+        "PUT /api/v1/robots/robot-3/pin": [204, null],
+        "DELETE /api/v1/robots/robot-3/pin": [412, newer],
+        "PUT /api/v1/policy-versions/v-2/notes": [200, { notes: "x" }],
+      }),
+    );
+    fireEvent.click(await screen.findByRole("button", { name: "Pin arm-3" }));
+    fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Pin" }));
+    expect(await screen.findByText("arm-3 is pinned.")).toBeDefined();
+    fireEvent.click(screen.getByRole("button", { name: "Remove the pin of arm-3" }));
+    fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Remove" }));
+    expect((await screen.findByRole("alert")).textContent).toContain("it has revision 9 by now");
+    fireEvent.click(screen.getByRole("button", { name: "Cancel" }));
+    fireEvent.change(screen.getByRole("textbox", { name: "Notes" }), { target: { value: "x" } });
+    fireEvent.click(screen.getByRole("button", { name: "Save" }));
+    expect(await screen.findByText("The notes are kept.")).toBeDefined();
+    const sent = app.requests.filter(({ key }) => !key.startsWith("GET")).map(({ ifMatch }) => ifMatch);
+    expect(sent).toEqual(['"8"', '"8"', '"3"']);
+  });
+
+  it("chooses a strategy over the one that was shown", async () => {
+    const { requests } = renderApp("/versions", answers({ [`PUT /api/v1/training-runs/${RUN}/release`]: [200, RELEASE] }));
+    fireEvent.change(await screen.findByLabelText("Strategy"), { target: { value: "manual" } });
+    fireEvent.click(screen.getByRole("button", { name: "Choose" }));
+    expect(await screen.findByText("The strategy is changed.")).toBeDefined();
+    expect(requests.find(({ key }) => key.startsWith("PUT"))).toMatchObject({ ifMatch: '"5"', body: { strategy: "manual" } });
   });
 
   it("draws a second child in a lane of its own", () => {

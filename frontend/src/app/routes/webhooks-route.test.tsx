@@ -13,6 +13,7 @@ const CHAT = {
   disabled_reason: "",
   failing_since: null,
   dropped: 0,
+  revision: 4,
 };
 const PAGER = { ...CHAT, id: "w2", name: "pager", is_active: false, disabled_reason: "the receiver answered 410 Gone", dropped: 3 };
 const SENT = {
@@ -92,6 +93,6 @@ describe("webhooks", () => {
     fireEvent.click(screen.getByRole("button", { name: "Remove lab chat" }));
     expect(app.requests.some((each) => each.key.startsWith("DELETE"))).toBe(false);
     fireEvent.click(screen.getByRole("button", { name: "Remove the webhook" }));
-    await waitFor(() => expect(app.requests.some((each) => each.key === "DELETE /api/v1/webhooks/w1")).toBe(true));
+    await waitFor(() => expect(app.requests.find((each) => each.key === "DELETE /api/v1/webhooks/w1")?.ifMatch).toBe('"4"'));
   });
 });

@@ -33,6 +33,7 @@ export interface Version {
   readonly trained_at: string;
   readonly published_at: string;
   readonly notes: string;
+  readonly notes_revision: number;
   readonly stages: readonly string[];
   readonly robots: number;
   readonly rates: Rates;
@@ -41,6 +42,7 @@ export interface Version {
 export interface Deployment {
   readonly robot: string;
   readonly robot_name: string;
+  readonly robot_revision: number;
   readonly is_running: boolean;
   readonly announced_at: string;
   readonly applied_at: string | null;
@@ -134,6 +136,7 @@ export interface ReleaseEvent {
 }
 
 export interface Release {
+  readonly revision: number;
   readonly strategy: string;
   readonly canary: Readonly<Record<string, unknown>>;
   readonly current: string | null;
@@ -162,6 +165,7 @@ const version = record<Version>({
   trained_at: text,
   published_at: text,
   notes: text,
+  notes_revision: number,
   stages: list(text),
   robots: number,
   rates,
@@ -179,6 +183,7 @@ const report = record<Report>({
     record<Deployment>({
       robot: text,
       robot_name: text,
+      robot_revision: number,
       is_running: boolean,
       announced_at: text,
       applied_at: nullable(text),
@@ -227,6 +232,7 @@ const rollout = record<Rollout>({
   next: text,
 });
 const release = record<Release>({
+  revision: number,
   strategy: text,
   canary: object,
   current: nullable(text),
@@ -276,6 +282,7 @@ function useVersionsQuery<T>(path: string | null, decoder: Decoder<T>) {
 }
 
 const runPath = (run: string) => `/api/v1/training-runs/${encodeURIComponent(run)}`;
+const pinPath = (robot: string) => `/api/v1/robots/${encodeURIComponent(robot)}/pin`;
 const versionPath = (id: string) => `/api/v1/policy-versions/${encodeURIComponent(id)}`;
 
 export const useVersionRuns = () => useVersionsQuery("/api/v1/training-runs", runs);
@@ -287,22 +294,24 @@ export const useComparison = (id: string, other: string | null) =>
   useVersionsQuery(other === null ? null : `${versionPath(id)}/compare/${encodeURIComponent(other)}`, comparison);
 export const downloadPath = (id: string): string => `${versionPath(id)}/download`;
 
-/** One change of what robots drive with. */
+/** One change of what robots drive with. `over`: the revision that was read, of what is changed. */
 export type Action =
-  | { readonly kind: "strategy"; readonly run: string; readonly strategy: string; readonly canary?: Readonly<Record<string, number>> }
+  | { readonly kind: "strategy"; readonly run: string; readonly over: number; readonly strategy: string; readonly canary?: Readonly<Record<string, number>> }
   | { readonly kind: "roll-back-run"; readonly run: string; readonly version: string | null; readonly reason: string }
   | { readonly kind: "stage"; readonly version: string; readonly strategy: string; readonly settings?: Readonly<Record<string, number>> }
   | { readonly kind: "decide"; readonly rollout: string; readonly action: string; readonly reason: string }
-  | { readonly kind: "pin"; readonly robot: string; readonly version: string; readonly reason: string }
-  | { readonly kind: "unpin"; readonly robot: string }
-  | { readonly kind: "notes"; readonly version: string; readonly notes: string };
+  | { readonly kind: "pin"; readonly robot: string; readonly over: number; readonly version: string; readonly reason: string }
+  | { readonly kind: "unpin"; readonly robot: string; readonly over: number }
+  | { readonly kind: "notes"; readonly version: string; readonly over: number; readonly notes: string };
 
 function send(action: Action): Promise<unknown> {
   const any = (value: unknown) => value;
+  const ifMatch = "over" in action ? { ifMatch: `"${action.over}"` } : {};
   switch (action.kind) {
     case "strategy": {
       const { strategy, canary } = action;
-      return request(`${runPath(action.run)}/release`, any, { method: "PUT", body: { strategy, ...(canary ? { canary } : {}) } });
+      const body = { strategy, ...(canary ? { canary } : {}) };
+      return request(`${runPath(action.run)}/release`, any, { method: "PUT", body, ...ifMatch });
     }
     case "roll-back-run": {
       const { version: id, reason } = action;
@@ -319,12 +328,12 @@ function send(action: Action): Promise<unknown> {
     }
     case "pin": {
       const { version: id, reason } = action;
-      return request(`/api/v1/robots/${encodeURIComponent(action.robot)}/pin`, nothing, { method: "PUT", body: { version: id, reason } });
+      return request(pinPath(action.robot), nothing, { method: "PUT", body: { version: id, reason }, ...ifMatch });
     }
     case "unpin":
-      return request(`/api/v1/robots/${encodeURIComponent(action.robot)}/pin`, nothing, { method: "DELETE" });
+      return request(pinPath(action.robot), nothing, { method: "DELETE", ...ifMatch });
     case "notes":
-      return request(`${versionPath(action.version)}/notes`, any, { method: "PUT", body: { notes: action.notes } });
+      return request(`${versionPath(action.version)}/notes`, any, { method: "PUT", body: { notes: action.notes }, ...ifMatch });
   }
 }
 

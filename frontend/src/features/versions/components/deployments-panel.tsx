@@ -33,7 +33,7 @@ export function DeploymentsPanel({ report: { version, deployments }, mayRelease,
       text: `${row.robot_name} drives with this version, whatever is rolled out, until the pin is removed.`,
       button: "Pin",
       done: `${row.robot_name} is pinned.`,
-      make: (reason) => ({ kind: "pin", robot: row.robot, version: version.id, reason }),
+      make: (reason) => ({ kind: "pin", robot: row.robot, over: row.robot_revision, version: version.id, reason }),
     });
   const unpin = (row: Deployment) =>
     onPlan({
@@ -41,7 +41,7 @@ export function DeploymentsPanel({ report: { version, deployments }, mayRelease,
       text: `${row.robot_name} follows its run again.`,
       button: "Remove",
       done: `${row.robot_name} follows its run.`,
-      make: () => ({ kind: "unpin", robot: row.robot }),
+      make: () => ({ kind: "unpin", robot: row.robot, over: row.robot_revision }),
     });
   return (
     <Panel title="On robots" className="mt-4">

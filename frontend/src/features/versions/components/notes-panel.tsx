@@ -13,7 +13,7 @@ export function NotesPanel({ version, mayEdit }: { readonly version: Version; re
   const [notes, setNotes] = useState(version.notes);
   const save = () =>
     act.mutate(
-      { kind: "notes", version: version.id, notes },
+      { kind: "notes", version: version.id, over: version.notes_revision, notes },
       { onSuccess: () => notify("done", "The notes are kept."), onError: (error) => notify("failed", error.message) },
     );
   return (

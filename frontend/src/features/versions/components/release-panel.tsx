@@ -83,7 +83,7 @@ function StrategyPanel({ run, release, mayRelease, onPlan }: ReleaseProps & Plan
       button: "Choose",
       done: "The strategy is changed.",
       ...(strategy === "canary" ? { limits: CANARY_LIMITS } : {}),
-      make: (_reason, limits) => ({ kind: "strategy", run, strategy, ...(strategy === "canary" ? { canary: limits } : {}) }),
+      make: (_reason, limits) => ({ kind: "strategy", run, over: release.revision, strategy, ...(strategy === "canary" ? { canary: limits } : {}) }),
     });
   };
   const rollBack = () =>

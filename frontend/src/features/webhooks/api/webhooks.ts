@@ -5,7 +5,7 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { request } from "@/lib/api/client";
 import { boolean, list, nothing, nullable, number, record, text } from "@/lib/api/decode";
 
-/** Times are ISO 8601. `failing_since`: null while the last message arrived. `dropped`: events not kept. */
+/** Times are ISO 8601. `revision`: what a change names as read. `failing_since`: null while the last message arrived. `dropped`: events not kept. */
 export interface Webhook {
   readonly id: string;
   readonly name: string;
@@ -15,6 +15,7 @@ export interface Webhook {
   readonly disabled_reason: string;
   readonly failing_since: string | null;
   readonly dropped: number;
+  readonly revision: number;
 }
 
 export interface Delivery {
@@ -45,6 +46,7 @@ const webhook = record<Webhook>({
   disabled_reason: text,
   failing_since: nullable(text),
   dropped: number,
+  revision: number,
 });
 const webhooks = record({ results: list(webhook) });
 const delivery = record<Delivery>({
@@ -65,6 +67,7 @@ const made = record({ webhook, secret: text });
 const path = "/api/v1/webhooks";
 const key = ["webhooks"] as const;
 const one = (id: string) => `${path}/${encodeURIComponent(id)}`;
+const over = (row: Webhook) => ({ ifMatch: `"${row.revision}"` });
 const LOG_EVERY_MS = 3000;
 
 export const useWebhooks = () =>
@@ -93,14 +96,16 @@ function useChange<Wish, Result>(send: (wish: Wish) => Promise<Result>) {
 /** The answer holds the secret, which is shown once and kept out of the query cache. */
 export const useCreateWebhook = () => useChange((body: WebhookWish) => request(path, made, { method: "POST", body }));
 
-export const useRotateSecret = () => useChange((id: string) => request(`${one(id)}/rotate`, made, { method: "POST" }));
+export const useRotateSecret = () =>
+  useChange((row: Webhook) => request(`${one(row.id)}/rotate`, made, { method: "POST", ...over(row) }));
 
 export const useChangeWebhook = () =>
-  useChange(({ id, ...body }: Partial<WebhookWish> & { readonly id: string; readonly is_active?: boolean }) =>
-    request(one(id), webhook, { method: "PATCH", body }),
+  useChange(({ row, ...body }: Partial<WebhookWish> & { readonly row: Webhook; readonly is_active?: boolean }) =>
+    request(one(row.id), webhook, { method: "PATCH", body, ...over(row) }),
   );
 
-export const useRemoveWebhook = () => useChange((id: string) => request(one(id), nothing, { method: "DELETE" }));
+export const useRemoveWebhook = () =>
+  useChange((row: Webhook) => request(one(row.id), nothing, { method: "DELETE", ...over(row) }));
 
 export const useSendTest = () => useChange((id: string) => request(`${one(id)}/test`, delivery, { method: "POST" }));
 

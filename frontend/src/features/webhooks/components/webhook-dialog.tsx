@@ -35,7 +35,7 @@ export function ChangeDialog({ webhook, onClose }: { readonly webhook: Webhook; 
         problem={change.error === null ? "" : `Nothing was changed. ${change.error.message}`}
         isBusy={change.isPending}
         onSubmit={({ name, url, events: chosen }) =>
-          change.mutate({ id: webhook.id, name, url, events: chosen }, { onSuccess: onClose })
+          change.mutate({ row: webhook, name, url, events: chosen }, { onSuccess: onClose })
         }
       />
     </Dialog>

@@ -100,7 +100,7 @@ function Row({ webhook, isChosen, onChoose, onOpen }: RowProps) {
   const icon = state.tone === "neutral" ? (webhook.is_active ? CircleCheck : CirclePause) : CircleAlert;
   const toggle = () =>
     change.mutate(
-      { id: webhook.id, is_active: !webhook.is_active },
+      { row: webhook, is_active: !webhook.is_active },
       { onError: (error) => notify("failed", `“${webhook.name}” was not changed. ${error.message}`) },
     );
   return (
@@ -155,7 +155,7 @@ function RotateDialog({ webhook, onClose }: AskProps) {
           {rotate.error?.message}
         </p>
         <Button onClick={onClose}>Keep the old one</Button>
-        <Button variant="primary" disabled={rotate.isPending} onClick={() => rotate.mutate(webhook.id)}>
+        <Button variant="primary" disabled={rotate.isPending} onClick={() => rotate.mutate(webhook)}>
           Make a new secret
         </Button>
       </div>
@@ -166,7 +166,7 @@ function RotateDialog({ webhook, onClose }: AskProps) {
 function RemoveDialog({ webhook, onClose }: AskProps) {
   const remove = useRemoveWebhook();
   const end = () =>
-    remove.mutate(webhook.id, {
+    remove.mutate(webhook, {
       onSuccess: onClose,
       onError: (error) => notify("failed", `“${webhook.name}” was not removed. ${error.message}`),
     });

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,10 @@ def _export_environment() -> ServicesPlan | None:
 
 
 _plan = _export_environment()
+
+# No property is about time: a busy machine must fail none of them.
+hypothesis.settings.register_profile("sop", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("sop")
 
 
 def pytest_configure() -> None:

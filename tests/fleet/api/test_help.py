@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from tests.fleet import builders
 pytestmark = pytest.mark.django_db
 
 JSON = "application/json"
-NOW = timezone.now()
 
 
 @pytest.fixture
@@ -31,8 +30,8 @@ def manager(django_user_model: Any) -> Client:
     return client
 
 
-def _request(ago_s: float, **values: Any) -> HelpRequest:
-    opened_at = NOW - timedelta(seconds=ago_s)
+def _request(ago_s: float, *, now: datetime | None = None, **values: Any) -> HelpRequest:
+    opened_at = (now or timezone.now()) - timedelta(seconds=ago_s)
     values = {"reason": "uncertain", "score": 0.6, "opened_at": opened_at, "ranked_at": opened_at, **values}
     return HelpRequest.objects.create(robot=builders.enrol().robot, **values)
 
@@ -51,7 +50,7 @@ def test_queue_answers_what_consoles_get(signed_in: Client) -> None:
 def test_history_is_paged_newest_first(signed_in: Client, django_assert_max_num_queries: Any) -> None:
     task = builders.task()
     for index in range(3):
-        _request(300 - index, state="closed", ending="withdrawn", closed_at=NOW, task=task)
+        _request(300 - index, state="closed", ending="withdrawn", closed_at=timezone.now(), task=task)
     with django_assert_max_num_queries(11):  # seven of them are the session's and the roles'
         page = signed_in.get("/api/v1/help/history?page_size=2").json()
     rest = signed_in.get(page["next"]).json()
@@ -62,9 +61,10 @@ def test_history_is_paged_newest_first(signed_in: Client, django_assert_max_num_
 
 
 def test_figures_say_their_n(signed_in: Client) -> None:
-    claimed_at = NOW - timedelta(seconds=40)
-    _request(100, state="closed", ending="served", claimed_at=claimed_at, closed_at=NOW, operator="ann")
-    _request(100, state="closed", ending="withdrawn", closed_at=NOW)
+    now = timezone.now()  # not when the file was imported: the figures' window is ten minutes
+    claimed_at = now - timedelta(seconds=40)
+    _request(100, now=now, state="closed", ending="served", claimed_at=claimed_at, closed_at=now, operator="ann")
+    _request(100, now=now, state="closed", ending="withdrawn", closed_at=now)
     body = signed_in.get("/api/v1/help/figures?window_s=600").json()
     assert (body["answered"], body["unanswered"], body["window_s"]) == (1, 1, 600)
     assert body["waiting"] == {"n": 1, "p50_s": 60.0, "p90_s": 60.0}

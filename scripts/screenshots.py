@@ -22,6 +22,7 @@ SCHEMES = ("dark", "light")
 PAGE_SIZE = {"width": 1280, "height": 800}
 WEBP_QUALITY = 60  # of 100: a page takes about 30 kB
 SETTLE_MS = 1500  # thumbnails and charts come after the last request
+LIMIT_MS = 90_000  # a machine that runs robots and a learner beside the browser is slow
 
 PAGES = {
     "fleet": "/", "wall": "/wall", "help": "/help", "episodes": "/episodes", "datasets": "/datasets",
@@ -102,6 +103,7 @@ def take_pages(browser: Browser, url: str, *, password: str, out: Path) -> None:
     """Save every page in both themes, as an admin sees it. A page of something that is not there yet is left out."""
     out.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(base_url=url, viewport=PAGE_SIZE)  # type: ignore[arg-type]
+    context.set_default_timeout(LIMIT_MS)
     page = sign_in(context, "admin", password)
     for name, path in (PAGES | pages_of(context)).items():
         page.goto(path)

@@ -23,6 +23,11 @@ PAGES = (
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",
     "/settings/people", "/settings/audit", "/settings/storage", "/settings/webhooks",
 )  # fmt: skip
+# Pages of one thing: of the newest that the API lists.
+PAGES_OF = {
+    "/episodes/{id}": "/api/v1/episodes", "/training/{id}": "/api/v1/training-runs",
+    "/versions/{id}": "/api/v1/policy-versions", "/teleop/{id}": "/api/v1/robots",
+}  # fmt: skip
 SETTLED = "() => document.getAnimations().every((each) => !(each instanceof CSSTransition))"  # colours fade over
 SHOTS = os.environ.get("SOP_SHOTS")  # a folder: keep a picture of each
 
@@ -74,11 +79,17 @@ TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((each) => {
 }).slice(0, 5).map((each) => each.outerHTML.slice(0, 160))"""
 
 
-@pytest.mark.parametrize("path", PAGES)
+def _address(page: Page, path: str) -> str:
+    if path not in PAGES_OF:
+        return path
+    return path.format(id=page.request.get(PAGES_OF[path]).json()["results"][0]["id"])
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PAGES_OF])
 def test_a_page_is_read_on_a_phone(page: Page, path: str) -> None:
     """Nothing of it is wider than the screen but what scrolls in a box of its own; axe finds nothing there either."""
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    page.goto(path)
+    page.goto(_address(page, path))
     expect(page.get_by_role("main").get_by_role("heading").first).to_be_attached()
     page.wait_for_load_state("networkidle")
     wide = page.evaluate(TOO_WIDE)

@@ -19,7 +19,7 @@ TASK, OTHER_RUN = "e2e-lid", "e2e-rival"
 N = 40  # episodes of each version
 WINS = (12, 36)  # of the version that is there, and of its rival
 WAIT_MS = 20_000  # the machine may be busy
-FIRST_SEQ = 1_000_000  # beyond what the robots of this run will record
+LAST_SEQ = 1_000_000  # the first one written: robots count on from it, the others lie below
 _UUIDS = "SELECT gen_random_uuid()::text FROM generate_series(1, %s)"
 
 
@@ -61,7 +61,7 @@ def rivals(running: System) -> Iterator[System]:
     for place, (of, wins) in enumerate(zip((version, new["version"]), WINS, strict=True)):
         for index, (row,) in enumerate(running.rows(_UUIDS, N)):
             outcome = "success" if index < wins else "failure"
-            seq = FIRST_SEQ + place * N + index
+            seq = LAST_SEQ - place * N - index
             said = {"outcome": outcome, "environment_outcome": "", "outcome_source": "environment"}
             _copy(
                 running,

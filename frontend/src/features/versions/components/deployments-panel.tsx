@@ -66,7 +66,7 @@ export function DeploymentsPanel({ report: { version, deployments }, mayRelease,
                     <Button variant="quiet" aria-label={`Pin ${row.robot_name}`} onClick={() => pin(row)}>
                       Pin
                     </Button>
-                    <Button variant="quiet" aria-label={`Remove the pin of ${row.robot_name}`} onClick={() => unpin(row)}>
+                    <Button variant="quiet" aria-label={`Unpin ${row.robot_name}`} onClick={() => unpin(row)}>
                       Unpin
                     </Button>
                   </span>

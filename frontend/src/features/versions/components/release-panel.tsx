@@ -30,7 +30,7 @@ export function ReleasePanels({ run, release, mayRelease }: ReleaseProps) {
           actions={mayRelease ? <CanaryActions rollout={trying} onPlan={setPlan} /> : null}
         />
       )}
-      <div className="mb-4 grid gap-4 xl:grid-cols-2">
+      <div className="mb-4 grid grid-cols-1 gap-4 xl:grid-cols-2">
         <StrategyPanel run={run} release={release} mayRelease={mayRelease} onPlan={setPlan} />
         <HistoryPanel release={release} />
       </div>

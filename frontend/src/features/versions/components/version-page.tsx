@@ -68,7 +68,7 @@ function KnownVersion({ report, mayRelease }: { readonly report: Report; readonl
         <VersionActions report={report} mayRelease={mayRelease} onPlan={setPlan} />
       </div>
       <VersionFigures report={report} />
-      <div className="grid gap-4 xl:grid-cols-2">
+      <div className="grid grid-cols-1 gap-4 xl:grid-cols-2">
         <ComparePanel version={version} />
         <TasksPanel report={report} />
         <DataPanel report={report} />

@@ -217,7 +217,8 @@ def access_dataset_version(user: User, dataset_id: uuid.UUID, number: int) -> Da
 
 def access_policy_version_by_id(user: User, version_id: uuid.UUID) -> PolicyVersion:
     """Return one version with its run. Raises: NotFound."""
-    version = access_policy_versions(user).select_related("run").filter(id=version_id).first()
+    rows = access_policy_versions(user).select_related("run__dataset_version__dataset", "parent__run")
+    version = rows.filter(id=version_id).first()
     if version is None:
         raise NotFound("there is no such policy version")
     return version

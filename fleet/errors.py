@@ -47,6 +47,9 @@
     ├── CapabilityMissing   capability_missing the robot's driver does not offer the task
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
     ├── RunNotRunning       run_not_running
+    ├── RunNotNow           run_not_now        not in this state of the run; data["state"]
+    ├── UnknownAlgorithm    unknown_algorithm  the learner has no such algorithm
+    ├── SettingsInvalid     settings_invalid   data["problems"] says what is wrong with which setting
     ├── RolloutClosed       rollout_closed     the rollout was promoted or rolled back already
     ├── RolloutOpen         rollout_open       another candidate of this run is being tried
     ├── CanaryTooSmall      canary_too_small   a canary needs robots in both groups
@@ -247,6 +250,18 @@ class RunFenced(SopError):
 
 class RunNotRunning(SopError):
     code = "run_not_running"
+
+
+class RunNotNow(SopError):
+    code = "run_not_now"
+
+
+class UnknownAlgorithm(SopError):
+    code = "unknown_algorithm"
+
+
+class SettingsInvalid(SopError):
+    code = "settings_invalid"
 
 
 class RolloutClosed(SopError):

@@ -1,7 +1,8 @@
 """Configuration of a training run: frozen dataclasses, and the one reader of `TrainingRun.config` JSON.
 
 Defaults are the values measured in docs/experiments.md. Algorithms bring their own dataclass; `algorithm_config`
-holds its values until the algorithm reads them with `from_mapping`.
+holds its values until the algorithm reads them with `from_mapping`. Every field says its range, unit and help with
+`setting`: `settings.py` makes of them what the console's form shows and the server checks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +21,54 @@ _T = TypeVar("_T")
 
 class ConfigError(ValueError):
     """A configuration with unknown keys, wrong types or impossible values."""
+
+
+def setting(
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    pattern: str | None = None,
+    is_local: bool = False,
+    is_sha256: bool = False,
+) -> msgspec.Meta:
+    """Describe a field: `low` and `high` are allowed values, `above` and `below` are not.
+
+    `is_local`: says something of this machine, so nobody sets it from the console. `is_sha256`: in the fleet it names a
+    stored file by its hash.
+    """
+    extra = {"unit": unit, "is_local": is_local, "is_sha256": is_sha256}
+    return msgspec.Meta(description=help, ge=low, le=high, gt=above, lt=below, pattern=pattern, extra=extra)
+
+
+def setting_of(hint: Any) -> tuple[Any, msgspec.Meta] | None:
+    """Return type and `setting` of a field, from its type with extras; None without. It may be optional."""
+    for each in (hint, *typing.get_args(hint)):
+        for said in getattr(each, "__metadata__", ()):
+            if isinstance(said, msgspec.Meta):
+                return each.__origin__, said
+    return None
+
+
+def check_settings(config: Any) -> None:
+    """Hold a config dataclass against what `setting` says of its fields. Raises: ConfigError naming the field."""
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        found, value = setting_of(hint), getattr(config, name)
+        if found is None or value is None:
+            continue
+        said = found[1]
+        fits = (
+            (said.ge is None or value >= said.ge, f"at least {said.ge:g}" if said.ge is not None else ""),
+            (said.le is None or value <= said.le, f"at most {said.le:g}" if said.le is not None else ""),
+            (said.gt is None or value > said.gt, f"above {said.gt:g}" if said.gt is not None else ""),
+            (said.lt is None or value < said.lt, f"below {said.lt:g}" if said.lt is not None else ""),
+            (said.pattern is None or re.search(said.pattern, value) is not None, f"like {said.pattern}"),
+        )
+        for is_fine, wanted in fits:
+            _require(is_fine, f"{name} must be {wanted}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +82,36 @@ class SamplerConfig:
     its online buffer; "uniform" draws every frame of every buffer equally often. Both are for comparison.
     """
 
-    strategy: Literal["adaptive", "fixed", "uniform"] = "adaptive"
-    fixed_share: float = 0.5
-    alpha: float = 1.5
-    loss_scale: float = 5.0
-    window: int = 200
-    floor: float = 0.2
-    cap_start: float = 0.5
-    cap_end: float = 0.8
-    cap_ramp_frames: int = 1000
+    strategy: Annotated[
+        Literal["adaptive", "fixed", "uniform"],
+        setting(
+            "How a task's rows are split between the fleet's work and demonstrations. Adaptive follows the losses."
+        ),
+    ] = "adaptive"
+    fixed_share: Annotated[
+        float, setting("Share of the fleet's work, with the fixed strategy.", unit="share of rows", low=0, high=1)
+    ] = 0.5
+    alpha: Annotated[float, setting("How strongly the adaptive share follows the losses.", low=-100, high=100)] = 1.5
+    loss_scale: Annotated[
+        float, setting("Multiplies both mean losses before they are compared.", above=0, high=1e6)
+    ] = 5.0
+    window: Annotated[int, setting("Losses that each mean is taken over.", unit="rows", low=1, high=1_000_000)] = 200
+    floor: Annotated[
+        float, setting("The fleet's work never gets less than this.", unit="share of rows", low=0, high=1)
+    ] = 0.2
+    cap_start: Annotated[
+        float, setting("The fleet's work gets at most this at first.", unit="share of rows", low=0, high=1)
+    ] = 0.5
+    cap_end: Annotated[
+        float, setting("And at most this once much has been recorded.", unit="share of rows", low=0, high=1)
+    ] = 0.8
+    cap_ramp_frames: Annotated[
+        int, setting("Over so many online frames of a task the cap rises.", unit="frames", low=0, high=10**9)
+    ] = 1000
 
     def __post_init__(self) -> None:
-        _require(self.window > 0 and self.loss_scale > 0, "window and loss_scale must be positive")
-        _require(0 <= self.floor <= self.cap_start <= self.cap_end <= 1, "0 <= floor <= cap_start <= cap_end <= 1")
-        _require(self.cap_ramp_frames >= 0, "cap_ramp_frames must not be negative")
-        _require(0 <= self.fixed_share <= 1, "fixed_share must be 0..1")
+        check_settings(self)
+        _require(self.floor <= self.cap_start <= self.cap_end, "floor <= cap_start <= cap_end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,43 +129,75 @@ class DataConfig:
     there are `samples_tolerance` rows more. It acts from `min_online_frames` on.
     """
 
-    cache_dir: str | None = None
-    cache_bytes: int = 4 * 1024**3
-    loader_threads: int = 1
-    capacity_frames: int | None = None
-    max_age_s: float | None = None
-    max_policy_age_steps: int | None = None
-    samples_per_insert: float | None = None
-    samples_tolerance: int = 1000
-    min_online_frames: int = 0
+    cache_dir: Annotated[str, setting("Folder of encoded episodes.", is_local=True)] | None = None
+    cache_bytes: Annotated[
+        int, setting("Room for encoded episodes on the learner's disk.", unit="bytes", low=1, high=2**50)
+    ] = 4 * 1024**3
+    loader_threads: Annotated[
+        int, setting("Decode and encode episodes ahead of the learner.", unit="threads", low=1, high=256)
+    ] = 1
+    capacity_frames: (
+        Annotated[
+            int,
+            setting(
+                "Online frames kept of a task; the oldest episodes leave first.", unit="frames", low=1, high=10**12
+            ),
+        ]
+        | None
+    ) = None
+    max_age_s: (
+        Annotated[
+            float,
+            setting("Online episodes this much older than the newest leave.", unit="s", above=0, high=1e9),
+        ]
+        | None
+    ) = None
+    max_policy_age_steps: (
+        Annotated[
+            int,
+            setting("Online episodes of versions this far behind leave.", unit="gradient steps", low=0, high=10**12),
+        ]
+        | None
+    ) = None
+    samples_per_insert: (
+        Annotated[
+            float,
+            setting(
+                "How often an online frame is drawn at most; then the learner waits.", unit="draws", above=0, high=1e6
+            ),
+        ]
+        | None
+    ) = None
+    samples_tolerance: Annotated[
+        int, setting("Rows drawn beyond that before it waits.", unit="rows", low=0, high=10**9)
+    ] = 1000
+    min_online_frames: Annotated[
+        int, setting("From so many online frames on it limits.", unit="frames", low=0, high=10**9)
+    ] = 0
 
     def __post_init__(self) -> None:
-        _require(self.cache_bytes > 0 and self.loader_threads > 0, "cache_bytes and loader_threads must be positive")
-        _require(self.capacity_frames is None or self.capacity_frames > 0, "capacity_frames must be positive")
-        _require(self.max_age_s is None or self.max_age_s > 0, "max_age_s must be positive")
-        _require(self.max_policy_age_steps is None or self.max_policy_age_steps >= 0, "max_policy_age_steps >= 0")
-        _require(self.samples_per_insert is None or self.samples_per_insert > 0, "samples_per_insert must be positive")
-        _require(
-            self.samples_tolerance >= 0 and self.min_online_frames >= 0,
-            "samples_tolerance and min_online_frames must not be negative",
-        )
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimConfig:
     """AdamW with a constant rate after a short warm-up (a jump from base to online costs success), EMA, clipping."""
 
-    batch_size: int = 64  # rows a step, of each process
-    learning_rate: float = 3e-4
-    warmup_steps: int = 100
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
-    ema_decay: float = 0.995
+    batch_size: Annotated[
+        int, setting("Rows of one gradient step, in each process.", unit="rows", low=1, high=65_536)
+    ] = 64
+    learning_rate: Annotated[float, setting("Of AdamW, constant after the warm-up.", above=0, high=1)] = 3e-4
+    warmup_steps: Annotated[
+        int, setting("Steps over which the rate rises from zero.", unit="gradient steps", low=0, high=10**9)
+    ] = 100
+    weight_decay: Annotated[float, setting("Of AdamW.", low=0, high=10)] = 1e-4
+    clip_norm: Annotated[float, setting("Longer gradients are shortened to this.", above=0, high=1e9)] = 1.0
+    ema_decay: Annotated[
+        float, setting("Published weights are a running mean; nearer to 1 is slower.", low=0, below=1)
+    ] = 0.995
 
     def __post_init__(self) -> None:
-        _require(self.batch_size > 0 and self.learning_rate > 0, "batch_size and learning_rate must be positive")
-        _require(self.warmup_steps >= 0 and self.weight_decay >= 0, "warmup_steps, weight_decay: not negative")
-        _require(self.clip_norm > 0 and 0 <= self.ema_decay < 1, "clip_norm > 0 and 0 <= ema_decay < 1")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +207,22 @@ class RoundConfig:
     The interval bounds what robots fetch; set it to 0 for SOP's "every 25 steps".
     """
 
-    steps: int = 300
-    publish_steps: int = 25
-    publish_interval_s: float = 20.0
+    steps: Annotated[
+        int,
+        setting(
+            "One round. The run pauses and stops between rounds, and a killed round begins again.",
+            unit="gradient steps", low=1, high=10**6,
+        ),
+    ] = 300  # fmt: skip
+    publish_steps: Annotated[
+        int, setting("A version is published at multiples of this.", unit="gradient steps", low=1, high=10**9)
+    ] = 25
+    publish_interval_s: Annotated[
+        float, setting("But no sooner than this after the last.", unit="s", low=0, high=1e7)
+    ] = 20.0
 
     def __post_init__(self) -> None:
-        _require(self.steps > 0 and self.publish_steps > 0, "steps and publish_steps must be positive")
-        _require(self.publish_interval_s >= 0, "publish_interval_s must not be negative")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,18 +239,28 @@ class RunConfig:
     algorithm: str = "hg_dagger"
     algorithm_config: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
+    device: Annotated[
+        str, setting("Where the learner computes: cpu, cuda or cuda:N.", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
+    ] = "cpu"
+    threads: Annotated[
+        int, setting("Of the learner's process; results depend on it to the bit.", unit="threads", low=1, high=1024)
+    ] = 1
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        setting(
+            "bfloat16 is twice as fast where the processor multiplies it natively, and many times slower elsewhere."
+        ),
+    ] = "float32"
+    compile: Annotated[bool, setting("Compile the loss: up to a minute at the start, and needs a C++ compiler.")] = (
+        False
+    )
     optim: OptimConfig = field(default_factory=OptimConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     round: RoundConfig = field(default_factory=RoundConfig)
 
     def __post_init__(self) -> None:
-        _require(re.fullmatch(r"cpu|cuda(:\d+)?", self.device) is not None, "device must be cpu, cuda or cuda:N")
-        _require(self.threads > 0, "threads must be positive")
+        check_settings(self)
 
 
 def from_mapping(kind: type[_T], values: Mapping[str, Any], *, path: str = "config") -> _T:

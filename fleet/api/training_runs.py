@@ -13,7 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs
+from fleet.api.idempotency import idempotent
 from fleet.api.sparse import SparseFields
+from fleet.api.training_start import RunStartedOut, RunStartIn, run_start
 from fleet.clock import to_ms
 from fleet.models import PolicyVersion, TrainingRun
 from fleet.scopes import Needs, Scope
@@ -21,7 +23,7 @@ from fleet.selectors.policy import policy_versions_newest
 from fleet.selectors.run_metrics import MAX_NAMES, MAX_POINTS, run_metric_names, run_metric_series
 from fleet.selectors.sidecar import run_sidecar_columns
 from fleet.selectors.success import success_trends
-from fleet.selectors.training import run_experience, steps_per_s
+from fleet.selectors.training import run_began_from, run_experience, steps_per_s
 
 
 class RateOut(serializers.Serializer[Any]):
@@ -33,7 +35,11 @@ class RateOut(serializers.Serializer[Any]):
 
 
 class TrainingRunOut(serializers.ModelSerializer[TrainingRun]):
-    """`newest_version`: number and time are null before the first. `success`: see `success_trends`, oldest first."""
+    """`newest_version`: number and time are null before the first. `success`: see `success_trends`, oldest first.
+
+    `state` is what the learner has confirmed. `asked`: paused or stopped, from the end of the round that it works at;
+    empty if nothing is asked.
+    """
 
     newest_version = serializers.IntegerField(allow_null=True, read_only=True)
     newest_version_at = serializers.DateTimeField(allow_null=True, read_only=True)
@@ -54,6 +60,8 @@ class TrainingRunOut(serializers.ModelSerializer[TrainingRun]):
             "newest_version",
             "newest_version_at",
             "success",
+            "asked",
+            "asked_at",
         )
 
     @extend_schema_field(RateOut(many=True))
@@ -76,8 +84,24 @@ class RunDatasetOut(serializers.Serializer[Any]):
     split = serializers.CharField()
 
 
+class RunNameOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class RunBaseOut(serializers.Serializer[Any]):
+    """A version of another run."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    run = serializers.UUIDField(source="run_id")
+    run_name = serializers.CharField(source="run.name")
+
+
 class TrainingRunDetailOut(TrainingRunOut):
     """`config`: what was set for this run, in the learner's terms; what is missing has the learner's default.
+
+    `revision` goes into If-Match, in quotes. `began_from`: null for an imported base.
 
     `dataset`: its offline source, null for all demonstrations; `split` empty: all of it.
     """
@@ -86,6 +110,8 @@ class TrainingRunDetailOut(TrainingRunOut):
     steps_per_s = serializers.SerializerMethodField()
     experience = serializers.SerializerMethodField()
     dataset = serializers.SerializerMethodField()
+    began_from = serializers.SerializerMethodField()
+    copied_from = RunNameOut(allow_null=True, read_only=True)
 
     class Meta(TrainingRunOut.Meta):
         fields = (  # type: ignore[assignment]
@@ -99,6 +125,10 @@ class TrainingRunDetailOut(TrainingRunOut):
             "experience",
             "dataset",
             "takes_online",
+            "asked_by_name",
+            "revision",
+            "began_from",
+            "copied_from",
         )
 
     def get_steps_per_s(self, run: TrainingRun) -> float:
@@ -111,6 +141,11 @@ class TrainingRunDetailOut(TrainingRunOut):
             return None
         source = {"id": version.dataset_id, "name": version.dataset.name, "version": version.number}
         return RunDatasetOut(source | {"split": run.dataset_split}).data
+
+    @extend_schema_field(RunBaseOut(allow_null=True))
+    def get_began_from(self, run: TrainingRun) -> Any:
+        base = run_began_from(run=run)
+        return None if base is None else RunBaseOut(base).data
 
     @extend_schema_field(ExperienceOut)
     def get_experience(self, run: TrainingRun) -> Any:
@@ -170,7 +205,7 @@ def _runs_seen(user: Any) -> QuerySet[TrainingRun]:
 
 
 class TrainingRunList(SparseFields, generics.ListAPIView[TrainingRun]):
-    needs = Needs(read=Scope.TRAINING_READ)
+    needs = Needs(read=Scope.TRAINING_READ, write=Scope.TRAINING_WRITE)
     serializer_class = TrainingRunOut
     ordering = ("-created_at", "id")
     queryset = TrainingRun.objects.none()
@@ -185,6 +220,13 @@ class TrainingRunList(SparseFields, generics.ListAPIView[TrainingRun]):
         rows = [TrainingRunOut(run, context={"trends": trends}).data for run in page]
         return self.get_paginated_response(rows)
 
+    @extend_schema(request=RunStartIn, responses={201: RunStartedOut})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Start a run from a version's weights. 422 with `problems` names every setting that is refused."""
+        run = run_start(request)
+        return Response(RunStartedOut(run).data, status=201)
+
 
 class TrainingRunDetail(SparseFields, generics.RetrieveAPIView[TrainingRun]):
     needs = Needs(read=Scope.TRAINING_READ)
@@ -192,7 +234,11 @@ class TrainingRunDetail(SparseFields, generics.RetrieveAPIView[TrainingRun]):
     queryset = TrainingRun.objects.none()
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
-        return _runs_seen(self.request.user).select_related("dataset_version__dataset").prefetch_related("tasks")
+        return (
+            _runs_seen(self.request.user)
+            .select_related("dataset_version__dataset", "copied_from")
+            .prefetch_related("tasks")
+        )
 
     def get_serializer_context(self) -> dict[str, Any]:
         pk = self.kwargs.get("pk")  # none while the schema is generated

@@ -31,7 +31,7 @@ from fleet.api import (
     storage,
     tasks,
     tokens,
-    training_runs,
+    training_urls,
     webhooks,
 )
 
@@ -93,16 +93,7 @@ urlpatterns = [
     *export_urls.urlpatterns,
     *import_urls.urlpatterns,
     *release_urls.urlpatterns,
-    path("training-runs", training_runs.TrainingRunList.as_view(), name="training-runs"),
-    path("training-runs/<uuid:pk>", training_runs.TrainingRunDetail.as_view(), name="training-run"),
-    path("training-runs/<uuid:pk>/metrics", training_runs.RunMetricsView.as_view(), name="run-metrics"),
-    path("training-runs/<uuid:pk>/metrics/names", training_runs.RunMetricNamesView.as_view(), name="run-metric-names"),
-    path("training-runs/<uuid:pk>/versions", training_runs.RunVersionsView.as_view(), name="run-versions"),
-    path(
-        "training-runs/<uuid:pk>/episodes/<uuid:episode_id>/sidecar",
-        training_runs.RunSidecarView.as_view(),
-        name="run-sidecar",
-    ),
+    *training_urls.urlpatterns,
     path("help", help.HelpQueueView.as_view(), name="help"),
     path("help/history", help.HelpHistory.as_view(), name="help-history"),
     path("help/figures", help.HelpFiguresView.as_view(), name="help-figures"),

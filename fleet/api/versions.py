@@ -29,6 +29,7 @@ from fleet.selectors.version import (
     version_node,
     version_nodes,
     version_rates_by_task,
+    version_source,
 )
 from fleet.services.rollout import version_note
 from fleet.storage import keys
@@ -79,6 +80,29 @@ class DataShareOut(serializers.Serializer[Any]):
     human_frames = serializers.IntegerField()
 
 
+class DataSourceOut(serializers.Serializer[Any]):
+    """A frozen version of a dataset; `digest`: SHA-256 over its episodes and their outcomes. `split` empty: all of it.
+
+    `takes_online`: new episodes of robots came to it.
+    """
+
+    dataset = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    digest = serializers.CharField()
+    split = serializers.CharField()
+    takes_online = serializers.BooleanField()
+
+
+class BeganFromOut(serializers.Serializer[Any]):
+    """The version, of this or another run, that it was trained from."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    run = serializers.UUIDField(source="run_id")
+    run_name = serializers.CharField(source="run.name")
+
+
 class DeploymentOut(serializers.Serializer[Any]):
     robot = serializers.UUIDField(source="robot_id")
     robot_name = serializers.CharField(source="robot.name")
@@ -97,7 +121,10 @@ class DeploymentOut(serializers.Serializer[Any]):
 
 
 class VersionReportOut(serializers.Serializer[Any]):
-    """`data`: null where not known, as of a base. `blobs`: SHA-256 -> bytes."""
+    """`data`: null where not known, as of a base. `dataset`: null if its run learns from none.
+
+    `blobs`: SHA-256 -> bytes. `parent`: what it was trained from, with its run; null where not known.
+    """
 
     version = NodeOut()
     run_name = serializers.CharField()
@@ -105,6 +132,8 @@ class VersionReportOut(serializers.Serializer[Any]):
     blobs = serializers.DictField(child=serializers.IntegerField())
     tasks = TaskRatesOut(many=True)
     data = DataShareOut(many=True, allow_null=True)  # type: ignore[assignment]
+    dataset = DataSourceOut(allow_null=True)
+    parent = BeganFromOut(allow_null=True)  # type: ignore[assignment]
     deployments = DeploymentOut(many=True)
 
 
@@ -158,6 +187,8 @@ class VersionReportView(APIView):
             "blobs": version.blobs,
             "tasks": [{"task": slug, **rates.__dict__} for slug, rates in by_task.items()],
             "data": version_data(version=version),
+            "dataset": version_source(version=version),
+            "parent": version.parent,
             "deployments": version_deployments(version=version),
         }
         return Response(VersionReportOut(report).data)

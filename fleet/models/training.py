@@ -17,6 +17,8 @@ class TrainingRun(models.Model):
 
     `config` is the learner's and opaque here. `heartbeat_at`: last sign of life of the holder, or of being enqueued.
     `dataset_version`: its offline source; without one it is every demonstration. `dataset_split`: empty for all.
+    `asked`: the state that a person asked for and the learner has not confirmed yet; it does so between two rounds.
+    `revision` counts what people and the learner did to it, steps apart: people act on what they have read.
     """
 
     class State(models.TextChoices):
@@ -46,6 +48,11 @@ class TrainingRun(models.Model):
     target_steps = models.PositiveBigIntegerField(null=True, blank=True)
     failure_code = models.CharField(max_length=100, blank=True)
     failure_message = models.CharField(max_length=2000, blank=True)
+    asked = models.CharField(max_length=16, blank=True, help_text="paused or stopped, from the round's end on.")
+    asked_at = models.DateTimeField(null=True, blank=True)
+    asked_by_name = models.CharField(max_length=150, blank=True)
+    revision = models.PositiveIntegerField(default=0)
+    copied_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="copies")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -59,6 +66,11 @@ class TrainingRun(models.Model):
                 name="run_has_something_to_learn_from",
             ),
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(failure_code=""), name="run_failed_with_a_code"),
+            models.CheckConstraint(
+                condition=Q(asked="", asked_at__isnull=True)
+                | Q(asked__in=["paused", "stopped"], asked_at__isnull=False, state="running"),
+                name="run_asked_while_it_runs",
+            ),
         )
 
     def __str__(self) -> str:

@@ -108,6 +108,12 @@ def run_rows_after(*, run_id: uuid.UUID, step: int, limit: int) -> list[RunRow]:
     ]
 
 
+def run_last_rows(*, run_id: uuid.UUID, limit: int) -> list[dict[str, float]]:
+    """Return the values of the newest rows, the newest first."""
+    newest = RunMetric.objects.filter(run_id=run_id).order_by("-step")
+    return list(newest.values_list("values", flat=True)[:limit])
+
+
 def run_last_step(*, run_id: uuid.UUID) -> int:
     """Return the newest step with a row, 0 without."""
     newest: int | None = RunMetric.objects.filter(run_id=run_id).aggregate(newest=Max("step"))["newest"]

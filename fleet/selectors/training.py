@@ -54,6 +54,12 @@ def steps_per_s(*, run: TrainingRun, rounds: int = 5) -> float:
     return float(last[0][1] - last[-1][3]) / seconds if seconds > 0 else 0.0  # type: ignore[operator]
 
 
+def run_began_from(*, run: TrainingRun) -> PolicyVersion | None:
+    """Return the version, of another run, whose weights this one began from; None for a base that was imported."""
+    base = PolicyVersion.objects.filter(run=run, number=0).select_related("parent__run").first()
+    return base.parent if base is not None else None
+
+
 @dataclass(frozen=True)
 class RunExperience:
     """What a run learns from: episodes it may use, those its rounds took in, and of these those drawn at least once.

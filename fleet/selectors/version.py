@@ -7,6 +7,7 @@ succeeded and nobody helped. "Interventions" counts episodes in which somebody d
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,22 @@ class VersionNode:
     stages: tuple[str, ...]
     robots: int
     rates: Rates
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The frozen version of a dataset that a version was trained on. `split`: empty for all of it.
+
+    `digest`: SHA-256 over its episodes with the outcomes that were frozen, so equal digests are equal data.
+    `takes_online`: whether new episodes of robots came to it.
+    """
+
+    dataset: uuid.UUID
+    name: str
+    version: int
+    digest: str
+    split: str
+    takes_online: bool
 
 
 @dataclass(frozen=True)
@@ -108,10 +125,27 @@ def _rates_by(rows: QuerySet[Episode], field: str) -> dict[Any, Rates]:
     }
 
 
+def run_rates(*, run_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Rates]:
+    """Return the numbers of all versions of each run together."""
+    rows = counted_episodes().filter(policy_version__run__in=list(run_ids))
+    return _rates_by(rows, "policy_version__run")
+
+
 def version_rates_by_task(*, version: PolicyVersion) -> dict[str, Rates]:
     """Return its numbers at each task, by slug."""
     found = _rates_by(counted_episodes().filter(policy_version=version), "task__slug")
     return dict(sorted(found.items()))
+
+
+def version_source(*, version: PolicyVersion) -> DataSource | None:
+    """Return the dataset that its run learns from; None without one, and for a base: that was trained elsewhere."""
+    run = version.run
+    frozen = run.dataset_version
+    if frozen is None or version.number == 0:
+        return None
+    return DataSource(
+        frozen.dataset_id, frozen.dataset.name, frozen.number, frozen.digest, run.dataset_split, run.takes_online
+    )
 
 
 def version_data(*, version: PolicyVersion) -> list[DataShare] | None:

@@ -116,7 +116,7 @@ def _insert(run: TrainingRun, manifest: PolicyManifest, sha256: str) -> PolicyVe
         size_bytes=manifest.size_bytes,
         trained_at=from_ns(manifest.trained_ns),
         published_at=now,
-        parent=_parent(manifest, run),
+        parent=_parent(manifest),
     )
     _announce(run, version)
     policy_version_event(version=version)
@@ -126,10 +126,10 @@ def _insert(run: TrainingRun, manifest: PolicyManifest, sha256: str) -> PolicyVe
     return version
 
 
-def _parent(manifest: PolicyManifest, run: TrainingRun) -> PolicyVersion | None:
-    """Return what it was trained from, if that is of this run; a name nobody knows is no reason to refuse weights."""
+def _parent(manifest: PolicyManifest) -> PolicyVersion | None:
+    """Return what it was trained from, of whatever run; a name nobody knows is no reason to refuse weights."""
     try:
-        return PolicyVersion.objects.filter(id=uuid.UUID(manifest.parent_id or ""), run=run).first()
+        return PolicyVersion.objects.filter(id=uuid.UUID(manifest.parent_id or "")).first()
     except ValueError:
         return None
 

@@ -304,16 +304,21 @@ def version_usable(*, version_id: object, run: TrainingRun | None = None) -> Pol
         version = None
     if version is None or (run is not None and version.run_id != run.id):
         raise NotFound("there is no such version of this run")
-    store = object_store()
-    wanted = [version.manifest_key, *(keys.policy_blob(sha256) for sha256 in version.blobs)]
-    if not all(store.exists(key) for key in wanted):
-        raise VersionUnusable(f"the weights of version {version.number} are deleted", field="version")
+    version_require_weights(version)
     told = PolicyDeployment.objects.filter(version=version)
     refused = told.filter(refused_at__isnull=False).first()
     if refused is not None and not told.filter(applied_at__isnull=False).exists():
         text = f"version {version.number} was refused by {refused.robot.name}: {refused.refused_code}"
         raise VersionUnusable(text, field="version")
     return version
+
+
+def version_require_weights(version: PolicyVersion, *, field: str = "version") -> None:
+    """Raises: VersionUnusable if its objects are gone."""
+    store = object_store()
+    wanted = [version.manifest_key, *(keys.policy_blob(sha256) for sha256 in version.blobs)]
+    if not all(store.exists(key) for key in wanted):
+        raise VersionUnusable(f"the weights of version {version.number} are deleted", field=field)
 
 
 def announce_desired(robots: Sequence[Robot]) -> None:

@@ -71,6 +71,7 @@ def training_run_create(
     dataset_version: DatasetVersion | None = None,
     dataset_split: str = "",
     takes_online: bool = True,
+    copied_from: TrainingRun | None = None,
 ) -> TrainingRun:
     """Create a paused run. `task_slugs`: whose episodes it learns from, none for all.
 
@@ -92,6 +93,7 @@ def training_run_create(
         dataset_version=dataset_version,
         dataset_split=dataset_split,
         takes_online=takes_online,
+        copied_from=copied_from,
     )
     run.tasks.set(tasks)
     shown = {"algorithm": algorithm, "config": run.config, "seed": seed, "tasks": sorted(set(task_slugs))}
@@ -114,6 +116,7 @@ def training_run_start(*, run_id: object) -> TrainingRun:
     run = run_lock(run_id=run_id)
     before = {"state": run.state, "epoch": run.epoch}
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
+    _forget_asked(run)
     run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
     audit_record(action="run.start", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
@@ -127,11 +130,16 @@ def training_run_stop(*, run_id: object) -> TrainingRun:
     """Stop a run; its holder is fenced and ends at its next write. Raises: NotFound."""
     run = run_lock(run_id=run_id)
     before = {"state": run.state, "epoch": run.epoch}
-    run.state = TrainingRun.State.STOPPED
-    _new_epoch(run)
+    run_settle(run, TrainingRun.State.STOPPED)
     audit_record(action="run.stop", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
-    hint_consoles("run", run.id)
     return run
+
+
+def run_settle(run: TrainingRun, state: TrainingRun.State) -> None:
+    """Bring a locked run to rest: nothing is asked of it any more, and whoever may still work at it is fenced."""
+    run.state = state
+    _forget_asked(run)
+    _new_epoch(run)
 
 
 @transaction.atomic
@@ -214,7 +222,7 @@ def training_round_commit(
     checkpoint_sha256: str,
     next_delay_s: float = 0.0,
 ) -> TrainingRound:
-    """Commit a round whose checkpoint is stored and enqueue the next, or stop the run at its target.
+    """Commit a round whose checkpoint is stored and enqueue the next; or rest, as asked or at the run's target.
 
     Committing a committed round with the same checkpoint changes nothing.
     Raises: RunFenced, RunNotRunning, NotFound, InvalidRequest.
@@ -232,14 +240,20 @@ def training_round_commit(
     row.checkpoint_key, row.checkpoint_sha256 = checkpoint_key, checkpoint_sha256
     row.save()
     run.step, run.heartbeat_at = end_step, now
+    run.save(update_fields=["step", "heartbeat_at"])
     is_done = run.target_steps is not None and end_step >= run.target_steps
-    if is_done:
-        run.state = TrainingRun.State.STOPPED
+    if rest := TrainingRun.State.STOPPED if is_done else run.asked:
+        _confirm(run, TrainingRun.State(rest))
     else:
         enqueue_train_round(run_id=str(run.id), epoch=run.epoch, delay_s=next_delay_s)
-    run.save(update_fields=["step", "heartbeat_at", "state"])
-    hint_consoles("run", run.id)
+        hint_consoles("run", run.id)
     return row
+
+
+def _confirm(run: TrainingRun, state: TrainingRun.State) -> None:
+    before = {"state": run.state, "asked": run.asked}
+    run_settle(run, state)
+    audit_record(action="run.rest", subject=run, before=before, after={"state": run.state, "asked": ""})
 
 
 @transaction.atomic
@@ -248,7 +262,9 @@ def training_run_fail(*, run_id: str, epoch: int, code: str, message: str) -> No
     run = run_lock(run_id=run_id, epoch=epoch)
     run.state = TrainingRun.State.FAILED
     run.failure_code, run.failure_message = code[:100] or "internal", message[:2000]
-    run.save(update_fields=["state", "failure_code", "failure_message"])
+    _forget_asked(run)
+    run.revision += 1
+    run.save(update_fields=["state", "failure_code", "failure_message", *_ASKED])
     shown = {"state": run.state, "failure_code": run.failure_code, "failure_message": run.failure_message}
     audit_record(action="run.fail", subject=run, after=shown)
     hint_consoles("run", run.id)
@@ -278,10 +294,6 @@ def run_metrics_record(*, run_id: str, epoch: int, rows: Sequence[tuple[int, Map
     hint_consoles("rows", run.id)
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
-
-
 def training_runs_reap() -> list[uuid.UUID]:
     """Give every running run whose holder is silent a new epoch and enqueue it again; return their ids.
 
@@ -303,6 +315,9 @@ def _reap(run_id: uuid.UUID, limit: datetime) -> bool:
         return False
     event = {"run": run.name, "holder": run.holder, "epoch": run.epoch}
     logger.warning("training run reaped", extra={"event": event})
+    if run.asked:  # nobody is left to finish the round; whoever resumes the run takes it up again
+        _confirm(run, TrainingRun.State(run.asked))
+        return False
     _new_epoch(run)
     enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
     return True
@@ -331,10 +346,17 @@ def _stale_before() -> datetime:
     return timezone.now() - timedelta(seconds=settings.SOP_RUN_STALE_S)
 
 
+_ASKED = ("asked", "asked_at", "asked_by_name", "revision")
+
+
+def _forget_asked(run: TrainingRun) -> None:
+    run.asked, run.asked_at, run.asked_by_name = "", None, ""
+
+
 def _new_epoch(run: TrainingRun) -> None:
-    run.epoch += 1
+    run.epoch, run.revision = run.epoch + 1, run.revision + 1
     run.holder, run.heartbeat_at = "", timezone.now()
-    run.save(update_fields=["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message"])
+    run.save(update_fields=["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message", *_ASKED])
     hint_consoles("run", run.id)
 
 

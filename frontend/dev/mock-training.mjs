@@ -99,6 +99,7 @@ export class MockTraining {
       newest_version: newest.number,
       newest_version_at: new Date(newest.published_ms).toISOString(),
       success: parts.map((rate) => ({ successes: Math.round(rate * 50), n: 50, rate, low: rate - 0.13, high: rate + 0.11 })),
+      asked: "",
     };
   }
 
@@ -110,6 +111,9 @@ export class MockTraining {
       tasks: this.tasks,
       steps_per_s: this.run.steps_per_s,
       experience: { usable: 310, ingested: 304, sampled: 296, frames: 51_984, human_frames: 11_956 },
+      takes_online: true,
+      asked_by_name: "",
+      revision: 1,
     };
   }
 

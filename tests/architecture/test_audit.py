@@ -80,6 +80,7 @@ UNSEEN = {
         "fleet_follow": "within a service, which is noted",
         "announce_desired": "within a service, which is noted",
         "version_usable": "reads",
+        "version_require_weights": "reads",
     },
     "rollout_judge": {"evidence_json": "reads"},
     "rollup": {"*": "sums of episodes, which can be made anew"},
@@ -93,13 +94,14 @@ UNSEEN = {
         "training_run_claim": "workers take turns",
         "training_run_heartbeat": "a sign of life",
         "training_round_begin": "the learner's rounds have rows of their own",
-        "training_round_commit": "the learner's rounds have rows of their own",
+        "run_settle": "within a service",
         "run_metrics_record": "the learner's numbers",
         "run_lock": "within a service",
     },
     "webhook": {"webhook_secret": "reads", "allow_list": "reads"},
     "webhook_delivery": {"*": "machines; each delivery is a row of its own"},
     "webhook_event": {"*": "what is told follows from a change"},
+    "training_settings": {"*": "reads"},
     "training_file": {"*": "stores bytes under their own hash"},
 }
 

@@ -22,6 +22,7 @@ from fleet.protocol.recording import Outcome
 from fleet.selectors.objects import object_store
 from fleet.services.episode_label import LabelChange, episode_label
 from fleet.services.training import training_run_start
+from fleet.services.training_ask import training_run_ask, training_run_resume
 from fleet.storage import keys
 from learner import tasks
 from learner.trainer import Trainer
@@ -322,3 +323,45 @@ def test_a_checkpoint_of_another_base_fails_the_run():
 
     run.refresh_from_db()
     assert (run.state, run.failure_code, run.step) == ("failed", "checkpoint_mismatch", 6)
+
+
+@pytest.mark.parametrize("rest", [TrainingRun.State.PAUSED, TrainingRun.State.STOPPED])
+def test_the_learner_rests_at_the_end_of_the_round_it_works_at(monkeypatch: pytest.MonkeyPatch, rest: Any):
+    """Asked at the third of six steps, it trains all six, publishes and commits them, and only then confirms.
+
+    Resumed, a paused run ends in the weights of one that was never paused.
+    """
+    register("one")
+    undisturbed, run = start("undisturbed"), start("asked")
+    real, taken, seen = Trainer.step, [], []
+
+    def asks(self: Trainer) -> Any:
+        taken.append(1)
+        if len(taken) == 3:
+            revision = TrainingRun.objects.get(id=run.id).revision
+            asked = training_run_ask(run_id=run.id, rest=rest, revision=revision, by_name="ann")
+            seen.append((asked.state, asked.asked))
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "step", asks)
+    train(run)
+    monkeypatch.setattr(Trainer, "step", real)
+    run.refresh_from_db()
+    assert seen == [("running", rest)]
+    assert (run.state, run.asked, run.step) == (rest, "", 6)
+    assert PolicyVersion.objects.filter(run=run).count() == 4
+    train(run)  # a message that was still on its way
+    run.refresh_from_db()
+    assert (run.state, run.step) == (rest, 6)
+    if rest == TrainingRun.State.STOPPED:
+        return
+    training_run_resume(run_id=run.id, revision=run.revision)
+    train(run)
+    train(undisturbed)
+    train(undisturbed)
+    hashes = [
+        list(TrainingRound.objects.filter(run=each).order_by("index").values_list("checkpoint_sha256", flat=True))
+        for each in (run, undisturbed)
+    ]
+    assert len(hashes[0]) == 2
+    assert hashes[0] == hashes[1]

@@ -82,6 +82,16 @@ export const routes: RouteObject[] = [
       { path: "/training", element: <TrainingRoute /> },
       { path: "/training/:run", element: <TrainingRunRoute /> },
       {
+        path: "/training/new",
+        lazy: async () => ({ Component: (await import("@/app/routes/training-new-route")).TrainingNewRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
+        path: "/training/compare",
+        lazy: async () => ({ Component: (await import("@/app/routes/training-compare-route")).TrainingCompareRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
         path: "/versions",
         lazy: async () => ({ Component: (await import("@/app/routes/versions-route")).VersionsRoute }),
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,

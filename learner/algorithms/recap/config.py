@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from learner.config import ConfigError
+from learner.config import check_settings, setting
+
+TITLE = "RECAP"
+HELP = "Learns a value function, tells better actions from worse ones by it, and asks the policy for the better ones."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,21 +23,29 @@ class ValueConfig:
     memory (about 600 bytes a frame).
     """
 
-    file: str | None = None
-    min_rollouts: int = 20
-    refit_steps: int = 0
-    max_frames: int = 100_000
-    width: int = 256
-    steps: int = 600  # more fits the first rollouts by heart: docs/experiments.md
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
+    file: (
+        Annotated[str, setting("A value function fitted before: SHA-256 of a stored file, or none.", is_sha256=True)]
+        | None
+    ) = None
+    min_rollouts: Annotated[
+        int, setting("Without a file it is fitted from so many on.", unit="episodes", low=0, high=10**9)
+    ] = 20
+    refit_steps: Annotated[
+        int, setting("Fitted anew every so often; 0 never.", unit="gradient steps", low=0, high=10**9)
+    ] = 0
+    max_frames: Annotated[
+        int, setting("What one fit holds in memory, 600 bytes each.", unit="frames", low=1, high=10**9)
+    ] = 100_000
+    width: Annotated[int, setting("Of its hidden layers.", unit="units", low=1, high=65_536)] = 256
+    steps: Annotated[  # more fits the first rollouts by heart: docs/experiments.md
+        int, setting("Of one fit.", unit="gradient steps", low=1, high=10**7)
+    ] = 600
+    batch_size: Annotated[int, setting("Rows of one step of the fit.", unit="rows", low=1, high=65_536)] = 256
+    learning_rate: Annotated[float, setting("Of the fit.", above=0, high=1)] = 1e-3
+    weight_decay: Annotated[float, setting("Of the fit.", low=0, high=10)] = 1e-2
 
     def __post_init__(self) -> None:
-        if min(self.max_frames, self.width, self.steps, self.batch_size) < 1 or self.learning_rate <= 0:
-            raise ConfigError("max_frames, width, steps, batch_size and learning_rate must be positive")
-        if min(self.min_rollouts, self.refit_steps, self.weight_decay) < 0:
-            raise ConfigError("min_rollouts, refit_steps and weight_decay must not be negative")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +59,26 @@ class RecapConfig:
     function (original RECAP); robots then get versions that have to learn again. False goes on from where it stands.
     """
 
-    failure_cost: float = 1.0
-    lookahead_s: float = 1.0
-    positive_share: float = 0.4
-    dropout: float = 0.3
-    guidance: float = 1.0
-    restart_policy: bool = False
+    failure_cost: Annotated[
+        float, setting("What a failure costs, beside its length.", unit="longest episodes", low=0, high=1e6)
+    ] = 1.0
+    lookahead_s: Annotated[
+        float, setting("An action is judged by what follows within this.", unit="s", above=0, high=1e6)
+    ] = 1.0
+    positive_share: Annotated[
+        float, setting("Of autonomous frames, the share called good.", unit="share of frames", above=0, below=1)
+    ] = 0.4
+    dropout: Annotated[
+        float, setting("Rows whose judgement is hidden in training.", unit="share of rows", low=0, below=1)
+    ] = 0.3
+    guidance: Annotated[
+        float, setting("How strongly the good is asked for; above 1 inference takes twice as long.", low=1, high=100)
+    ] = 1.0
+    restart_policy: Annotated[bool, setting("Begin again from the base weights at every fit of the value.")] = False
     value: ValueConfig = field(default_factory=ValueConfig)
 
     def __post_init__(self) -> None:
-        if self.failure_cost < 0 or self.lookahead_s <= 0 or self.guidance < 1:
-            raise ConfigError("failure_cost >= 0, lookahead_s > 0, guidance >= 1")
-        if not (0 < self.positive_share < 1 and 0 <= self.dropout < 1):
-            raise ConfigError("0 < positive_share < 1 and 0 <= dropout < 1")
+        check_settings(self)
+
+
+CONFIG = RecapConfig

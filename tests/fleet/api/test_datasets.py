@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode, TrainingRun
+from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode, PolicyVersion, TrainingRun
 from fleet.permissions import Role
 from fleet.protocol.recording import Outcome
 from fleet.services.person import person_roles_set
 from fleet.services.policy import policy_version_publish
+from fleet.services.training import training_round_begin
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
@@ -201,6 +202,13 @@ def test_a_version_is_read_annotated_and_compared(curator: Client, episodes: lis
     assert curator.delete(one, headers={"If-Match": '"1"'}).status_code == 405
 
 
+def _publish_trained(run_id: str) -> PolicyVersion:
+    """Publish what the run's first round would, over all that is registered now."""
+    training_round_begin(run_id=run_id, epoch=1, holder="w")
+    manifest, blobs = builders.policy(run_id, step=100, value=9.0)
+    return policy_version_publish(run_id=run_id, manifest_bytes=manifest, blobs=blobs)
+
+
 def test_a_run_is_started_from_a_version(curator: Client, episodes: list[Episode]) -> None:
     pk = _make(curator)
     _post(curator, f"/{pk}/versions", {"ids": [str(row.id) for row in episodes]})
@@ -214,6 +222,19 @@ def test_a_run_is_started_from_a_version(curator: Client, episodes: list[Episode
     assert (run["state"], run["target_steps"], run["takes_online"]) == ("running", 100, False)
     assert run["dataset"] == {"id": pk, "name": "pushes", "version": 1, "split": "train"}
     assert (run["newest_version"], run["experience"]["usable"]) == (0, 4)
+    trained = _publish_trained(made.json()["id"])
+    frozen = curator.get(f"{URL}/{pk}/versions/1").json()
+    record = curator.get(f"/api/v1/policy-versions/{trained.id}").json()
+    assert (len(record["dataset_digest"]), record["dataset_digest"]) == (64, frozen["digest"])
+    report = curator.get(f"/api/v1/policy-versions/{trained.id}/report").json()
+    named = {"dataset": pk, "name": "pushes", "version": 1, "digest": frozen["digest"]}
+    assert report["dataset"] == {**named, "split": "train", "takes_online": False}
+    shares = [(row["task"], row["origin"], row["episodes"], row["frames"]) for row in report["data"]]
+    assert shares == [("box-close", "online", 4, 5 + 6 + 7 + 4)]
+    begun = curator.get(f"/api/v1/policy-versions/{published.id}").json()
+    assert begun["dataset_digest"] is None
+    zero = PolicyVersion.objects.get(run=made.json()["id"], number=0)
+    assert curator.get(f"/api/v1/policy-versions/{zero.id}/report").json()["dataset"] is None
     refusals = (
         ({**body, "name": "b", "base": str(uuid.uuid4())}, 422),
         ({**body, "name": "b", "split": "val"}, 422),

@@ -194,6 +194,7 @@ BROKEN: dict[str, Callable[[World], object]] = {
     "run_state_known": lambda w: TrainingRun.objects.update(state="tired"),
     "run_has_something_to_learn_from": lambda w: TrainingRun.objects.update(takes_online=False),
     "run_failed_with_a_code": lambda w: TrainingRun.objects.update(state="failed"),
+    "run_asked_while_it_runs": lambda w: TrainingRun.objects.update(state="paused", asked="stopped", asked_at=NOW),
     "round_one_open_a_run": _two_rounds,
     "round_index_unique_a_run": lambda w: [
         TrainingRound.objects.create(

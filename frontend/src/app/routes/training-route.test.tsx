@@ -27,6 +27,7 @@ const RUN = {
   newest_version: 4,
   newest_version_at: new Date().toISOString(),
   success: [{ successes: 31, n: 50, rate: 0.62, low: 0.48, high: 0.74 }],
+  asked: "",
 };
 const DETAIL = {
   ...RUN,
@@ -36,6 +37,9 @@ const DETAIL = {
   tasks: ["box-close"],
   steps_per_s: 4,
   experience: { usable: 12, ingested: 10, sampled: 9, frames: 1000, human_frames: 250 },
+  takes_online: true,
+  asked_by_name: "",
+  revision: 3,
 };
 const same = (name: string, ...mean: number[]) => ({ name, mean, low: mean, high: mean });
 const SERIES = {
@@ -194,7 +198,7 @@ describe("page of a run", () => {
       [`GET /api/v1/training-runs/${ID}/metrics/names`]: [200, { names: [] }],
     });
     expect(await screen.findByText("Nothing measured yet")).toBeTruthy();
-    expect(screen.getByText(/a manager starts it in the admin/)).toBeTruthy();
+    expect(screen.getByText(/a manager resumes it/)).toBeTruthy();
   });
 
   it("says when the numbers cannot be read", async () => {

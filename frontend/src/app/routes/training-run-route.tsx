@@ -2,9 +2,11 @@
 
 import { useParams } from "react-router";
 
+import { useMay } from "@/features/people/api/session";
 import { RunPage } from "@/features/training/components/run-page";
 
 export function TrainingRunRoute() {
   const { run = "" } = useParams();
-  return <RunPage key={run} runId={run} />;
+  const mayRun = useMay("run_training");
+  return <RunPage key={run} runId={run} mayRun={mayRun} />;
 }

@@ -8,5 +8,6 @@ import { VersionPage } from "@/features/versions/components/version-page";
 export function VersionRoute() {
   const { id = "" } = useParams();
   const mayRelease = useMay("release_versions");
-  return <VersionPage key={id} id={id} mayRelease={mayRelease} />;
+  const mayTrain = useMay("run_training");
+  return <VersionPage key={id} id={id} mayRelease={mayRelease} mayTrain={mayTrain} />;
 }

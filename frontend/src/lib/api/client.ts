@@ -5,8 +5,8 @@
  * whether anyone still waits.
  */
 
-import { type Decoder, number, record, text } from "@/lib/api/decode";
-import { MalformedError, type Problem, ProblemError, TimedOutError, UnreachableError } from "@/lib/api/errors";
+import { type Decoder, list, number, record, text } from "@/lib/api/decode";
+import { type FieldProblem, MalformedError, type Problem, ProblemError, TimedOutError, UnreachableError } from "@/lib/api/errors";
 
 const DEFAULT_LIMIT_MS = 10_000;
 
@@ -19,7 +19,13 @@ export interface RequestOptions {
   readonly ifMatch?: string;
 }
 
-const problem = record<Problem>({ code: text, title: text, detail: text, status: number });
+const fieldProblem = record<FieldProblem>({ field: text, detail: text });
+/** Other refusals have `problems` of other shapes, which no form reads. */
+const problems: Decoder<readonly FieldProblem[]> = (value, path) => {
+  const isOurs = Array.isArray(value) && value.every((each: unknown) => typeof each === "object" && each !== null && "field" in each);
+  return isOurs ? list(fieldProblem)(value, path) : [];
+};
+const problem = record<Problem>({ code: text, title: text, detail: text, status: number, problems });
 
 /** Django's token, set by GET /api/v1/session; empty before. */
 export function csrfToken(cookies: string = document.cookie): string {
@@ -75,6 +81,7 @@ async function problemOf(response: Response): Promise<ProblemError> {
     title: `The server answered ${response.status}.`,
     detail: "",
     status: response.status,
+    problems: [],
   };
   try {
     return new ProblemError(problem(await response.json(), ""));

@@ -17,6 +17,13 @@ export interface Problem {
   readonly title: string;
   readonly detail: string;
   readonly status: number;
+  /** What is wrong with which value, where a form sent several; else empty. */
+  readonly problems: readonly FieldProblem[];
+}
+
+export interface FieldProblem {
+  readonly field: string;
+  readonly detail: string;
 }
 
 export class ProblemError extends RequestError {

@@ -4,7 +4,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 
 import { useThrottled } from "@/hooks/use-throttled";
 import { request } from "@/lib/api/client";
-import { list, nullable, number, object, record, text } from "@/lib/api/decode";
+import { boolean, list, nullable, number, object, record, text } from "@/lib/api/decode";
 import { useMetricsRevision } from "@/lib/socket/fleet-store";
 import { milliseconds } from "@/lib/units/quantity";
 
@@ -31,6 +31,8 @@ export interface RunSummary {
   readonly newest_version: number | null;
   readonly newest_version_at: string | null;
   readonly success: readonly Rate[];
+  /** "paused" or "stopped" from the end of the round that the learner works at; empty if nothing is asked. */
+  readonly asked: string;
 }
 
 /** Episodes that the run may use, those it took in, those of them drawn at least once; frames of online ones taken in. */
@@ -49,6 +51,13 @@ export interface RunDetail extends RunSummary {
   readonly tasks: readonly string[];
   readonly steps_per_s: number;
   readonly experience: Experience;
+  readonly takes_online: boolean;
+  readonly dataset: { readonly id: string; readonly name: string; readonly version: number; readonly split: string } | null;
+  readonly asked_by_name: string;
+  /** Goes into If-Match. */
+  readonly revision: number;
+  readonly began_from: { readonly id: string; readonly number: number; readonly run: string; readonly run_name: string } | null;
+  readonly copied_from: { readonly id: string; readonly name: string } | null;
 }
 
 export interface RunVersion {
@@ -57,7 +66,7 @@ export interface RunVersion {
   readonly published_ms: number;
 }
 
-const rate = record<Rate>({ successes: number, n: number, rate: number, low: number, high: number });
+export const rate = record<Rate>({ successes: number, n: number, rate: number, low: number, high: number });
 const summary = {
   id: text,
   name: text,
@@ -71,6 +80,7 @@ const summary = {
   newest_version: nullable(number),
   newest_version_at: nullable(text),
   success: list(rate),
+  asked: text,
 };
 const page = record({ results: list(record<RunSummary>(summary)) });
 const detail = record<RunDetail>({
@@ -81,6 +91,12 @@ const detail = record<RunDetail>({
   tasks: list(text),
   steps_per_s: number,
   experience: record<Experience>({ usable: number, ingested: number, sampled: number, frames: number, human_frames: number }),
+  takes_online: boolean,
+  dataset: nullable(record({ id: text, name: text, version: number, split: text })),
+  asked_by_name: text,
+  revision: number,
+  began_from: nullable(record({ id: text, number, run: text, run_name: text })),
+  copied_from: nullable(record({ id: text, name: text })),
 });
 const marks = record({
   versions: list(record<RunVersion>({ number: number, step: number, published_ms: number })),

@@ -2,12 +2,14 @@
 
 import { CircleCheck, Hourglass, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
+import { Link } from "react-router";
 
 import { Card } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Figure } from "@/components/ui/figure";
 import type { RunDetail } from "@/features/training/api/runs";
 import { SAMPLES_PER_INSERT } from "@/features/training/chart-specs";
+import { AskedChip } from "@/features/training/components/run-acts";
 import { NewestVersion } from "@/features/training/components/run-list";
 import { RunStateChip } from "@/features/training/components/run-state-chip";
 import { latest, type RunFrames } from "@/features/training/run-frames";
@@ -27,14 +29,41 @@ export function RunHead({ run, actions }: { readonly run: RunDetail; readonly ac
         <div className="flex min-h-8 flex-wrap items-center gap-x-3 gap-y-1">
           <h1 className="text-xl font-semibold">{run.name}</h1>
           <RunStateChip state={run.state} />
+          <AskedChip run={run} />
           <SignOfLife run={run} />
         </div>
         <p className="numeric text-sm text-ink-muted">
           {algorithmName(run.algorithm)} on {tasks}; created {formatDay(Date.parse(run.created_at))}
+          <Origin run={run} />
         </p>
       </div>
       {actions}
     </div>
+  );
+}
+
+/** The version of another run that it began from, and the run that it was copied from. */
+function Origin({ run: { id, began_from: base, copied_from: original } }: { readonly run: RunDetail }) {
+  const link = "text-link underline underline-offset-2";
+  return (
+    <>
+      {base === null ? null : (
+        <>
+          ; began from{" "}
+          <Link to={`/versions/${base.id}`} className={link}>
+            {`v${base.number} of ${base.run_name}`}
+          </Link>
+        </>
+      )}
+      {original === null ? null : (
+        <>
+          ;{" "}
+          <Link to={`/training/compare?run=${original.id}&run=${id}`} className={link}>
+            {`copied from ${original.name}`}
+          </Link>
+        </>
+      )}
+    </>
   );
 }
 

@@ -42,8 +42,8 @@ export function RunList() {
     return (
       <Card>
         <Notice icon={BrainCircuit} title="No training run yet">
-          A run learns from what the robots record and sends them better versions. The demo creates one; else{" "}
-          <code>python manage.py demo_seed</code> does, and the admin starts it.
+          A run learns from what the robots record and sends them better versions. The demo creates one; else a manager
+          starts one from a policy version.
         </Notice>
       </Card>
     );
@@ -75,6 +75,7 @@ function RunRow({ run }: { readonly run: RunSummary }) {
       </Cell>
       <Cell>
         <RunStateChip state={run.state} />
+        {run.asked === "" ? null : <span className="ml-2 text-xs text-ink-muted">{run.asked === "paused" ? "pausing" : "stopping"}</span>}
         {run.failure_code === "" ? null : <code className="ml-2 text-xs text-ink-muted">{run.failure_code}</code>}
       </Cell>
       <Cell>{algorithmName(run.algorithm)}</Cell>

@@ -9,6 +9,7 @@ import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type RunDetail, useRunDetail, useRunVersions } from "@/features/training/api/runs";
+import { RunActs } from "@/features/training/components/run-acts";
 import { type Drawn, LearnerPanel, OtherPanels, TaskPanels } from "@/features/training/components/run-charts";
 import { RunConfig } from "@/features/training/components/run-config";
 import { type Look, RunControls, useLook } from "@/features/training/components/run-controls";
@@ -18,10 +19,10 @@ import { type RunView, TASKS_A_PAGE, useRunView } from "@/features/training/hook
 import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
 
-export function RunPage({ runId }: { readonly runId: string }) {
+export function RunPage({ runId, mayRun }: { readonly runId: string; readonly mayRun: boolean }) {
   const { data: run, error, refetch } = useRunDetail(runId);
   usePageTitle(run === undefined ? "Training run" : `${run.name}, training`);
-  if (run !== undefined) return <KnownRun run={run} />;
+  if (run !== undefined) return <KnownRun run={run} mayRun={mayRun} />;
   if (error === null) return <PageSkeleton />;
   const isMissing = error instanceof ProblemError && error.problem.status === 404;
   return (
@@ -43,7 +44,7 @@ export function RunPage({ runId }: { readonly runId: string }) {
   );
 }
 
-function KnownRun({ run }: { readonly run: RunDetail }) {
+function KnownRun({ run, mayRun }: { readonly run: RunDetail; readonly mayRun: boolean }) {
   const partsId = useId();
   const choice = useLook();
   const [page, setPage] = useState(0);
@@ -52,6 +53,7 @@ function KnownRun({ run }: { readonly run: RunDetail }) {
   return (
     <>
       <RunHead run={run} actions={<RunControls view={view} choice={choice} controls={partsId} />} />
+      {mayRun ? <RunActs run={run} /> : null}
       <RunFailure run={run} />
       <RunFigures run={run} frames={view.frames} />
       <div id={partsId} role="tabpanel" aria-label="Measurements" className="mb-4 grid gap-4">
@@ -123,7 +125,7 @@ function NothingDrawn({ view: { frames, error, retry }, state }: { readonly view
         </Notice>
       ) : (
         <Notice icon={ChartLine} title="Nothing measured yet">
-          {state === "paused" ? "The run is paused: a manager starts it in the admin, under Training runs. " : ""}
+          {state === "paused" ? "The run is paused: a manager resumes it. " : ""}
           The learner reports every hundred steps once there are episodes to learn from.
         </Notice>
       )}

@@ -59,6 +59,16 @@ export interface DataShare {
   readonly human_frames: number;
 }
 
+/** The frozen dataset version it was trained on. `digest`: SHA-256 of it. `split` empty: all. */
+export interface DataSource {
+  readonly dataset: string;
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly split: string;
+  readonly takes_online: boolean;
+}
+
 export interface Report {
   readonly version: Version;
   readonly run_name: string;
@@ -66,6 +76,8 @@ export interface Report {
   readonly blobs: Readonly<Record<string, unknown>>;
   readonly tasks: readonly (Rates & { readonly task: string })[];
   readonly data: readonly DataShare[] | null;
+  readonly dataset: DataSource | null;
+  readonly parent: { readonly id: string; readonly number: number; readonly run: string; readonly run_name: string } | null;
   readonly deployments: readonly Deployment[];
 }
 
@@ -179,6 +191,10 @@ const report = record<Report>({
   data: nullable(
     list(record<DataShare>({ task: text, origin: text, episodes: number, frames: number, human_frames: number })),
   ),
+  dataset: nullable(
+    record<DataSource>({ dataset: text, name: text, version: number, digest: text, split: text, takes_online: boolean }),
+  ),
+  parent: nullable(record({ id: text, number, run: text, run_name: text })),
   deployments: list(
     record<Deployment>({
       robot: text,

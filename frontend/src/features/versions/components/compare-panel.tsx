@@ -17,7 +17,8 @@ const columns = [
 export function ComparePanel({ version }: { readonly version: Version }) {
   const { data } = useLineage(version.run);
   const others = (data?.versions ?? []).filter(({ id }) => id !== version.id).toReversed();
-  const usual = version.parent ?? others.find(({ stages }) => stages.includes("current"))?.id ?? others[0]?.id ?? "";
+  const parent = others.find(({ id }) => id === version.parent)?.id; // a base's is of another run
+  const usual = parent ?? others.find(({ stages }) => stages.includes("current"))?.id ?? others[0]?.id ?? "";
   const [chosen, choose] = useUrlText("with", "");
   const other = others.some(({ id }) => id === chosen) ? chosen : usual;
   const comparison = useComparison(version.id, other === "" ? null : other);

@@ -26,12 +26,13 @@ import { formatCount, formatDay } from "@/lib/units/format";
 interface VersionPageProps {
   readonly id: string;
   readonly mayRelease: boolean;
+  readonly mayTrain: boolean;
 }
 
-export function VersionPage({ id, mayRelease }: VersionPageProps) {
+export function VersionPage({ id, mayRelease, mayTrain }: VersionPageProps) {
   const { data, error, refetch } = useReport(id);
   usePageTitle(data === undefined ? "Version" : `Version ${data.version.number} of ${data.run_name}`);
-  if (data !== undefined) return <KnownVersion report={data} mayRelease={mayRelease} />;
+  if (data !== undefined) return <KnownVersion report={data} mayRelease={mayRelease} mayTrain={mayTrain} />;
   if (error === null) return <Skeleton className="h-96" />;
   if (error instanceof ProblemError && error.problem.status === 404) {
     return (
@@ -53,7 +54,7 @@ export function VersionPage({ id, mayRelease }: VersionPageProps) {
   );
 }
 
-function KnownVersion({ report, mayRelease }: { readonly report: Report; readonly mayRelease: boolean }) {
+function KnownVersion({ report, mayRelease, mayTrain }: Omit<VersionPageProps, "id"> & { readonly report: Report }) {
   const { version } = report;
   const [plan, setPlan] = useState<Plan | null>(null);
   return (
@@ -65,7 +66,7 @@ function KnownVersion({ report, mayRelease }: { readonly report: Report; readonl
           </h1>
           <StageChips stages={version.stages} />
         </div>
-        <VersionActions report={report} mayRelease={mayRelease} onPlan={setPlan} />
+        <VersionActions report={report} mayRelease={mayRelease} mayTrain={mayTrain} onPlan={setPlan} />
       </div>
       <VersionFigures report={report} />
       <div className="grid grid-cols-1 gap-4 xl:grid-cols-2">
@@ -85,7 +86,7 @@ interface ActionsProps extends Omit<VersionPageProps, "id"> {
   readonly onPlan: (plan: Plan) => void;
 }
 
-function VersionActions({ report: { version }, mayRelease, onPlan }: ActionsProps) {
+function VersionActions({ report: { version }, mayRelease, mayTrain, onPlan }: ActionsProps) {
   const stage = (strategy: "canary" | "immediate", title: string, text: string): Plan => ({
     title: `${title} v${version.number}`,
     text,
@@ -112,6 +113,14 @@ function VersionActions({ report: { version }, mayRelease, onPlan }: ActionsProp
             Promote
           </Button>
         </>
+      ) : null}
+      {mayTrain ? (
+        <Link
+          to={`/training/new?from=${version.id}&copy=${version.run}`}
+          className="inline-flex h-8 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-3 text-sm text-ink hover:bg-raised"
+        >
+          Train on from here
+        </Link>
       ) : null}
       {mayExport ? (
         <a
@@ -194,9 +203,51 @@ const dataColumns = [
   { key: "human", label: "By people or supervisor", isNumeric: true },
 ];
 
+/** The version it was trained from, and the frozen dataset with its digest. */
+function Origin({ report: { version, parent, dataset } }: { readonly report: Report }) {
+  const link = "text-link underline underline-offset-2";
+  return (
+    <dl className="mb-3 grid gap-y-1 text-sm sm:grid-cols-[max-content_1fr] sm:gap-x-4">
+      {parent === null ? null : (
+        <>
+          <dt className="text-ink-muted">Trained from</dt>
+          <dd>
+            <Link to={`/versions/${parent.id}`} className={link}>
+              {`Version ${parent.number}`}
+            </Link>
+            {parent.run === version.run ? null : (
+              <>
+                {" of "}
+                <Link to={`/training/${parent.run}`} className={link}>
+                  {parent.run_name}
+                </Link>
+              </>
+            )}
+          </dd>
+        </>
+      )}
+      {dataset === null ? null : (
+        <>
+          <dt className="text-ink-muted">Dataset</dt>
+          <dd>
+            <Link to={`/datasets/${dataset.dataset}`} className={link}>
+              {dataset.name}
+            </Link>
+            {` version ${dataset.version}, ${dataset.split === "" ? "all of it" : `split ${dataset.split}`}`}
+            {dataset.takes_online ? ", and new episodes of robots" : ""}
+          </dd>
+          <dt className="text-ink-muted">Dataset digest, SHA-256</dt>
+          <dd className="min-w-0 font-mono text-xs break-all select-all">{dataset.digest}</dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
 function DataPanel({ report }: { readonly report: Report }) {
   return (
     <Panel title="What it could learn from">
+      <Origin report={report} />
       {report.data === null ? (
         <p className="text-sm text-ink-muted">Not known: it was made before the run began, or imported.</p>
       ) : (

@@ -17,6 +17,7 @@
     ├── IdempotencyKeyBusy  idempotency_key_busy      the first under this key is being done; Retry-After says how long
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
+    ├── VideoCheckSlow      video_check_slow   an episode's videos were not read through in time; may be tried again
     ├── LabelChanged       precondition_failed    somebody labelled the episode since the asker read it
     ├── LabelUnguarded     precondition_required  a change is written only over the revision that was read
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
@@ -129,6 +130,10 @@ class NameTaken(SopError):
 
 class DuplicateEpisode(RecordingError):
     code = "duplicate_id"
+
+
+class VideoCheckSlow(SopError):
+    code = "video_check_slow"
 
 
 class LabelChanged(SopError):

@@ -173,7 +173,7 @@ def _video_writer(job: Job, group: list[Entry], camera: str, position: int) -> C
                 record = _camera(entry, camera)
                 stored = object_of(entry.manifest, record.object)
                 with job.open(entry.manifest, stored) as source:
-                    facts = probe_video(source, entry, record)
+                    facts = probe_video(source, entry.manifest, record)
                     if index and (signature is None or facts.signature != signature):
                         job.put_back(stored)
                         return

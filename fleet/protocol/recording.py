@@ -203,7 +203,7 @@ def validate_manifest(manifest: EpisodeManifest) -> None:
 def _validate_objects(manifest: EpisodeManifest) -> None:
     names = [record.name for record in manifest.objects]
     wanted = {STEPS_OBJECT, *(camera.object for camera in manifest.cameras)}
-    if len(set(names)) != len(names) or set(names) != wanted:
+    if len(set(names)) != len(names) or set(names) != wanted or MANIFEST_OBJECT in wanted:
         raise InvalidManifest("objects must be the steps and one video a camera, once each", field="objects")
     for record in manifest.objects:
         is_sound = _OBJECT_NAME.fullmatch(record.name) and _SHA256.fullmatch(record.sha256)

@@ -40,7 +40,7 @@ class LeRobotV21:
 
     name = "lerobot-v2.1"
     title = "LeRobot v2.1"
-    version = 1
+    version = 2
     choices: tuple[Option, ...] = ()
 
     def options(self) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
+from fleet.protocol.calibration import Calibration, validate_calibration
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest
 
 MANIFEST_SCHEMA = 1
@@ -148,6 +149,7 @@ class EpisodeManifest(_Record, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     objects: tuple[ObjectRecord, ...]
     software: dict[str, str]
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET  # absent, not null: older manifests keep their bytes
 
     @property
     def is_terminated(self) -> bool:
@@ -198,6 +200,8 @@ def validate_manifest(manifest: EpisodeManifest) -> None:
             raise InvalidManifest(f"'{field}' is out of range", field=field)
     _validate_objects(manifest)
     _validate_segments(manifest)
+    if manifest.calibration is not msgspec.UNSET:
+        validate_calibration(manifest.calibration)
 
 
 def _validate_objects(manifest: EpisodeManifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,6 +16,7 @@ import pytest
 
 from fleet.errors import DuplicateEpisode, VideoCheckSlow
 from fleet.models import Episode, Segment
+from fleet.protocol.calibration import Calibration
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest, InvalidVideo, ObjectMismatch, SopError
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
@@ -174,6 +176,12 @@ LIES: dict[str, tuple[Callable[[EpisodeManifest], dict[str, Any]], type[SopError
     "other hash": (_lie({"sha256": "0" * 64}), ObjectMismatch),
     "no hash": (_lie({"sha256": "x"}), InvalidManifest),
     "other steps": (lambda _: {"steps": 6}, InvalidManifest),
+    "a calibration of another hash": (
+        lambda _: {"calibration": Calibration(document="{}", sha256="0" * 64)}, InvalidManifest
+    ),
+    "a calibration that is none": (
+        lambda _: {"calibration": Calibration(document="[]", sha256=hashlib.sha256(b"[]").hexdigest())}, InvalidManifest
+    ),
     "no camera": (lambda _: {"cameras": ()}, InvalidManifest),
     "the steps as video": (_renamed(STEPS_OBJECT), InvalidManifest),
     "the manifest as video": (_renamed(MANIFEST_OBJECT), InvalidManifest),

@@ -18,6 +18,7 @@
     ├── IdempotencyKeyBusy  idempotency_key_busy      the first under this key is being done; Retry-After says how long
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
+    ├── VideoCheckSlow      video_check_slow   an episode's videos were not read through in time; may be tried again
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
     ├── SelectionChanged    selection_changed      other episodes are found, or other labels, than were shown
     ├── SelectionEmpty      selection_empty        there is no episode to freeze
@@ -134,6 +135,10 @@ class NameTaken(SopError):
 
 class DuplicateEpisode(RecordingError):
     code = "duplicate_id"
+
+
+class VideoCheckSlow(SopError):
+    code = "video_check_slow"
 
 
 class NothingToUndo(SopError):

@@ -85,6 +85,7 @@ class Environment:
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
+    `video_check_s`: in which an arriving video must be read through; after that the robot is asked to try again.
     `dataset_episodes`: that one version of a dataset may hold.
     `webhook_allow`: hosts and networks, by commas, that webhooks may reach though they are not public.
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
@@ -128,6 +129,7 @@ class Environment:
     help_ranking: str
     help_risk_weight: float
     reset_max_s: float
+    video_check_s: float
     dataset_episodes: int
     webhook_allow: str
     webhook_timeout_s: float
@@ -189,6 +191,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
         help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
         reset_max_s=_seconds(values, "SOP_RESET_MAX_S", 120.0),
+        video_check_s=_seconds(values, "SOP_VIDEO_CHECK_S", 120.0, most=3600.0),
         dataset_episodes=_count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
         webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
         webhook_timeout_s=_seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),

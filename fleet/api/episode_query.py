@@ -42,6 +42,7 @@ class EpisodeFilterIn(serializers.Serializer[Any]):
     ended_until = serializers.DateTimeField(required=False)
     text = serializers.CharField(max_length=200, required=False, allow_blank=True)
     archived = serializers.ChoiceField(choices=["no", "only", "any"], required=False)
+    damaged = serializers.ChoiceField(choices=["no", "only", "any"], required=False)
 
 
 def filter_of(values: dict[str, Any]) -> EpisodeFilter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 from django.http import QueryDict
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -28,7 +29,10 @@ from fleet.selectors.episode_recording import episode_manifest
 
 
 class EpisodeOut(serializers.ModelSerializer[Episode]):
-    """`human_share`: human steps of all steps. `label_revision`: 0 until a person labels it; see the label."""
+    """`human_share`: human steps of all steps. `label_revision`: 0 until a person labels it; see the label.
+
+    `damage`: what the verification at `verified_at` missed of its objects, "" if nothing.
+    """
 
     task = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
     environment_outcome = serializers.CharField(read_only=True)  # as text: it may be empty, unlike other outcomes
@@ -74,6 +78,8 @@ class EpisodeOut(serializers.ModelSerializer[Episode]):
             "indexed_at",
             "first_sampled_at",
             "size_bytes",
+            "damage",
+            "verified_at",
         )
 
 
@@ -97,6 +103,13 @@ class FileOut(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
+class CalibrationOut(serializers.Serializer[Any]):
+    """As the driver declared it: a JSON object, as text, and the SHA-256 of that text."""
+
+    document = serializers.CharField()
+    sha256 = serializers.CharField()
+
+
 class RecordingOut(serializers.Serializer[Any]):
     """What the manifest says. URLs take ranges and need the same sign-in as this answer."""
 
@@ -110,6 +123,7 @@ class RecordingOut(serializers.Serializer[Any]):
     cameras = CameraOut(many=True)
     files = FileOut(many=True)
     software = serializers.DictField(child=serializers.CharField())
+    calibration = CalibrationOut(allow_null=True)
 
 
 class RecordingProblemOut(serializers.Serializer[Any]):
@@ -231,7 +245,8 @@ def _recording(request: Request, episode: Episode) -> tuple[dict[str, Any] | Non
 
 def _facts(manifest: EpisodeManifest) -> dict[str, Any]:
     names = ("driver", "outcome", "outcome_source", "outcome_reason", "environment_outcome")
-    return {name: getattr(manifest, name) for name in (*names, "action_names", "proprio_names", "software")}
+    facts = {name: getattr(manifest, name) for name in (*names, "action_names", "proprio_names", "software")}
+    return facts | {"calibration": msgspec.structs.asdict(manifest.calibration) if manifest.calibration else None}
 
 
 def _file_url(episode: Episode, name: str) -> str:

@@ -65,7 +65,7 @@ from fleet.exports.errors import ExportError
 from fleet.imports.errors import ImportFailed
 from fleet.outbound.addresses import AddressForbidden, UrlInvalid
 from fleet.protocol.errors import AuthorityError, InvalidManifest, ObjectMismatch, SopError, Unauthorised
-from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid, StoreUnavailable
+from fleet.storage.base import KeyInvalid, ObjectConflict, ObjectMissing, SignatureInvalid, StoreFull, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +102,7 @@ _STATUS: tuple[tuple[type[SopError], int], ...] = (
     (RobotRetired, 409),
     (TaskArchived, 409),
     (CapabilityMissing, 409),
+    (StoreFull, 507),
     (StoreUnavailable, 503),
     (ObjectConflict, 409),
     (AuthorityError, 409),

@@ -30,7 +30,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @csrf_exempt
 async def object_view(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Serve or take one object. Answers: 200, 201, 206, 403, 404, 405, 409, 411, 416, 422, 429."""
+    """Serve or take one object. Answers: 200, 201, 206, 403, 404, 405, 409, 411, 416, 422, 429, 507."""
     store = object_store()
     try:
         if not isinstance(store, LocalStore):

@@ -19,7 +19,7 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """`human_share`: human steps of all. `label_revision`: 0 until a person labels it."""
+    """`human_share`: human steps of all. `label_revision`: 0 until a person labels it. `damage`: what of it is lost."""
 
     id: str
     outcome: str
@@ -49,6 +49,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str] = []
     comment: str = ""
     is_archived: bool = False
+    damage: str = ""
 
 
 class EpisodeFile(msgspec.Struct, frozen=True):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 from fleet.clock import to_ns
+from fleet.errors import VideoCheckSlow
 from fleet.protocol.errors import SopError
 from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegistered, UploadGrant, UploadRequest
-from fleet.services.episode import ObjectAbsent, episode_register, episode_upload_grant
+from fleet.services.episode import episode_register, episode_upload_grant
+from fleet.services.episode_check import ObjectAbsent
 from fleet.storage import ConfigurationInvalid, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | Epis
 
 
 def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
-    """What the robot did wrong is final; a missing object or a failure of ours, our store's too, may be tried again."""
+    """What the robot did wrong is final. A missing object, a slow check, a failure of ours or our store's is not."""
     if not isinstance(error, SopError):
         logger.error("episode failed", extra={"event": {"episode": episode_id[:36]}}, exc_info=error)
         return EpisodeRefused(
@@ -44,5 +46,5 @@ def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
         )
     event = {"episode": episode_id[:36], "code": error.code, "text": error.message}
     logger.warning("episode refused", extra={"event": event})
-    is_final = not isinstance(error, ObjectAbsent | StoreUnavailable | ConfigurationInvalid)
+    is_final = not isinstance(error, ObjectAbsent | VideoCheckSlow | StoreUnavailable | ConfigurationInvalid)
     return EpisodeRefused(episode_id=episode_id, code=error.code, message=error.message[:2000], is_final=is_final)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fleet.daemon.clock import Clock, Pacer, SystemClock
 from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, TeleopConfig, ThumbnailConfig
-from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback
+from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback, declared_calibration
 from fleet.daemon.episode import EpisodeBuffer, EpisodeRecording, EpisodeSpec, Step
 from fleet.daemon.help_gate import HelpConfig
 from fleet.daemon.help_watch import HelpWatch
@@ -137,8 +137,9 @@ class EpisodeRunner:
         """Reset the scene and run one episode to its end.
 
         A driver that fails on the way, a stop or `ControlInbox.abort` ends it as ABORTED, with what was recorded.
-        Raises: DriverError if the reset fails, or the driver fails before the first step.
+        Raises: DriverError if calibration or reset fail, or the driver fails before the first step.
         """
+        calibration = declared_calibration(self._driver)
         observation = self._driver.reset(spec.driver_task, seed=spec.seed)
         if policy is not None:
             policy.reset(instruction=spec.instruction, seed=spec.seed)
@@ -168,6 +169,7 @@ class EpisodeRunner:
             source=ending.source,
             environment_outcome=ending.environment,
             ended_ns=self._clock.wall_ns(),
+            calibration=calibration,
         )
 
     # --- What the event loop hears of it -----------------------------------------------------------------------------

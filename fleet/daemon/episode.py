@@ -14,6 +14,7 @@ import numpy as np
 
 from fleet.daemon.drivers.base import StepFeedback
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
+from fleet.protocol.calibration import Calibration
 from fleet.protocol.messages import DriverInfo
 from fleet.protocol.policy import Observation
 from fleet.protocol.recording import Origin, Outcome, OutcomeSource, Segment, human_steps_of, segments_of
@@ -70,6 +71,7 @@ class EpisodeRecording:
     outcome_reason: str
     outcome_source: OutcomeSource
     environment_outcome: Outcome | None
+    calibration: Calibration | None
     arrays: dict[str, Array]
     frames: dict[str, list[Array]]
     segments: tuple[Segment, ...]
@@ -115,8 +117,9 @@ class EpisodeBuffer:
         ended_ns: int,
         source: OutcomeSource = OutcomeSource.ENVIRONMENT,
         environment_outcome: Outcome | None = None,
+        calibration: Calibration | None = None,
     ) -> EpisodeRecording:
-        """Return the recording; the buffer must hold at least one step. The last two: see EpisodeManifest."""
+        """Return the recording; the buffer must hold at least one step. The last three: see EpisodeManifest."""
         arrays = self._arrays()
         return EpisodeRecording(
             spec=self._spec,
@@ -128,6 +131,7 @@ class EpisodeBuffer:
             outcome_reason=_storable(reason),
             outcome_source=source,
             environment_outcome=environment_outcome,
+            calibration=calibration,
             arrays=arrays,
             frames=self._frames,
             segments=self._segments(arrays),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from fleet.daemon.episode import EpisodeRecording
@@ -123,4 +124,5 @@ def describe(
         segments=recording.segments,
         objects=objects,
         software=software,
+        calibration=msgspec.UNSET if recording.calibration is None else recording.calibration,
     )

@@ -40,7 +40,7 @@ class LeRobotV21:
 
     name = "lerobot-v2.1"
     title = "LeRobot v2.1"
-    version = 1
+    version = 2
     choices: tuple[Option, ...] = ()
 
     def options(self) -> Mapping[str, Any]:
@@ -78,7 +78,7 @@ def _video_writer(job: Job, entry: Entry, camera: CameraRecord) -> Callable[[IO[
     def write(out: IO[bytes], add: Add) -> None:
         record = next(found for found in entry.manifest.cameras if found.name == camera.name)
         with job.open(entry.manifest, object_of(entry.manifest, record.object)) as source:
-            facts = probe_video(source, entry, record)
+            facts = probe_video(source, entry.manifest, record)
             pictures = copy_video(source, out, entry, record, facts)
         stats = {IMAGES + camera.name: pictures.stats()}
         add(f"video {camera.name}", {"codec": facts.codec, "pix_fmt": facts.pix_fmt, "stats": stats})

@@ -52,7 +52,7 @@ class LeRobotV3:
 
     name = "lerobot-v3.0"
     title = "LeRobot v3.0"
-    version = 1
+    version = 2
     choices: tuple[Option, ...] = (
         Option(name="data_mb", title="Size of a data file", unit="MB", default=100, least=1, most=2048),
         Option(name="video_mb", title="Size of a video file", unit="MB", default=200, least=1, most=2048),
@@ -173,7 +173,7 @@ def _video_writer(job: Job, group: list[Entry], camera: str, position: int) -> C
                 record = _camera(entry, camera)
                 stored = object_of(entry.manifest, record.object)
                 with job.open(entry.manifest, stored) as source:
-                    facts = probe_video(source, entry, record)
+                    facts = probe_video(source, entry.manifest, record)
                     if index and (signature is None or facts.signature != signature):
                         job.put_back(stored)
                         return

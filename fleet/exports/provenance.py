@@ -10,6 +10,7 @@ from fleet.exports.base import Entry, Row
 def provenance(entry: Entry) -> Row:
     """Return the columns, the same for every episode and never null, so that a filter needs no case for it."""
     manifest = entry.manifest
+    calibration = manifest.calibration or None
     operators = sorted({segment.operator for segment in manifest.segments if segment.operator})
     return {
         "episode_id": manifest.episode_id,
@@ -33,5 +34,7 @@ def provenance(entry: Entry) -> Row:
         "started_ns": manifest.started_ns,
         "ended_ns": manifest.ended_ns,
         "segments": msgspec.json.encode(manifest.segments, order="sorted").decode(),
+        "calibration": calibration.document if calibration else "",
+        "calibration_sha256": calibration.sha256 if calibration else "",
         "software": msgspec.json.encode(manifest.software, order="sorted").decode(),
     }

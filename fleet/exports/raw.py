@@ -22,7 +22,7 @@ class Raw:
 
     name = "raw"
     title = "Raw episodes"
-    version = 1
+    version = 2
     choices: tuple[Option, ...] = ()
 
     def options(self) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ class Robomimic:
 
     name = "robomimic-hdf5"
     title = "HDF5 (robomimic)"
-    version = 1
+    version = 2
     choices: tuple[Option, ...] = (
         Option(name="shard_mb", title="Pixels in a shard", unit="MB", default=1024, least=64, most=8192),
         Option(name="episodes", title="Episodes in a shard", default=1000, least=1, most=1000),

@@ -21,8 +21,8 @@ from av.video.reformatter import VideoReformatter
 from fleet.exports.base import Entry
 from fleet.exports.sink import FULL
 from fleet.exports.stats import PictureStats
-from fleet.protocol.errors import InvalidEpisode
-from fleet.protocol.recording import CameraRecord
+from fleet.protocol.errors import InvalidVideo
+from fleet.protocol.recording import CameraRecord, EpisodeManifest
 
 TIME_TOLERANCE_S = 1e-4  # of LeRobot's readers
 PICTURES = 16  # key frames decoded for an episode's statistics
@@ -44,17 +44,18 @@ def rate_of(rate_hz: float) -> Fraction:
     return Fraction(rate_hz).limit_denominator(1001)
 
 
-def probe_video(file: IO[bytes], entry: Entry, camera: CameraRecord) -> VideoFacts:
+def probe_video(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord) -> VideoFacts:
     """Check that a video has one frame a step, of the stated size, each at its time; leaves `file` at its beginning.
 
-    Raises: InvalidEpisode with the episode's id.
+    Every packet is read, only the first picture is decoded. `file`: seekable.
+    Raises: InvalidVideo with the episode's id.
     """
-    manifest = entry.manifest
     rate = rate_of(manifest.control_rate_hz)
-    with _reading(file, entry, camera) as (container, stream):
+    with _reading(file, manifest, camera) as (container, stream):
         context = stream.codec_context
         if (context.width, context.height) != (camera.width, camera.height):
-            raise _invalid(entry, camera, f"has {context.width}x{context.height} pixels")
+            problem = f"has {context.width}x{context.height} pixels, the manifest says {camera.width}x{camera.height}"
+            raise _invalid(manifest, camera, problem)
         shown: list[float] = []
         is_plain, key_frames = True, 0
         unit_s = float(stream.time_base)
@@ -63,11 +64,13 @@ def probe_video(file: IO[bytes], entry: Entry, camera: CameraRecord) -> VideoFac
             if packet.size == 0:
                 continue
             if packet.pts is None or len(shown) >= manifest.steps:
-                raise _invalid(entry, camera, f"has more than {manifest.steps} frames, or one without a time")
+                raise _invalid(manifest, camera, f"has more than {manifest.steps} frames, or one without a time")
+            if not shown:
+                _check_picture(packet, manifest, camera)
             is_plain &= packet.pts == packet.dts and packet.pts * ticks.denominator == len(shown) * ticks.numerator
             shown.append(packet.pts * unit_s)
             key_frames += packet.is_keyframe
-        _check_times(shown, entry, camera, float(rate))
+        _check_times(shown, manifest, camera, float(rate))
         signature = (context.name, context.pix_fmt, bytes(context.extradata or b""), rate) if is_plain else None
         facts = VideoFacts(
             codec=context.name, pix_fmt=str(context.pix_fmt), signature=signature, key_frames=max(key_frames, 1)
@@ -76,12 +79,21 @@ def probe_video(file: IO[bytes], entry: Entry, camera: CameraRecord) -> VideoFac
     return facts
 
 
-def _check_times(shown_s: list[float], entry: Entry, camera: CameraRecord, rate_hz: float) -> None:
-    if len(shown_s) != entry.manifest.steps:
-        raise _invalid(entry, camera, f"has {len(shown_s)} frames, the manifest says {entry.manifest.steps}")
+def _check_picture(packet: Any, manifest: EpisodeManifest, camera: CameraRecord) -> None:
+    """Decode the first picture by itself: what the index promises may be no video at all."""
+    context = packet.stream.codec_context
+    pictures = [*context.decode(packet), *context.decode(None)]
+    context.flush_buffers()
+    if [(picture.width, picture.height) for picture in pictures] != [(camera.width, camera.height)]:
+        raise _invalid(manifest, camera, "does not begin with a picture of its size")
+
+
+def _check_times(shown_s: list[float], manifest: EpisodeManifest, camera: CameraRecord, rate_hz: float) -> None:
+    if len(shown_s) != manifest.steps:
+        raise _invalid(manifest, camera, f"has {len(shown_s)} frames, the manifest says {manifest.steps}")
     late_s = np.abs(np.sort(shown_s) - np.arange(len(shown_s)) / rate_hz)
     if float(late_s.max()) > TIME_TOLERANCE_S:
-        raise _invalid(entry, camera, f"has no frame {int(late_s.argmax())} at its time")
+        raise _invalid(manifest, camera, f"has no frame {int(late_s.argmax())} at its time")
 
 
 class VideoJoiner:
@@ -105,7 +117,7 @@ class VideoJoiner:
         """Copy a video that `probe_video` passed behind the ones before; return statistics of its key frames."""
         tick = 1 / rate_of(entry.manifest.control_rate_hz)
         pictures = _Pictures(facts, self._rgb)
-        with _reading(file, entry, camera) as (container, stream):
+        with _reading(file, entry.manifest, camera) as (container, stream):
             if self._container is None:
                 self._open(stream, tick)
             for packet in container.demux(stream):
@@ -129,7 +141,7 @@ class VideoJoiner:
 def copy_video(file: IO[bytes], out: IO[bytes], entry: Entry, camera: CameraRecord, facts: VideoFacts) -> PictureStats:
     """Copy a video as it is; return statistics of its key frames."""
     pictures = _Pictures(facts, _Rgb())
-    with _reading(file, entry, camera) as (container, stream):
+    with _reading(file, entry.manifest, camera) as (container, stream):
         for packet in container.demux(stream):
             pictures.take(packet)
     file.seek(0)
@@ -140,14 +152,14 @@ def copy_video(file: IO[bytes], out: IO[bytes], entry: Entry, camera: CameraReco
 def decode_frames(file: IO[bytes], entry: Entry, camera: CameraRecord) -> Iterator[np.ndarray[Any, Any]]:
     """Yield each frame as uint8 [H, W, 3] RGB. Raises: InvalidEpisode unless there is exactly one a step."""
     count, rgb = 0, _Rgb()
-    with _reading(file, entry, camera) as (container, stream):
+    with _reading(file, entry.manifest, camera) as (container, stream):
         for frame in container.decode(stream):
             count += 1
             if count > entry.manifest.steps or (frame.width, frame.height) != (camera.width, camera.height):
                 break
             yield rgb(frame)
     if count != entry.manifest.steps:
-        raise _invalid(entry, camera, f"does not decode to {entry.manifest.steps} frames of its size")
+        raise _invalid(entry.manifest, camera, f"does not decode to {entry.manifest.steps} frames of its size")
 
 
 class _Rgb:
@@ -182,25 +194,28 @@ class _Pictures:
 
 
 @contextlib.contextmanager
-def _reading(file: IO[bytes], entry: Entry, camera: CameraRecord) -> Iterator[tuple[Any, Any]]:
+def _reading(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord) -> Iterator[tuple[Any, Any]]:
     file.seek(0)
     container = None
     try:
-        container = av.open(file, mode="r")
+        # Of this format alone: FFmpeg would take a playlist too, and open whatever files and addresses it names.
+        container = av.open(file, mode="r", format="mp4", metadata_errors="replace")
         stream = container.streams.video[0]
+        if stream.codec_context is None or not stream.time_base:
+            raise _invalid(manifest, camera, "has a codec that cannot be read here")
         stream.codec_context.thread_count = 1
         yield container, stream
     except (av.error.FFmpegError, IndexError) as error:
         if getattr(error, "errno", None) in FULL:  # of the file that is written meanwhile
             raise
-        raise _invalid(entry, camera, f"is no video that can be read ({type(error).__name__})") from None
+        raise _invalid(manifest, camera, f"is no video that can be read ({type(error).__name__})") from None
     finally:
         if container is not None:
             container.close()
 
 
-def _invalid(entry: Entry, camera: CameraRecord, problem: str) -> InvalidEpisode:
-    episode_id = entry.manifest.episode_id
-    return InvalidEpisode(
+def _invalid(manifest: EpisodeManifest, camera: CameraRecord, problem: str) -> InvalidVideo:
+    episode_id = manifest.episode_id
+    return InvalidVideo(
         f"video '{camera.object}' of episode {episode_id} {problem}", episode_id=episode_id, object=camera.object
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from fleet.exports.lerobot_common import own_name
 from fleet.imports.layout import EpisodeRow
 from fleet.imports.mapping import outcome_of
 from fleet.imports.tables import matrix
+from fleet.protocol.calibration import Calibration
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import STEP_COLUMNS, OutcomeSource, Segment, segments_of
 
@@ -73,9 +75,18 @@ def own_provenance(row: EpisodeRow) -> dict[str, Any]:
             "outcome_source": OutcomeSource(str(values.get("outcome_source", OutcomeSource.ENVIRONMENT))),
             "outcome_reason": str(values.get("outcome_reason", ""))[:2000],
             "software": msgspec.json.decode(str(values.get("software", "{}")), type=dict[str, str]),
+            "calibration": _calibration(values),
         }
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         raise InvalidEpisode(f"the episode's provenance does not parse: {error!s:.200}", column="provenance") from None
+
+
+def _calibration(values: Mapping[str, Any]) -> Calibration | msgspec.UnsetType:
+    """Return what was exported, if anything; `validate_manifest` looks into it."""
+    document = str(values.get("calibration") or "")
+    return (
+        Calibration(document=document, sha256=str(values.get("calibration_sha256", ""))) if document else msgspec.UNSET
+    )
 
 
 def own_problem(row: EpisodeRow, table: pa.Table) -> str:

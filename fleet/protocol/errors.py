@@ -14,6 +14,7 @@
     │   └── LeaseFenced          lease_fenced          an epoch older than the newest one seen
     ├── RecordingError           data at rest
     │   ├── InvalidEpisode       invalid_episode       NaN, wrong shapes, times that run backwards, ...
+    │   │   └── InvalidVideo     invalid_video         no MP4 with one frame a step of the stated size and rate
     │   ├── InvalidManifest      invalid_manifest      a manifest that contradicts itself
     │   └── ObjectMismatch       object_mismatch       bytes whose size or SHA-256 differ from the manifest
     └── PolicyError              policy versions
@@ -93,6 +94,10 @@ class RecordingError(SopError):
 
 class InvalidEpisode(RecordingError):
     code = "invalid_episode"
+
+
+class InvalidVideo(InvalidEpisode):
+    code = "invalid_video"
 
 
 class InvalidManifest(RecordingError):

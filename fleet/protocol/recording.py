@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
+from fleet.protocol.calibration import Calibration, validate_calibration
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest
 
 MANIFEST_SCHEMA = 1
@@ -148,6 +149,7 @@ class EpisodeManifest(_Record, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     objects: tuple[ObjectRecord, ...]
     software: dict[str, str]
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET  # absent, not null: older manifests keep their bytes
 
     @property
     def is_terminated(self) -> bool:
@@ -198,12 +200,14 @@ def validate_manifest(manifest: EpisodeManifest) -> None:
             raise InvalidManifest(f"'{field}' is out of range", field=field)
     _validate_objects(manifest)
     _validate_segments(manifest)
+    if manifest.calibration is not msgspec.UNSET:
+        validate_calibration(manifest.calibration)
 
 
 def _validate_objects(manifest: EpisodeManifest) -> None:
     names = [record.name for record in manifest.objects]
     wanted = {STEPS_OBJECT, *(camera.object for camera in manifest.cameras)}
-    if len(set(names)) != len(names) or set(names) != wanted:
+    if len(set(names)) != len(names) or set(names) != wanted or MANIFEST_OBJECT in wanted:
         raise InvalidManifest("objects must be the steps and one video a camera, once each", field="objects")
     for record in manifest.objects:
         is_sound = _OBJECT_NAME.fullmatch(record.name) and _SHA256.fullmatch(record.sha256)

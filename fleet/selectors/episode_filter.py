@@ -19,7 +19,8 @@ class EpisodeFilter:
 
     task: slugs. robot, policy_version: ids or "none". source: who drove some of it. outcome_source: whose word the
     outcome is. share_*: human steps of all steps, in [0, 1], both inclusive. ended_from <= ended_at < ended_until.
-    text: every word must occur in what `episode_search_text` holds. archived: "no", "only" or "any".
+    text: every word must occur in what `episode_search_text` holds. archived, damaged (objects that the
+    last verification missed or found changed): "no", "only" or "any".
     """
 
     task: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class EpisodeFilter:
     ended_until: datetime | None = None
     text: str = ""
     archived: str = "no"
+    damaged: str = "any"
 
 
 def _ids(field: str) -> Callable[[tuple[str, ...]], Q]:
@@ -76,4 +78,6 @@ def episodes_filter(rows: QuerySet[Episode], asked: EpisodeFilter, *, leave_out:
     rows = rows.filter(**{lookup: value for lookup, value in ranges.items() if value is not None})
     for word in asked.text.lower().split():
         rows = rows.filter(search_text__contains=word)
+    if asked.damaged != "any":
+        rows = rows.exclude(damage="") if asked.damaged == "only" else rows.filter(damage="")
     return rows if asked.archived == "any" else rows.filter(is_archived=asked.archived == "only")

@@ -26,7 +26,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.errors import ImportFenced, NotFound
+from fleet.errors import ImportFenced, NotFound, VideoCheckSlow
 from fleet.imports.check import EpisodeChecker, check_dataset
 from fleet.imports.convert import Origins, convert_episode, episode_id_of
 from fleet.imports.errors import DiskFull, ImportFailed, ProblemsLeft
@@ -51,7 +51,7 @@ from fleet.services.dataset_import import (
 from fleet.services.episode import episode_verify, episodes_register_verified
 from fleet.services.storage_guard import collections_counted
 from fleet.services.task import task_create
-from fleet.storage import StoreUnavailable, keys
+from fleet.storage import StoreFull, StoreUnavailable, keys
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def dataset_import_work(*, import_id: str, epoch: int) -> None:
     except ImportFenced:
         logger.info("import given up", extra={"event": {"import": import_id, "epoch": epoch}})
         dataset_import_clean(import_id=import_id)
-    except (StoreUnavailable, DiskFull, ProblemsLeft) as error:
+    except (StoreUnavailable, VideoCheckSlow, DiskFull, ProblemsLeft) as error:
         _step_back(import_id, epoch, error)
     except SopError as error:
         _fail(import_id, epoch, error)
@@ -271,8 +271,8 @@ def _scratch(row: DatasetImport) -> Iterator[Path]:
 def _full_disk_as_error() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, StoreFull) as error:
+        if isinstance(error, StoreFull) or error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull("the disk is full; nothing of this import is left on it") from error
         raise
 
@@ -308,7 +308,7 @@ def _step_back(import_id: str, epoch: int, error: SopError) -> None:
         row.state = State.CREATED if row.state == State.CHECKING else State.CHECKED
         row.phase, row.changed_at, row.epoch = "", timezone.now(), row.epoch + 1
         row.save()
-        if not isinstance(error, StoreUnavailable):
+        if not isinstance(error, StoreUnavailable | VideoCheckSlow):
             _clear_staged_of(row)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import uuid
@@ -23,20 +22,17 @@ from fleet.protocol.messages import UploadTarget
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
     MAX_OBJECT_BYTES,
-    STEPS_OBJECT,
     EpisodeManifest,
     ObjectRecord,
-    encode_manifest,
     interventions_of,
     validate_manifest,
-    validate_steps,
 )
-from fleet.protocol.steps import decode_steps
 from fleet.selectors.objects import object_store
+from fleet.services.episode_check import ObjectAbsent, episode_objects_check, manifest_sha256
 from fleet.services.rollup import rollup_episodes_changed
 from fleet.services.storage_guard import collections_counted, registration_lock
 from fleet.services.webhook_event import episode_event
-from fleet.storage import ObjectMissing, keys
+from fleet.storage import keys
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +41,6 @@ MAX_OBJECTS = 32
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class ObjectAbsent(ObjectMismatch):
-    """An object is not stored (yet): the robot may upload it and try again."""
 
 
 def episode_upload_grant(*, episode_id: str, objects: Sequence[ObjectRecord]) -> tuple[UploadTarget, ...]:
@@ -79,10 +71,11 @@ def _upload_target(episode_id: str, record: ObjectRecord) -> UploadTarget:
 def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploaded_ns: int | None) -> Episode:
     """Register an episode whose objects are stored; registering it again returns the same row.
 
-    `robot_id`: the robot that asks, None for imports. Every object is read back and compared with the manifest, and
-    the steps are decoded and checked, before anything is written.
-    Raises: InvalidManifest, InvalidEpisode, ObjectMismatch, ObjectAbsent (may be tried again), UnknownReference,
-    DuplicateEpisode. After a refusal that is final nothing of the episode stays in the store.
+    `robot_id`: the robot that asks, None for imports. Every object is read back and compared with the manifest, the
+    steps are decoded and checked and the videos looked through, before anything is written.
+    Raises: InvalidManifest, InvalidEpisode, InvalidVideo, ObjectMismatch, UnknownReference, DuplicateEpisode;
+    ObjectAbsent and VideoCheckSlow, which may be tried again. After a refusal that is final nothing of the episode
+    stays in the store.
     """
     try:
         validate_manifest(manifest)
@@ -91,7 +84,7 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
             return existing
         references = _references(robot_id, manifest)
         collected = collections_counted()
-        _verify_objects(manifest)
+        episode_objects_check(manifest)
         values = _values(manifest, uploaded_ns)
     except (ObjectAbsent, DuplicateEpisode):
         raise
@@ -106,12 +99,12 @@ def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploade
 
 
 def episode_verify(*, manifest: EpisodeManifest) -> None:
-    """Check an episode that is to be registered with others: its objects, its steps, and what it refers to.
+    """Check an episode that is to be registered with others: its objects, steps and videos, and what it refers to.
 
     Raises: as `episode_register`. Nothing is removed.
     """
     validate_manifest(manifest)
-    _verify_objects(manifest)
+    episode_objects_check(manifest)
     _values(manifest, None)
 
 
@@ -169,13 +162,9 @@ def episode_search_text(episode: Episode) -> str:
     return "\n".join(word for word in (*words, *episode.tags, episode.comment) if word).lower()
 
 
-def _manifest_sha256(manifest: EpisodeManifest) -> str:
-    return hashlib.sha256(encode_manifest(manifest)).hexdigest()
-
-
 def _existing(manifest: EpisodeManifest) -> Episode | None:
     row = Episode.objects.filter(id=manifest.episode_id).first()
-    if row is not None and row.manifest_sha256 != _manifest_sha256(manifest):
+    if row is not None and row.manifest_sha256 != manifest_sha256(manifest):
         raise DuplicateEpisode("an episode with this id and other content is registered", episode=manifest.episode_id)
     return row
 
@@ -201,22 +190,6 @@ def _find(model: type[Robot] | type[PolicyVersion], row_id: str | None, field: s
     if row is None:
         raise UnknownReference(f"the manifest's {field} is not known here", field=field)
     return row
-
-
-def _verify_objects(manifest: EpisodeManifest) -> None:
-    """Compare every stored object with the manifest and check the steps."""
-    body = encode_manifest(manifest)
-    records = [*manifest.objects, ObjectRecord(name=MANIFEST_OBJECT, size=len(body), sha256=_manifest_sha256(manifest))]
-    store = object_store()
-    for record in records:
-        try:
-            found = store.digest(keys.episode_object(manifest.episode_id, record.name))
-        except ObjectMissing:
-            raise ObjectAbsent(f"'{record.name}' is not stored", object=record.name) from None
-        if found != (record.size, record.sha256):
-            raise ObjectMismatch(f"'{record.name}' differs from the manifest in size or SHA-256", object=record.name)
-    steps = decode_steps(store.get(keys.episode_object(manifest.episode_id, STEPS_OBJECT)))
-    validate_steps(steps, manifest)
 
 
 def _check_presence(manifest: EpisodeManifest) -> None:
@@ -251,7 +224,7 @@ def _values(manifest: EpisodeManifest, uploaded_ns: int | None) -> dict[str, obj
         "ended_at": ended_at,
         "uploaded_at": uploaded_at,
         "manifest_key": keys.episode_object(manifest.episode_id, MANIFEST_OBJECT),
-        "manifest_sha256": _manifest_sha256(manifest),
+        "manifest_sha256": manifest_sha256(manifest),
         "size_bytes": sum(record.size for record in manifest.objects),
         "sources": sorted({segment.source.value for segment in manifest.segments}),
         "operators": sorted({segment.operator[:200] for segment in manifest.segments if segment.operator}),

@@ -8,6 +8,7 @@ from fleet.storage.base import (
     SignedPut,
     StorageError,
     StoredObject,
+    StoreFull,
     StoreUnavailable,
 )
 from fleet.storage.factory import open_store
@@ -19,6 +20,7 @@ __all__ = [
     "ObjectStore",
     "SignedPut",
     "StorageError",
+    "StoreFull",
     "StoreUnavailable",
     "StoredObject",
     "open_store",

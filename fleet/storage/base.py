@@ -33,6 +33,12 @@ class StoreUnavailable(StorageError):
     code = "store_unavailable"
 
 
+class StoreFull(StoreUnavailable):
+    """The store has no room for this object, and nothing of it was kept; there may be room again later."""
+
+    code = "store_full"
+
+
 class ObjectMissing(StorageError):
     code = "object_missing"
 

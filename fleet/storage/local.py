@@ -1,12 +1,13 @@
 """Object store in a folder. URLs are signed for `/objects/<key>`, which `fleet/api/objects.py` serves.
 
 A write goes to a temporary name in the same file system, is synced, and then takes its name in one step; so a crash
-leaves a temporary file at worst, and never half an object.
+leaves a temporary file at worst, and never half an object. A full disk is StoreFull, and leaves nothing at all.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -28,12 +29,14 @@ from fleet.storage.base import (
     SignatureInvalid,
     SignedPut,
     StoredObject,
+    StoreFull,
     Swept,
     check_key,
 )
 
 URL_PREFIX = "/objects/"
 _PIECE = 1024 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = ".incoming"  # no part of a key begins with a dot, so nothing here is ever listed
 
 
@@ -49,8 +52,8 @@ class LocalStore(ObjectStore):
 
     def put(self, key: str, data: bytes) -> None:
         target = self._path(key)
-        temporary = self._write_temporary([data])
-        self._name(temporary, target)
+        with self._temporary([data]) as temporary:
+            self._name(temporary, target)
 
     def put_verified(self, key: str, source: BinaryIO, *, size: int, sha256: str) -> bool:
         """Store a stream of exactly `size` bytes with this hash; True if it is new, False if it was there already.
@@ -59,27 +62,20 @@ class LocalStore(ObjectStore):
         content. Nothing is stored then.
         """
         target = self._path(key)
-        temporary = self._write_temporary(_pieces(source, limit=size))
-        try:
+        with self._temporary(_pieces(source, limit=size)) as temporary:
             if sha256_of_file(temporary) != (size, sha256):
                 raise ObjectMismatch("the body differs from its promised size or SHA-256", key=key)
             return self._name_once(temporary, target, sha256)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes:
         return self._existing(key).read_bytes()
 
     def put_file(self, key: str, path: Path, *, sha256: str) -> None:
         target = self._path(key)
-        with path.open("rb") as source:
-            temporary = self._write_temporary(iter(lambda: source.read(_PIECE), b""))
-        try:
+        with path.open("rb") as source, self._temporary(iter(lambda: source.read(_PIECE), b"")) as temporary:
             if sha256_of_file(temporary)[1] != sha256:
                 raise ObjectMismatch("the file differs from its SHA-256", key=key)
             self._name(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def holds(self, key: str, *, size: int, sha256: str) -> bool:
         path = self._path(key)
@@ -184,20 +180,27 @@ class LocalStore(ObjectStore):
             raise ObjectMissing(f"there is no object '{key}'", key=key)
         return path
 
-    def _write_temporary(self, pieces: Iterable[bytes]) -> Path:
-        incoming = self._folder / _TEMPORARY
-        incoming.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=incoming)
+    @contextlib.contextmanager
+    def _temporary(self, pieces: Iterable[bytes]) -> Iterator[Path]:
+        """Yield a synced file of these bytes, which is gone in the end unless it took a name. Raises: StoreFull."""
+        incoming, path = self._folder / _TEMPORARY, None
         try:
+            incoming.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=incoming)
+            path = Path(name)
             with os.fdopen(handle, "wb") as file:
                 for piece in pieces:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
+            yield path
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StoreFull("the object store is full; nothing of this object was kept") from error
             raise
-        return Path(name)
+        finally:
+            if path is not None:
+                path.unlink(missing_ok=True)
 
     def _name(self, temporary: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

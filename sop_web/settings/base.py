@@ -261,6 +261,7 @@ SOP_HELP_PIN_S = ENVIRONMENT.help_pin_s
 SOP_HELP_RANKING = ENVIRONMENT.help_ranking
 SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight
 SOP_RESET_MAX_S = ENVIRONMENT.reset_max_s
+SOP_VIDEO_CHECK_S = ENVIRONMENT.video_check_s
 SOP_IMPORTS = ENVIRONMENT.imports
 SOP_IMPORT_SCRATCH_DIR = ENVIRONMENT.data_dir / "imports"  # datasets while they are unpacked and converted
 SOP_DATASET_EPISODES = ENVIRONMENT.dataset_episodes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,25 @@ if TYPE_CHECKING:
     from fleet.storage.local import LocalStore
 
 # Imports that need Django stay inside the fixtures: the daemon's and the protocol's tests load this file too.
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mount a disk of so many KiB in memory, whose end is as real as any disk's; needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a disk")
+    mounted: list[Path] = []
+
+    def mount(size_kib: int) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(place)], check=True)
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def _episodes(commands: Commands) -> None:
         listed.add_argument(f"--{name}", action="append", metavar="VALUE", help=f"{about}; may be repeated")
     listed.add_argument("--text", help="words of instruction, comment, reason")
     listed.add_argument("--archived", choices=["no", "only", "any"], default=None)
+    listed.add_argument("--damaged", choices=["no", "only", "any"], default=None)
     listed.add_argument("--sort", help="registered, ended, steps, share, ...; a leading - for the largest first")
     _listing(listed)
     label = _command(commands, "label", "label one episode", rows.label)

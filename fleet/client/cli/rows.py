@@ -13,7 +13,8 @@ from fleet.client.resources import Listing
 
 def episodes(given: argparse.Namespace) -> None:
     names = (
-        "task", "outcome", "robot", "tag", "policy_version", "operator", "origin", "source", "text", "archived", "sort",
+        "task", "outcome", "robot", "tag", "policy_version", "operator", "origin", "source", "text", "archived",
+        "damaged", "sort",
     )  # fmt: skip
     filters = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     columns = ("id", "ended_at", "task", "robot_name", "outcome", "steps", "human_share", "policy_number", "tags")

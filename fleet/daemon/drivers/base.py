@@ -15,12 +15,14 @@ Raises: DriverError from any method when the hardware or simulator fails; the da
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 
-from fleet.protocol.errors import SopError
+from fleet.protocol.calibration import Calibration, calibration_of
+from fleet.protocol.errors import InvalidManifest, SopError
 from fleet.protocol.messages import DriverInfo
 from fleet.protocol.policy import Observation
 
@@ -67,6 +69,25 @@ class Driver(Protocol):
 
     def snapshot(self, width: int, height: int) -> Array:
         """Return a picture for people, uint8 [height, width, 3] RGB."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A driver that knows what the robot was calibrated to. Recorded with every episode, as it is at its start."""
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Whatever tells one calibration from another, as JSON can hold it, 16 KiB at most; units in the names."""
+
+
+def declared_calibration(driver: Driver) -> Calibration | None:
+    """Return what the driver declares, None if it declares nothing. Raises: DriverError if it cannot be recorded."""
+    if not isinstance(driver, Calibrated):
+        return None
+    try:
+        return calibration_of(driver.calibration)
+    except InvalidManifest as error:
+        raise DriverError(error.message) from None
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
 
 pytestmark = pytest.mark.django_db
-VIDEO = b"not really a video" * 10
+VIDEO = builders.video(5)
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ import pytest
 from django.test import Client
 
 from fleet.models import Episode
+from fleet.protocol.calibration import calibration_of
 from fleet.protocol.recording import Outcome
 from fleet.selectors.episode_page import SORT_NAMES
 from fleet.services.episode_label import LabelChange, episodes_label
 from fleet.services.policy import policy_version_publish
+from fleet.services.storage_verify import storage_verify
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
@@ -100,6 +102,24 @@ def test_filters(signed_in: Client, library: list[Episode], query: dict[str, Any
     assert _found(signed_in, library, **query) == places
 
 
+def test_what_the_store_lost_is_said_and_found(signed_in: Client, library: list[Episode], objects: LocalStore) -> None:
+    """A verification marks it, the library finds it by the mark, and the mark goes when the object is back."""
+    key = keys.episode_object(str(library[1].id), "front.mp4")
+    video = objects.get(key)
+    objects.delete(key)
+    storage_verify()
+    assert _found(signed_in, library, damaged="only") == [1]
+    assert _found(signed_in, library, damaged="no") == [2, 0]
+    assert _found(signed_in, library, damaged="any") == _found(signed_in, library) == [2, 1, 0]
+    assert _get(signed_in, "/counts", damaged="only")["total"] == 1
+    row = _get(signed_in, f"/{library[1].id}")
+    assert (row["damage"], row["verified_at"] is None) == ("front.mp4 is missing", False)
+    objects.put(key, video)
+    storage_verify()
+    assert _found(signed_in, library, damaged="only") == []
+    assert _get(signed_in, f"/{library[1].id}")["damage"] == ""
+
+
 def test_filters_by_ids_and_time(signed_in: Client, library: list[Episode]) -> None:
     """The end of a range of time is not in it."""
     assert _found(signed_in, library, robot=[str(library[0].robot_id), "none"]) == [2, 0]
@@ -181,6 +201,7 @@ def test_a_cursor_of_another_order_is_refused(signed_in: Client, library: list[E
         {"text": "a\x00"},
         {"tag": [f"t{k}" for k in range(51)]},
         {"archived": "maybe"},
+        {"damaged": "yes"},
     ],
 )
 def test_impossible_questions_are_refused(signed_in: Client, query: dict[str, Any]) -> None:
@@ -246,6 +267,14 @@ def test_detail_says_what_was_recorded(signed_in: Client, library: list[Episode]
     assert [file["name"] for file in recording["files"]] == ["steps.parquet", "front.mp4"]
     assert (body["label"]["revision"], body["recording_problem"]) == (1, None)
     assert _get(signed_in, f"/{library[3].id}")["is_archived"] is True
+    assert recording["calibration"] is None
+
+
+def test_detail_shows_the_calibration_as_it_was_declared(signed_in: Client, objects: LocalStore) -> None:
+    calibration = calibration_of({"front": {"focal_px": [610.5, 611]}})
+    episode = register(builders.task(), builders.enrol().robot, calibration=calibration)
+    found = _get(signed_in, f"/{episode.id}")["recording"]["calibration"]
+    assert found == {"document": '{"front":{"focal_px":[610.5,611]}}', "sha256": calibration.sha256}
 
 
 @pytest.mark.parametrize(

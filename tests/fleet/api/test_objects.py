@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from fleet.selectors.objects import object_store
 from fleet.storage.local import LocalStore
 
 DATA = bytes(range(256)) * 2000
@@ -81,6 +85,23 @@ def test_put_of_other_bytes_is_refused_and_leaves_nothing(server: str, objects: 
     assert _put(server, objects, DATA, **{"X-Sop-Sha256": "0" * 64}).status_code == 403
     assert _put(server, objects, DATA, **{"X-Sop-Sha256": "short"}).status_code == 403
     assert list(objects.list()) == []
+
+
+def test_a_full_disk_in_the_middle_of_an_upload(
+    server: str, objects: LocalStore, small_disk: Callable[[int], Path], settings: Any
+) -> None:
+    """The sender hears 507 with a code, nothing half stays, and the same upload goes through once there is room."""
+    disk = small_disk(300)
+    settings.SOP_OBJECT_STORE_URL = f"file://{disk}"
+    store = object_store()
+    assert isinstance(store, LocalStore)
+    store.put("ballast", bytes(20_000))
+    answer = _put(server, store, DATA)
+    assert (answer.status_code, answer.json()["code"]) == (507, "store_full")
+    assert [path.name for path in disk.rglob("*") if path.is_file()] == ["ballast"]
+    subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
+    assert _put(server, store, DATA).status_code == 201
+    assert store.get(KEY) == DATA
 
 
 def test_signatures_are_not_interchangeable(server: str, objects: LocalStore, get_url: str) -> None:

@@ -6,16 +6,19 @@ import dataclasses
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 
+from fleet.daemon.drivers.base import DriverError
 from fleet.daemon.episode import EpisodeRecording
 from fleet.daemon.recorder import write_episode
 from fleet.daemon.video import encode_jpeg
+from fleet.protocol.calibration import calibration_of
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import MANIFEST_OBJECT, decode_manifest, validate_steps
 from fleet.protocol.steps import decode_steps
-from tests.fleet.daemon.point import ConstantPolicy
+from tests.fleet.daemon.point import ConstantPolicy, PointDriver
 from tests.fleet.daemon.test_control_loop import runner, spec
 
 
@@ -55,6 +58,29 @@ def test_equal_recordings_have_equal_bytes(tmp_path: Path) -> None:
         recorded.arrays["inference_ms"][:] = 0
         manifests.append(write_episode(recorded, folder, software={}))
     assert manifests[0] == manifests[1]
+
+
+class _Calibrated(PointDriver):
+    calibration: dict[str, object] = {"front": {"focal_px": [610.5, 611.0]}, "made_at": "2026-11-26"}
+
+
+def test_what_the_driver_was_calibrated_to_goes_with_the_episode(tmp_path: Path) -> None:
+    recorded = runner(_Calibrated()).run(spec(), ConstantPolicy(dx=0.6))
+    manifest = write_episode(recorded, tmp_path, software={})
+    assert manifest.calibration == calibration_of(_Calibrated.calibration)
+    assert decode_manifest((tmp_path / manifest.episode_id / MANIFEST_OBJECT).read_bytes()) == manifest
+
+
+def test_a_driver_without_one_declares_nothing(recording: EpisodeRecording, tmp_path: Path) -> None:
+    assert write_episode(recording, tmp_path, software={}).calibration is msgspec.UNSET
+
+
+def test_a_calibration_that_cannot_be_kept_starts_no_episode() -> None:
+    driver = _Calibrated()
+    driver.calibration = {"focal_px": float("nan")}
+    with pytest.raises(DriverError, match="calibration"):
+        runner(driver).run(spec(), ConstantPolicy(dx=0.6))
+    assert (driver.seeds, driver.applied) == ([], [])
 
 
 @pytest.mark.parametrize("column", ["action", "observation.state", "reward"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -116,6 +119,40 @@ def test_a_line_that_did_not_fit_leaves_no_half_line(tmp_path: Path, monkeypatch
     spool.add(record(3), software={})
     assert Spool(tmp_path, capacity_bytes=2**30).closed_count == 3
     assert (tmp_path / "closed.log").read_text().split()[:2] == ids
+
+
+@pytest.mark.parametrize("size_kib", [4, 8, 12])
+def test_a_disk_that_fills_up_in_an_episode_keeps_nothing_of_it(
+    small_disk: Callable[[int], Path], size_kib: int
+) -> None:
+    """Its three files take a page each. Nothing half stays, and it is closed once there is room."""
+    disk = small_disk(size_kib)
+    spool = Spool(disk, capacity_bytes=2**30)
+    recording = record(1)
+    room = shutil.disk_usage(disk).free
+    with pytest.raises(OSError) as caught:
+        spool.add(recording, software={})
+    assert caught.value.errno == errno.ENOSPC
+    assert (spool.pending(), spool.closed_count, episodes_in(disk)) == ([], 0, set())
+    assert shutil.disk_usage(disk).free >= room
+    subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
+    manifest = spool.add(recording, software={})
+    check_whole(disk / "pending" / manifest.episode_id)
+    assert (spool.pending(), spool.closed_count) == ([manifest.episode_id], 1)
+
+
+def test_a_disk_that_is_full_right_after_an_episode_counts_it_once(small_disk: Callable[[int], Path]) -> None:
+    """It is whole under its name; only the line in the log did not fit, and the next try writes that."""
+    disk = small_disk(16)
+    spool = Spool(disk, capacity_bytes=2**30)
+    recording = record(1)
+    with pytest.raises(OSError):
+        spool.add(recording, software={})
+    (episode_id,) = episodes_in(disk)
+    check_whole(disk / "pending" / episode_id)
+    subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
+    assert spool.add(recording, software={}).episode_id == episode_id
+    assert (spool.closed_count, (disk / "closed.log").read_text()) == (1, f"{episode_id}\n")
 
 
 def test_a_torn_log_and_half_written_episodes_are_mended(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fleet.exports.base import DatasetInfo, Entry
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
+from fleet.protocol.calibration import calibration_of
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
     STEPS_OBJECT,
@@ -120,6 +121,7 @@ def write_episode(
         segments=driven,
         objects=tuple(object_record(folder / name) for name in (STEPS_OBJECT, *files)),
         software={"daemon": "0.1.0"},
+        calibration=calibration_of({"focal_px": 600 + seed}) if seed % 2 else msgspec.UNSET,
     )
     manifest = msgspec.structs.replace(manifest, **changes)
     (folder / MANIFEST_OBJECT).write_bytes(encode_manifest(manifest))

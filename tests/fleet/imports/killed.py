@@ -1,6 +1,7 @@
-"""A worker to be killed: works at an import of the test's database, and waits before its second episode.
+"""A worker to be killed: works at an import of the test's database.
 
-Arguments: the import's id and epoch, and the database's name, which each of pytest-xdist's workers has its own of.
+Arguments: the import's id and epoch, the database's name, which each of pytest-xdist's workers has its own of, and
+"wait" to stand still before its second episode or "go" to work on. Prints "working" when it begins.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from django.conf import settings
 
 
 def main() -> None:
-    settings.DATABASES["default"]["NAME"] = sys.argv[3]
+    import_id, epoch, database, manner = sys.argv[1:]
+    settings.DATABASES["default"]["NAME"] = database
     django.setup()
     from fleet.services import dataset_import_work as work
 
@@ -28,8 +30,11 @@ def main() -> None:
             time.sleep(1)  # until it is killed
         return convert(origins, found, folder)
 
-    work.convert_episode = slowly
-    work.dataset_import_work(import_id=sys.argv[1], epoch=int(sys.argv[2]))
+    if manner == "wait":
+        work.convert_episode = slowly
+    sys.stdout.write("working\n")
+    sys.stdout.flush()
+    work.dataset_import_work(import_id=import_id, epoch=int(epoch))
 
 
 if __name__ == "__main__":

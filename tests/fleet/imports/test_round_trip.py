@@ -55,12 +55,8 @@ def test_an_export_comes_back_with_the_same_steps(name: str, tmp_path: Path) -> 
     assert digests_of_steps(tmp_path / "imported", ids) == digests_of_steps(recorded, [m.episode_id for m in originals])
     for found, original in zip(manifests, originals, strict=True):
         assert found.origin is Origin.DEMONSTRATION
-        assert (found.segments, found.outcome, found.seed, found.driver) == (
-            original.segments,
-            original.outcome,
-            original.seed,
-            original.driver,
-        )
+        names = ("segments", "outcome", "seed", "driver", "calibration")
+        assert [getattr(found, name) for name in names] == [getattr(original, name) for name in names]
         assert (found.task_slug, found.instruction, found.started_ns) == ("push", original.instruction, 10**18)
         for mine, theirs in zip(found.cameras, original.cameras, strict=True):
             assert packets(tmp_path / "imported" / found.episode_id / mine.object) == packets(

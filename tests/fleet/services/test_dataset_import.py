@@ -39,7 +39,7 @@ from fleet.services.dataset_import import (
     import_report,
 )
 from fleet.services.rollup import rollups_check
-from fleet.storage import StoreUnavailable, keys
+from fleet.storage import StoreFull, StoreUnavailable, keys
 from fleet.storage.local import LocalStore
 from tests.fleet.imports.made import data_of, export, record, set_nan
 
@@ -275,8 +275,9 @@ def test_a_store_that_does_not_answer_ends_nothing(
     assert (run(row).state, Episode.objects.count()) == (State.DONE, 3)
 
 
+@pytest.mark.parametrize("said", [OSError(28, "No space left on device"), StoreFull("the object store is full")])
 def test_a_full_disk_is_said_and_space_released(
-    root: Path, objects: LocalStore, place: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, objects: LocalStore, place: Path, monkeypatch: pytest.MonkeyPatch, said: Exception
 ) -> None:
     """While the second episode is staged: the first goes too."""
     row = check(root)
@@ -286,7 +287,7 @@ def test_a_full_disk_is_said_and_space_released(
     def full(self: LocalStore, key: str, path: Path, *, sha256: str) -> None:
         calls.append(key)
         if len(calls) == 4:
-            raise OSError(28, "No space left on device")
+            raise said
         put_file(self, key, path, sha256=sha256)
 
     monkeypatch.setattr(LocalStore, "put_file", full)
@@ -331,7 +332,7 @@ def test_a_killed_worker_is_resumed_and_registers_once(root: Path, objects: Loca
     }
     database = connection.settings_dict["NAME"]
     killed = subprocess.Popen(
-        [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch), database], env=env
+        [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch), database, "wait"], env=env
     )
     deadline = time.monotonic() + 60
     while row.converted < 1 and killed.poll() is None and time.monotonic() < deadline:

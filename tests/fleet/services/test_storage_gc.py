@@ -24,7 +24,8 @@ from fleet.models import (
 )
 from fleet.services import episode as episodes
 from fleet.services import policy as policies
-from fleet.services.episode import ObjectAbsent, episode_register
+from fleet.services.episode import episode_register
+from fleet.services.episode_check import ObjectAbsent
 from fleet.services.policy import policy_version_publish
 from fleet.services.storage_gc import GcReport, KindReport, storage_collect
 from fleet.storage import keys

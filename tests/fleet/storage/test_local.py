@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fleet.protocol.errors import ObjectMismatch
-from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, open_store
+from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, StoreFull, open_store
 from fleet.storage.base import SignatureInvalid
 from fleet.storage.local import LocalStore
 
@@ -62,6 +64,30 @@ def test_body_that_differs_from_its_promise_leaves_nothing(store: LocalStore, tm
         store.put_verified("k", io.BytesIO(body), size=len(DATA), sha256=SHA)
     assert not store.exists("k")
     assert list((tmp_path / "objects/.incoming").iterdir()) == []
+
+
+def test_a_full_disk_keeps_nothing_and_gives_its_room_back(small_disk: Callable[[int], Path], tmp_path: Path) -> None:
+    """However an object comes: it is refused as a whole, and what fits is stored afterwards."""
+    disk = small_disk(256)
+    store = LocalStore(disk)
+    store.put("kept", DATA)
+    large = random.Random(1).randbytes(400_000)
+    sha256 = hashlib.sha256(large).hexdigest()
+    (tmp_path / "large").write_bytes(large)
+    tries: list[Callable[[], object]] = [
+        lambda: store.put("a/k", large),
+        lambda: store.put_verified("a/k", io.BytesIO(large), size=len(large), sha256=sha256),
+        lambda: store.put_file("a/k", tmp_path / "large", sha256=sha256),
+    ]
+    for attempt in tries:
+        with pytest.raises(StoreFull) as caught:
+            attempt()
+        assert caught.value.code == "store_full"
+        assert list(store.list()) == ["kept"]
+        assert list((disk / ".incoming").iterdir()) == []
+    assert store.get("kept") == DATA
+    store.put("a/k", large[:200_000])
+    assert store.size("a/k") == 200_000
 
 
 def _query(url: str) -> dict[str, str]:

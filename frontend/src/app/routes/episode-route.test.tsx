@@ -1,6 +1,7 @@
 import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
+import type { Recording } from "@/features/episodes/api/episodes";
 import { episodeDetail } from "@/testing/episode-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
 import { signedIn, VIEWER } from "@/testing/session-fixtures";
@@ -196,6 +197,15 @@ describe("page of an episode", () => {
     press("n");
     expect(at()).toBe("step 30, Person");
     expect(screen.getByRole("radio", { name: "As recorded" })).toBeTruthy();
+  });
+
+  it("shows what the robot was calibrated to, and what the store lost", async () => {
+    const calibration = { document: '{"front":{"focal_px":[610.5,611]}}', sha256: "ab".repeat(32) };
+    const recording = { ...(episodeDetail().recording as Recording), calibration };
+    renderApp("/episodes/e1", answers({ [`GET ${PATH}`]: [200, episodeDetail({ recording, damage: "front.mp4 is missing" })] }));
+    expect((await screen.findByLabelText("Calibration")).textContent).toContain('"focal_px": [\n      610.5,');
+    expect(screen.getByText("abababababab")).toBeTruthy();
+    expect(screen.getByText(/learner leaves it out: front.mp4 is missing/)).toBeTruthy();
   });
 
   it("says that a video cannot be played", async () => {

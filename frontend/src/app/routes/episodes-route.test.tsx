@@ -63,6 +63,18 @@ describe("library", () => {
     expect(router.state.location.search).toBe("");
   });
 
+  it("marks what the store lost, and finds only that", async () => {
+    const rows = [episode({ id: "e1", damage: "front.mp4 is missing" }), episode({ id: "e2" })];
+    const { asked } = await open("", { "GET /api/v1/episodes": [200, { next: null, previous: null, results: rows }] });
+    const marked = within(screen.getAllByRole("row")[1] as HTMLElement);
+    expect(marked.getByTitle("front.mp4 is missing").textContent).toBe("Damaged");
+    expect(marked.getByText(": front.mp4 is missing")).toBeTruthy();
+    expect(within(screen.getAllByRole("row")[2] as HTMLElement).queryByText("Damaged")).toBeNull();
+    fireEvent.change(screen.getByRole("combobox", { name: "Stored objects" }), { target: { value: "only" } });
+    await waitFor(() => expect(asked("GET /api/v1/episodes").at(-1)?.query.get("damaged")).toBe("only"));
+    expect(asked("GET /api/v1/episodes/counts").at(-1)?.query.get("damaged")).toBe("only");
+  });
+
   it("takes its filters from the URL", async () => {
     const { asked } = await open("?task=box-close&text=lid&archived=only&unknown=1");
     const query = asked("GET /api/v1/episodes")[0]?.query;

@@ -18,13 +18,15 @@ interface ChipProps {
   readonly icon: LucideIcon;
   readonly tone: Tone;
   readonly children: string;
+  /** Shown on hover, where there is more to say than the word. */
+  readonly title?: string | undefined;
   readonly className?: string | undefined;
 }
 
-export function Chip({ icon: Icon, tone, children, className }: ChipProps) {
+export function Chip({ icon: Icon, tone, children, title = children, className }: ChipProps) {
   return (
     <span
-      title={children}
+      title={title}
       className={cn(
         "inline-flex min-w-0 h-6 max-w-full items-center gap-1.5 rounded-md border px-1.5 text-xs font-medium",
         tones[tone],

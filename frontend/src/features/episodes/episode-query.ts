@@ -2,7 +2,7 @@
 
 import { FACETS } from "@/features/episodes/api/episodes";
 
-const SINGLE = ["share_min", "share_max", "ended_from", "ended_until", "text", "archived"] as const;
+const SINGLE = ["share_min", "share_max", "ended_from", "ended_until", "text", "archived", "damaged"] as const;
 export type SingleField = (typeof SINGLE)[number];
 
 /** What `sort` may be; "-" begins with the largest. */

@@ -31,6 +31,7 @@ const advice: Readonly<Record<string, string>> = {
   worker_lost: "What is finished is kept: retry goes on from there. Too little memory kills workers most often.",
   object_mismatch: "The store holds other bytes than were recorded. Take the episode out, or restore it.",
   invalid_episode: "The recording contradicts itself. Take the episode out.",
+  invalid_video: "A video is not what the recording says of it. Take the episode out.",
   export_refused: "The format cannot hold these episodes together. Choose fewer of them, or the raw format.",
   configuration_invalid: "Ask whoever runs this server to configure the destination again.",
   internal: "What is finished is kept. The worker's log says more.",

@@ -36,6 +36,8 @@ export interface EpisodeRow {
   readonly label_revision: number;
   readonly ended_at: string;
   readonly size_bytes: number;
+  /** What the last verification of the store missed of its objects, "" if nothing. */
+  readonly damage: string;
 }
 
 /** Steps [start, end) with one driver. */
@@ -67,6 +69,8 @@ export interface Recording {
   readonly action_names: readonly string[];
   readonly cameras: readonly Camera[];
   readonly files: readonly RecordedFile[];
+  /** What the robot was calibrated to, as its driver said: a JSON object as text. */
+  readonly calibration: { readonly document: string; readonly sha256: string } | null;
 }
 
 export interface EpisodeDetail extends EpisodeRow {
@@ -125,6 +129,7 @@ const row = {
   label_revision: number,
   ended_at: text,
   size_bytes: number,
+  damage: text,
 };
 const page = record({ next: nullable(text), results: list(record<EpisodeRow>(row)) });
 const facet = list(record<FacetValue>({ value: text, label: text, count: number }));
@@ -152,6 +157,7 @@ const detail = record<EpisodeDetail>({
       action_names: list(text),
       cameras: list(record<Camera>({ name: text, width: number, height: number, url: text })),
       files: list(record<RecordedFile>({ name: text, size: number, url: text })),
+      calibration: nullable(record({ document: text, sha256: text })),
     }),
   ),
   recording_problem: nullable(record({ code: text, detail: text })),

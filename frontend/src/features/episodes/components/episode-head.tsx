@@ -5,6 +5,7 @@ import { Link } from "react-router";
 import { Panel } from "@/components/ui/card";
 import { Figure } from "@/components/ui/figure";
 import type { EpisodeDetail } from "@/features/episodes/api/episodes";
+import { DamageChip } from "@/features/episodes/components/damage-chip";
 import { OutcomeChip } from "@/features/episodes/components/outcome-chip";
 import { FACET_TITLES, facetValue } from "@/features/episodes/words";
 import { formatCount, formatDay, formatPercent, formatRate, withUnit } from "@/lib/units/format";
@@ -23,12 +24,16 @@ export function EpisodeHead({ episode }: { readonly episode: EpisodeDetail }) {
           {episode.task}, {episode.robot_name ?? "no robot"}
         </h1>
         <OutcomeChip episode={episode} />
+        <DamageChip damage={episode.damage} />
         {episode.outcome_reason === "" ? null : <p className="text-sm text-ink-muted">{episode.outcome_reason}</p>}
         <Link to={`/episodes/${episode.id}/compare`} className="ml-auto text-sm text-link underline underline-offset-2">
           Compare with another
         </Link>
       </div>
       <p className="text-sm text-ink-muted">{episode.instruction}</p>
+      {episode.damage === "" ? null : (
+        <p className="text-sm text-fault">The store lost something of it, and the learner leaves it out: {episode.damage}</p>
+      )}
     </div>
   );
 }
@@ -56,7 +61,11 @@ export function EpisodeFacts({ episode }: { readonly episode: EpisodeDetail }) {
           )}
         </Figure>
         <Figure label="Driver">{recording?.driver ?? "–"}</Figure>
+        <Figure label="Calibration" note={recording?.calibration?.sha256.slice(0, 12)}>
+          {recording?.calibration ? "declared" : "none declared"}
+        </Figure>
       </dl>
+      {recording?.calibration ? <CalibrationText document={recording.calibration.document} /> : null}
       {recording === null ? null : (
         <ul className="mt-3 grid gap-1 border-t border-line pt-3 text-sm">
           {recording.files.map(({ name, size, url }) => (
@@ -70,5 +79,17 @@ export function EpisodeFacts({ episode }: { readonly episode: EpisodeDetail }) {
         </ul>
       )}
     </Panel>
+  );
+}
+
+/** Checked to be JSON when the episode was registered. */
+function CalibrationText({ document }: { readonly document: string }) {
+  return (
+    <details className="mt-3 border-t border-line pt-3 text-sm">
+      <summary className="font-medium">Calibration as declared</summary>
+      <pre tabIndex={0} aria-label="Calibration" className="numeric mt-2 max-h-64 overflow-auto text-xs">
+        {JSON.stringify(JSON.parse(document), null, 2)}
+      </pre>
+    </details>
   );
 }

@@ -5,6 +5,7 @@ import { Link } from "react-router";
 
 import { Cell, Table } from "@/components/ui/table";
 import type { EpisodeRow } from "@/features/episodes/api/episodes";
+import { DamageChip } from "@/features/episodes/components/damage-chip";
 import { OutcomeChip } from "@/features/episodes/components/outcome-chip";
 import type { Selection } from "@/features/episodes/hooks/use-selection";
 import { formatCount, formatDay, formatPercent } from "@/lib/units/format";
@@ -77,7 +78,10 @@ function Row({ row, isTicked, onTick }: RowProps) {
       <Cell className="whitespace-nowrap">{row.robot_name ?? "–"}</Cell>
       <Cell className="numeric whitespace-nowrap">{row.policy_number === null ? "–" : `v${row.policy_number}`}</Cell>
       <Cell>
-        <OutcomeChip episode={row} />
+        <span className="flex items-center gap-1.5">
+          <OutcomeChip episode={row} />
+          <DamageChip damage={row.damage} />
+        </span>
       </Cell>
       <Cell isNumeric>{formatCount(row.steps)}</Cell>
       <Cell isNumeric className="whitespace-nowrap">

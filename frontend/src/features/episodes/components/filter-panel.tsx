@@ -22,6 +22,12 @@ const archived = [
   { value: "any", label: "With archived" },
 ];
 
+const damaged = [
+  { value: "", label: "Any" },
+  { value: "only", label: "Damaged only" },
+  { value: "no", label: "Not damaged" },
+];
+
 interface FilterPanelProps {
   readonly query: EpisodeQuery;
   readonly counts: Counts | undefined;
@@ -45,6 +51,12 @@ export function FilterPanel({ query, counts }: FilterPanelProps) {
         options={archived}
         value={filter.get("archived") ?? ""}
         onValue={(value) => set({ archived: value })}
+      />
+      <SelectField
+        label="Stored objects"
+        options={damaged}
+        value={filter.get("damaged") ?? ""}
+        onValue={(value) => set({ damaged: value })}
       />
       {filter.size === 0 ? null : <Button onClick={() => query.replace(new URLSearchParams())}>Clear all filters</Button>}
     </section>

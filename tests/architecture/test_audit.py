@@ -33,6 +33,7 @@ UNSEEN = {
     },
     "dataset_import_work": {"*": "workers do what was asked for, which is noted"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
+    "episode_check": {"*": "reads"},
     "enrolment": {"robot_name_check": "reads"},
     "export": {
         "export_check": "reads",

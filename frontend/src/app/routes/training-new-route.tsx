@@ -5,7 +5,7 @@ import { useSearchParams } from "react-router";
 
 import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { RunForm } from "@/features/training/components/run-form";
 import { usePageTitle } from "@/hooks/use-page-title";
 

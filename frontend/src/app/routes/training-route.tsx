@@ -3,7 +3,7 @@
 import { Link } from "react-router";
 
 import { LinkButton } from "@/components/ui/link-button";
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { RunList } from "@/features/training/components/run-list";
 import { usePageTitle } from "@/hooks/use-page-title";
 

@@ -2,7 +2,7 @@
 
 import { useParams } from "react-router";
 
-import { useMay } from "@/features/people/api/session";
+import { useMay } from "@/hooks/use-session";
 import { RunPage } from "@/features/training/components/run-page";
 
 export function TrainingRunRoute() {

@@ -14,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -106,11 +106,12 @@ def take_pages(browser: Browser, url: str, *, password: str, out: Path) -> None:
     context.set_default_timeout(LIMIT_MS)
     page = sign_in(context, "admin", password)
     for name, path in (PAGES | pages_of(context)).items():
-        page.goto(path)
-        page.get_by_role("main").wait_for()
-        page.wait_for_load_state("networkidle")
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.goto(path)  # anew: a browser that is short of time leaves parts painted in the theme before
+            expect(page.get_by_role("status", name="Live link")).to_contain_text("Connected", timeout=LIMIT_MS)
+            page.get_by_role("main").wait_for()
+            page.wait_for_load_state("networkidle")
             page.wait_for_timeout(SETTLE_MS)
             (out / f"{name}-{scheme}.webp").write_bytes(webp_of(page))
         print(out / f"{name}-*.webp")

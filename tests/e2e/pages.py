@@ -15,4 +15,4 @@ def sign_in(page: Page, name: str = USERNAME) -> None:
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("status", name="Live link")).to_contain_text("Connected", timeout=30_000)
+    expect(page.get_by_role("status", name="Live link")).to_contain_text("Connected", timeout=60_000)

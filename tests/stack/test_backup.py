@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from fleet.protocol.recording import sha256_of_file
-from fleet.services.backup import backups
+from fleet.services.backup import MARK, backups
 from fleet.services.restore import backup_check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,18 +207,21 @@ def test_a_damaged_backup_changes_nothing(site: Site) -> None:
 
 def test_an_unfinished_backup_is_none_and_goes(site: Site) -> None:
     """What a killed one left is not offered, and the next removes it; two at once are refused."""
-    left = site.backups / "backups" / ".20200101T000000Z"
+    left = site.backups / "backups" / ".20200101T000000.000000Z"
     left.mkdir()
+    (site.backups / "backups" / "of-somebody-else").mkdir()
     (left / "database.dump").write_bytes(b"half")
     assert _names(site) and left.name[1:] not in _names(site)
-    with (site.backups / ".lock").open("w") as lock:
+    with (site.backups / MARK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another backup" in site.refusal("backup", str(site.backups))
     made = site.backup("--keep", "1")
     assert not left.exists()
-    assert _names(site) == [made["name"]] == [path.name for path in (site.backups / "backups").iterdir()]
+    assert _names(site) == [made["name"]]
+    assert {path.name for path in (site.backups / "backups").iterdir()} == {made["name"], "of-somebody-else"}
     kept = {path.name for path in (site.backups / "objects").glob("??/*")}
     assert kept == {sha256 for _, sha256 in site.digests().values()}
+    (site.backups / "backups" / "of-somebody-else").rmdir()
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.backups.rglob("*"))
     assert "at least 1" in site.refusal("backup", str(site.backups), "--keep", "0")
 
@@ -228,6 +231,7 @@ def test_what_cannot_be_reached_makes_no_backup(site: Site) -> None:
     before = _names(site)
     programs = site.refusal("backup", str(site.backups), SOP_POSTGRES_PROGRAMS="/nowhere")
     assert "no backup was made" in programs and "SOP_POSTGRES_PROGRAMS" in programs
+    assert "holds other files" in site.refusal("backup", str(site.folder / "data"))
     nobody = site.url.replace(site.name, "no_such_database")
     assert "no backup was made" in site.refusal("backup", str(site.backups), DATABASE_URL=nobody)
     assert before and _names(site) == before

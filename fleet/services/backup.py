@@ -1,5 +1,6 @@
 """A backup of database, objects and signing keys in a folder; `restore.py` reads it. Called by `manage.py backup`.
 
+    <folder>/.sop-backups                         an empty file: the folder is one of backups
     <folder>/objects/<xx>/<sha256>                bytes of objects, shared by all backups (storage/vault.py)
     <folder>/backups/<UTC time>/database.dump     pg_dump's custom format
                                /objects.jsonl     a line an object: key, size, SHA-256, when it was stored
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,12 +29,14 @@ from django.conf import settings
 
 from fleet.protocol.recording import sha256_of_file
 from fleet.selectors.objects import object_store
-from fleet.services.backup_errors import BackupBusy, BackupDamaged, BackupMissing
+from fleet.services.backup_errors import BackupBusy, BackupDamaged, BackupMisplaced, BackupMissing
 from fleet.services.database_dump import database_dump, frozen_database
 from fleet.storage import ObjectMissing
 from fleet.storage.vault import Vault
 
 FORMAT = 1
+MARK = ".sop-backups"  # says whose folder it is, and is locked while a backup runs
+_NAME = re.compile(r"\.?\d{8}T\d{6}\.\d{6}Z")
 DATABASE, OBJECTS, KEYS, FACTS = "database.dump", "objects.jsonl", "signing_keys", "backup.json"
 Progress = Callable[[int, int], object]
 
@@ -84,12 +88,13 @@ def backup_make(*, folder: Path, keep: int | None = None, progress: Progress = l
     `progress`: called with objects and bytes done so far. Raises: BackupError, StoreUnavailable. What was begun and did
     not end is no backup; the objects it copied are found there by the next one.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_own(folder)
     with _locked(folder):
         _clear_unfinished(folder)
         started_at = datetime.now(UTC)
+        (folder / "backups").mkdir(exist_ok=True, mode=0o700)
         part = folder / "backups" / f".{started_at:%Y%m%dT%H%M%S.%fZ}"
-        part.mkdir(parents=True, mode=0o700)
+        part.mkdir(mode=0o700)
         with frozen_database() as (snapshot, rows):
             database_dump(part / DATABASE, snapshot=snapshot)
         copy = _ObjectsCopy(folder, progress)
@@ -177,9 +182,18 @@ def _prune(folder: Path, keep: int) -> None:
     Vault(folder / "objects").sweep({each.sha256 for backup in found[:keep] for each in backup.objects()})
 
 
+def _require_own(folder: Path) -> None:
+    """Make the folder if it is missing. Raises: BackupMisplaced if it is one of something else, which pruning would
+    remove files of."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    others = {path.name for path in folder.iterdir()} - {"lost+found"}
+    if others and MARK not in others:
+        raise BackupMisplaced(f"{folder} holds other files: name an empty folder, or one of backups")
+
+
 def _clear_unfinished(folder: Path) -> None:
     for path in (folder / "backups").glob("*"):
-        if not (path / FACTS).exists() or path.name.startswith("."):
+        if _NAME.fullmatch(path.name) and (path.name.startswith(".") or not (path / FACTS).exists()):
             shutil.rmtree(path)
 
 
@@ -193,7 +207,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with os.fdopen(os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
+    with os.fdopen(os.open(folder / MARK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

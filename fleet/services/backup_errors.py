@@ -2,6 +2,7 @@
 
 BackupError
 ├── BackupBusy         another backup of the same folder runs
+├── BackupMisplaced    the folder is one of something else
 ├── BackupMissing      there is none, or none of this name
 ├── BackupDamaged      it lost something, or is not of a form that is read here
 ├── DatabaseFailed     PostgreSQL or its programs refused
@@ -17,6 +18,10 @@ class BackupError(Exception):
 
 
 class BackupBusy(BackupError):
+    pass
+
+
+class BackupMisplaced(BackupError):
     pass
 
 

@@ -58,7 +58,9 @@ def backup_check(*, backup: Backup, is_deep: bool = False) -> int:
         path = backup.folder / name
         if not path.is_file() or sha256_of_file(path)[1] != sha256:
             raise BackupDamaged(f"{path} is missing or differs from its SHA-256")
-    vault, lost, seen, size = _vault(backup), [], set(), 0
+    vault, size = _vault(backup), 0
+    lost: list[str] = []
+    seen: set[str] = set()
     for each in backup.objects():
         is_there = vault.holds(each.sha256, size=each.size)
         if is_there and is_deep and each.sha256 not in seen:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
 _PIECE = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Vault:
@@ -65,4 +67,4 @@ class Vault:
     def _files(self) -> Iterator[Path]:
         if self._folder.is_dir():
             yield from self._folder.glob(".incoming-*")
-            yield from (path for path in self._folder.glob("??/*") if path.is_file())
+            yield from (path for path in self._folder.glob("??/*") if _SHA256.fullmatch(path.name))

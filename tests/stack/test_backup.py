@@ -21,6 +21,8 @@ import psycopg
 import pytest
 
 from fleet.protocol.recording import sha256_of_file
+from fleet.services.backup import MARK, backups
+from fleet.services.restore import backup_check
 
 ROOT = Path(__file__).resolve().parents[2]
 POPULATE = """
@@ -131,6 +133,10 @@ def site(filled: Site, tmp_path: Path) -> Iterator[Site]:
     yield Site(filled.url, tmp_path / "site")
 
 
+def _names(site: Site) -> list[str]:
+    return [backup.name for backup in backups(site.backups)]
+
+
 def test_destroy_and_restore(filled: Site) -> None:
     """Every row, every object and the signing keys are as they were; what came after the last backup is not there."""
     filled.manage("shell", "-v", "0", "-c", POPULATE.format(episodes=2, name="two", value=0.25))
@@ -178,7 +184,7 @@ def test_a_damaged_backup_changes_nothing(site: Site) -> None:
     restore = ("restore", str(site.backups), "--replace")
     bytes_of = max((site.backups / "objects").glob("??/*"), key=lambda path: path.stat().st_size)
     kept = bytes_of.read_bytes()
-    assert "is whole" in site.manage("restore", str(site.backups), "--check")
+    assert backup_check(backup=backups(site.backups)[0], is_deep=True) > 0
     bytes_of.write_bytes(b"x" + kept[1:])
     assert "objects lost their bytes" in site.refusal("restore", str(site.backups), "--check")
     bytes_of.unlink()
@@ -201,28 +207,32 @@ def test_a_damaged_backup_changes_nothing(site: Site) -> None:
 
 def test_an_unfinished_backup_is_none_and_goes(site: Site) -> None:
     """What a killed one left is not offered, and the next removes it; two at once are refused."""
-    left = site.backups / "backups" / ".20200101T000000Z"
+    left = site.backups / "backups" / ".20200101T000000.000000Z"
     left.mkdir()
+    (site.backups / "backups" / "of-somebody-else").mkdir()
     (left / "database.dump").write_bytes(b"half")
-    assert "2020" not in site.manage("restore", str(site.backups), "--list")
-    with (site.backups / ".lock").open("w") as lock:
+    assert _names(site) and left.name[1:] not in _names(site)
+    with (site.backups / MARK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another backup" in site.refusal("backup", str(site.backups))
     made = site.backup("--keep", "1")
     assert not left.exists()
-    assert site.manage("restore", str(site.backups), "--list").split()[0] == made["name"]
-    assert len(list((site.backups / "backups").iterdir())) == 1
+    assert _names(site) == [made["name"]]
+    assert {path.name for path in (site.backups / "backups").iterdir()} == {made["name"], "of-somebody-else"}
     kept = {path.name for path in (site.backups / "objects").glob("??/*")}
     assert kept == {sha256 for _, sha256 in site.digests().values()}
+    (site.backups / "backups" / "of-somebody-else").rmdir()
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.backups.rglob("*"))
     assert "at least 1" in site.refusal("backup", str(site.backups), "--keep", "0")
 
 
 def test_what_cannot_be_reached_makes_no_backup(site: Site) -> None:
     """Neither without PostgreSQL's programs nor without the database; earlier backups stay."""
-    before = site.manage("restore", str(site.backups), "--list")
+    before = _names(site)
     programs = site.refusal("backup", str(site.backups), SOP_POSTGRES_PROGRAMS="/nowhere")
     assert "no backup was made" in programs and "SOP_POSTGRES_PROGRAMS" in programs
+    assert "holds other files" in site.refusal("backup", str(site.folder / "data"))
     nobody = site.url.replace(site.name, "no_such_database")
     assert "no backup was made" in site.refusal("backup", str(site.backups), DATABASE_URL=nobody)
-    assert site.manage("restore", str(site.backups), "--list") == before
+    assert before and _names(site) == before
+    assert f"{before[0]}  " in site.manage("restore", str(site.backups), "--list")

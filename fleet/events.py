@@ -74,7 +74,7 @@ def hint_link(robot_id: object) -> None:
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit: `kind` is "robot" (subject: its id), "run", "metrics" (charts), "rows" (a run's id) or "help"."""
+    """On commit: `kind` is "robot" (subject: its id), "run", "metrics", "rows" (a run's id), "help" or "alerts"."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 

@@ -86,7 +86,8 @@ class Environment:
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
-    `robot_state_days`: how long what robots did when is kept.
+    `robot_state_days`: how long what robots did when is kept. `alert_period_s`: between two evaluations of the alert
+    rules. `alert_days`: how long an alert is kept after it resolved.
     """
 
     database_url: str
@@ -128,6 +129,8 @@ class Environment:
     export_most: int
     export_check_episodes: int
     robot_state_days: int
+    alert_period_s: float
+    alert_days: int
     imports: ImportBounds
 
 
@@ -178,6 +181,8 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        alert_period_s=_seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
+        alert_days=_count(values, "SOP_ALERT_DAYS", 400, least=1),
         imports=_import_bounds(values),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from fleet.api import (
+    alert_urls,
     assignments,
     audit,
     dataset_training,
@@ -90,6 +91,7 @@ urlpatterns = [
     ),
     path("saved-filters", saved_filters.SavedFilterList.as_view(), name="saved-filters"),
     path("saved-filters/<uuid:pk>", saved_filters.SavedFilterDetail.as_view(), name="saved-filter"),
+    *alert_urls.urlpatterns,
     *export_urls.urlpatterns,
     *import_urls.urlpatterns,
     *release_urls.urlpatterns,

@@ -47,6 +47,7 @@ class TrainingRun(models.Model):
     failure_code = models.CharField(max_length=100, blank=True)
     failure_message = models.CharField(max_length=2000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="When somebody last let it run.")
 
     class Meta:
         ordering = ("-created_at",)

@@ -610,6 +610,12 @@ class MetricsChanged(Message, frozen=True, tag="metrics_changed", kw_only=True):
     server_ms: int
 
 
+class AlertsChanged(Message, frozen=True, tag="alerts_changed", kw_only=True):
+    """An alert opened, resolved or was acknowledged, or a rule changed: alerts should be read again."""
+
+    server_ms: int
+
+
 class RunRows(Message, frozen=True, tag="run_rows", kw_only=True):
     """New rows of the run that this console watches, and at once after WatchRun, then without any.
 
@@ -680,6 +686,7 @@ ConsoleServerMessage = (
     | RobotRemoved
     | RunChanged
     | MetricsChanged
+    | AlertsChanged
     | RunRows
     | HelpQueue
     | ConsoleReply

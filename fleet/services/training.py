@@ -114,6 +114,7 @@ def training_run_start(*, run_id: object) -> TrainingRun:
     run = run_lock(run_id=run_id)
     before = {"state": run.state, "epoch": run.epoch}
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
+    run.started_at = timezone.now()
     run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
     audit_record(action="run.start", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
@@ -334,7 +335,8 @@ def _stale_before() -> datetime:
 def _new_epoch(run: TrainingRun) -> None:
     run.epoch += 1
     run.holder, run.heartbeat_at = "", timezone.now()
-    run.save(update_fields=["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message"])
+    fields = ["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message", "started_at"]
+    run.save(update_fields=fields)
     hint_consoles("run", run.id)
 
 

@@ -14,8 +14,8 @@ from tests.e2e.pages import sign_in
 pytestmark = pytest.mark.e2e
 
 PAGES = (
-    "/", "/help", "/episodes", "/datasets", "/datasets/exports", "/datasets/imports", "/training", "/versions",
-    "/reports",
+    "/", "/help", "/alerts", "/alerts?view=rules", "/episodes", "/datasets", "/datasets/exports", "/datasets/imports",
+    "/training", "/versions", "/reports",
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",
     "/settings/people", "/settings/audit", "/settings/storage", "/settings/webhooks",
 )  # fmt: skip

@@ -40,6 +40,11 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
       { path: "/help", element: <HelpRoute /> },
+      {
+        path: "/alerts",
+        lazy: async () => ({ Component: (await import("@/app/routes/alerts-route")).AlertsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/episodes", element: <EpisodesRoute /> },
       { path: "/episodes/:id", element: <EpisodeRoute /> },
       {

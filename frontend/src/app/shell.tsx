@@ -6,8 +6,11 @@ import { NavLink, Outlet } from "react-router";
 import { ConnectionBanner, ConnectionChip } from "@/app/connection-chip";
 import { Mark } from "@/app/mark";
 import { ThemeToggle } from "@/app/theme-toggle";
+import { AlertBadge } from "@/features/alerts/components/alert-badge";
+import { useAlertWatch } from "@/features/alerts/hooks/use-alert-watch";
 import { HelpBadge } from "@/features/help/components/help-badge";
 import { useHelpAlerts } from "@/features/help/hooks/use-help-alerts";
+import { useMay } from "@/features/people/api/session";
 import { UserMenu } from "@/features/people/components/user-menu";
 import { cn } from "@/lib/class-names";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
@@ -16,6 +19,7 @@ import { useFleetLink } from "@/lib/socket/use-fleet-link";
 const pages: readonly { readonly to: string; readonly label: string; readonly badge?: ReactNode }[] = [
   { to: "/", label: "Fleet" },
   { to: "/help", label: "Help", badge: <HelpBadge /> },
+  { to: "/alerts", label: "Alerts", badge: <AlertBadge /> },
   { to: "/episodes", label: "Episodes" },
   { to: "/datasets", label: "Datasets" },
   { to: "/training", label: "Training" },
@@ -27,6 +31,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
 export function Shell() {
   useFleetLink();
   useHelpAlerts();
+  useAlertWatch(useMay("see"));
   return (
     <div className="min-h-dvh">
       <a

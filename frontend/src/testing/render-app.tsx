@@ -10,6 +10,9 @@ import { FakeSocket } from "@/testing/fake-socket";
 
 export type Answer = readonly [status: number, body: unknown];
 
+/** What the frame of every page asks for. */
+const everywhere: Record<string, Answer> = { "GET /api/v1/alerts/open": [200, { results: [], total: 0, unacknowledged: 0 }] };
+
 /** `answers` by "METHOD /path" without the query; anything else is an error, so that no request goes unseen. */
 export function renderApp(path: string, answers: Record<string, Answer>) {
   const sockets: FakeSocket[] = [];
@@ -26,7 +29,7 @@ export function renderApp(path: string, answers: Record<string, Answer>) {
     const url = new URL(input, "http://console");
     const key = `${init.method ?? "GET"} ${url.pathname}`;
     requests.push({ key, query: url.searchParams, body: typeof init.body === "string" ? JSON.parse(init.body) : null });
-    const answer = answers[key];
+    const answer = answers[key] ?? everywhere[key];
     if (answer === undefined) throw new Error(`the test has no answer to ${key}`);
     return Promise.resolve(new Response(answer[0] === 204 ? null : JSON.stringify(answer[1]), { status: answer[0] }));
   });

@@ -3,6 +3,7 @@
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import (
     PROTOCOL_VERSION,
+    AlertsChanged,
     AssignedTask,
     CameraInfo,
     CardLease,
@@ -326,6 +327,7 @@ CONSOLE_SERVER_MESSAGES = (
     LeaseAsked(robot_id=ROBOT_ID, epoch=3, by="ben"),
     LeaseOffered(robot_id=ROBOT_ID, epoch=3, by="ann"),
     ConsolePeerAnswer(peer_id=PEER_ID, sdp="v=0"),
+    AlertsChanged(server_ms=9),
 )
 
 CONSOLE_CLIENT_MESSAGES = (

@@ -51,6 +51,10 @@ def once(start: str, until: str) -> dict[str, str]:
     return {"kind": "once", "from": start, "until": until}
 
 
+def weekly(start: str, until: str) -> dict[str, Any]:
+    return {"kind": "weekly", "days": list(range(7)), "from": start, "until": until}
+
+
 def open_alerts() -> list[Alert]:
     return list(Alert.objects.filter(resolved_at__isnull=True).order_by("subject_name"))
 
@@ -487,6 +491,7 @@ WRONG: list[tuple[str, Any, dict[str, Any], str]] = [
     ("offline", {}, {"silences": [once("2026-12-02T00:00", "2026-12-01T00:00")]}, "silences"),
     ("offline", {}, {"silences": [once("2026-12-02T00:00Z", "2026-12-03T00:00Z")]}, "silences"),
     ("offline", {}, {"silences": [once("2026-02-31T00:00", "2026-03-03T00:00")]}, "silences"),
+    ("offline", {}, {"silences": [weekly("22:00\n", "06:00")]}, "silences"),
     ("offline", {}, {"silences": [{}] * 21}, "silences"),
     ("offline", {}, {"channels": ["pigeon"]}, "channels"),
     ("offline", {}, {"channels": ["mail"]}, "mail_to"),

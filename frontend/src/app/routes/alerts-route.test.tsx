@@ -143,7 +143,7 @@ describe("alerts", () => {
     fireEvent.click(await screen.findByRole("button", { name: "Change Robot offline" }));
     fireEvent.click(screen.getByRole("button", { name: "Save" }));
     expect(await screen.findByText(/Nothing was saved. .*a threshold lies between 0 and 1/)).toBeTruthy();
-    expect((screen.getByRole("textbox", { name: /^Mail addresses/ }) as HTMLInputElement).value).toBe("ann@lab.example");
+    expect(screen.getByRole<HTMLInputElement>("textbox", { name: /^Mail addresses/ }).value).toBe("ann@lab.example");
   });
 
   it("shows a new critical alert at once, and none that was open before", async () => {

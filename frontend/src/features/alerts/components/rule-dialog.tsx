@@ -44,7 +44,21 @@ const blank = (): RuleWish => ({
   mail_to: [],
 });
 
-const wishOf = ({ id: _, evaluated_at: __, revision: ___, ...wish }: Rule): RuleWish => wish;
+/** What a person sets of a rule. */
+const wishOf = (rule: Rule): RuleWish => ({
+  name: rule.name,
+  kind: rule.kind,
+  params: rule.params,
+  tasks: rule.tasks,
+  robots: rule.robots,
+  severity: rule.severity,
+  is_enabled: rule.is_enabled,
+  clear_after_s: rule.clear_after_s,
+  silences: rule.silences,
+  time_zone: rule.time_zone,
+  channels: rule.channels,
+  mail_to: rule.mail_to,
+});
 const addresses = (text: string): readonly string[] => text.split(/[\s,;]+/).filter(Boolean);
 
 export function RuleDialog({ rule, isMailSetUp, onClose }: RuleDialogProps) {

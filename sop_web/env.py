@@ -87,7 +87,8 @@ class Environment:
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
     `robot_state_days`: how long what robots did when is kept. `alert_period_s`: between two evaluations of the alert
-    rules. `alert_days`: how long an alert is kept after it resolved.
+    rules. `alert_days`: how long an alert is kept after it resolved. `logs_per_min`: how often one robot is asked for
+    its log.
     """
 
     database_url: str
@@ -130,6 +131,7 @@ class Environment:
     export_check_episodes: int
     robot_state_days: int
     alert_period_s: float
+    logs_per_min: int
     alert_days: int
     imports: ImportBounds
 
@@ -182,6 +184,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
         alert_period_s=_seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
+        logs_per_min=_count(values, "SOP_LOGS_PER_MIN", 30, least=1),
         alert_days=_count(values, "SOP_ALERT_DAYS", 400, least=1),
         imports=_import_bounds(values),
     )

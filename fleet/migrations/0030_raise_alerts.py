@@ -21,6 +21,11 @@ class Migration(migrations.Migration):
             name='started_at',
             field=models.DateTimeField(blank=True, help_text='When somebody last let it run.', null=True),
         ),
+        migrations.AddField(
+            model_name='robot',
+            name='capabilities',
+            field=models.JSONField(blank=True, default=list, help_text="What the daemon's Hello named."),
+        ),
         migrations.AlterField(
             model_name='webhook',
             name='events',

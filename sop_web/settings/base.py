@@ -279,5 +279,6 @@ SOP_EXPORT_KEEP_DAYS = ENVIRONMENT.export_keep_days
 SOP_EXPORT_MOST = ENVIRONMENT.export_most
 SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
 SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way
+SOP_LOGS_PER_MIN = ENVIRONMENT.logs_per_min
 SOP_ALERT_DAYS = ENVIRONMENT.alert_days
 SOP_ROBOT_STATE_DAYS = ENVIRONMENT.robot_state_days

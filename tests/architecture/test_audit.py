@@ -75,6 +75,7 @@ UNSEEN = {
         "robot_lock": "within a service",
         "robots_bump": "within a service",
     },
+    "robot_logs": {"robot_logs_heard": "robots send their log"},
     "robot_state": {"*": "what heartbeats and silence say of robots"},
     "rollout": {
         "rollout_lock": "within a service",

@@ -96,6 +96,7 @@ export const routes: RouteObject[] = [
           { path: "people", lazy: async () => ({ Component: (await import("@/app/routes/people-route")).PeopleRoute }) },
           { path: "audit", lazy: async () => ({ Component: (await import("@/app/routes/audit-route")).AuditRoute }) },
           { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
+          { path: "robots/:id/log", lazy: async () => ({ Component: (await import("@/app/routes/robot-log-route")).RobotLogRoute }) },
           { path: "tasks", lazy: async () => ({ Component: (await import("@/app/routes/tasks-route")).TasksRoute }) },
           { path: "assignments", lazy: async () => ({ Component: (await import("@/app/routes/assignments-route")).AssignmentsRoute }) },
           { path: "storage", lazy: async () => ({ Component: (await import("@/app/routes/storage-route")).StorageRoute }) },

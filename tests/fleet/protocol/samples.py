@@ -50,6 +50,8 @@ from fleet.protocol.messages import (
     LeaseRenew,
     LeaseReply,
     LeaseRequest,
+    LogLine,
+    LogsWanted,
     MetricsChanged,
     OrderDone,
     OrderKind,
@@ -61,6 +63,7 @@ from fleet.protocol.messages import (
     PolicyTarget,
     Resync,
     RobotCard,
+    RobotLogs,
     RobotRemoved,
     RobotsChanged,
     RobotStatus,
@@ -265,6 +268,11 @@ ROBOT_MESSAGES = (
     PeerAnswer(peer_id=PEER_ID, sdp="v=0"),
     OrderDone(order_id="o1", code="lease_fenced", message="this lease is over"),
     Goodbye(reason="shutting down"),
+    RobotLogs(
+        request_id="l1",
+        lines=(LogLine(at_ns=NOW_NS, level="warning", logger="fleet.daemon.link", text="link down"),),
+        dropped=2,
+    ),
 )
 
 SERVER_MESSAGES = (
@@ -290,6 +298,7 @@ SERVER_MESSAGES = (
     StopRobot(stop=STOP),
     EpisodeOrder(order_id="o1", epoch=3, kind=OrderKind.FAILURE, episode_id=EPISODE_ID, by="ann", reason="dropped"),
     Fault(code="malformed_frame", message="does not parse", is_fatal=True),
+    LogsWanted(request_id="l1", limit=200),
 )
 
 CONSOLE_SERVER_MESSAGES = (

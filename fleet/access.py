@@ -13,6 +13,8 @@ from django.db.models import Model, QuerySet
 
 from fleet.errors import NotFound
 from fleet.models import (
+    Alert,
+    AlertRule,
     ApiToken,
     AuditEntry,
     Dataset,
@@ -112,6 +114,32 @@ def access_webhook_by_id(user: User, webhook_id: uuid.UUID) -> Webhook:
     if webhook is None:
         raise NotFound("there is no such webhook")
     return webhook
+
+
+def access_alerts(user: User) -> QuerySet[Alert]:
+    """Return the alerts this user may see."""
+    return _seen(user, Alert.objects.all())
+
+
+def access_alert_by_id(user: User, alert_id: uuid.UUID) -> Alert:
+    """Return one alert. Raises: NotFound."""
+    alert = access_alerts(user).filter(id=alert_id).first()
+    if alert is None:
+        raise NotFound("there is no such alert")
+    return alert
+
+
+def access_alert_rules(user: User) -> QuerySet[AlertRule]:
+    """Return the alert rules this user may see."""
+    return _seen(user, AlertRule.objects.all())
+
+
+def access_alert_rule_by_id(user: User, rule_id: uuid.UUID) -> AlertRule:
+    """Return one alert rule. Raises: NotFound."""
+    rule = access_alert_rules(user).filter(id=rule_id).first()
+    if rule is None:
+        raise NotFound("there is no such alert rule")
+    return rule
 
 
 def access_exports(user: User) -> QuerySet[Export]:

@@ -44,6 +44,7 @@
     ├── OrderUnanswered     order_unanswered   the robot did not answer an order in time
     ├── StopUnrecorded      stop_unrecorded    the stop was sent to the robot, but its row could not be written
     ├── RobotRetired        robot_retired      a retired robot works at nothing and takes no changes
+    ├── LogsUnknown         logs_unknown       the robot's daemon is too old to send its log
     ├── TaskArchived        task_archived      nobody is set to an archived task
     ├── CapabilityMissing   capability_missing the robot's driver does not offer the task
     ├── RunFenced           run_fenced         the training run has a newer epoch: this holder must stop
@@ -239,6 +240,10 @@ class StopUnrecorded(SopError):
 
 class RobotRetired(SopError):
     code = "robot_retired"
+
+
+class LogsUnknown(SopError):
+    code = "logs_unknown"
 
 
 class TaskArchived(SopError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -65,6 +66,13 @@ def hint_all_robots() -> None:
     _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})
 
 
+def ask_robot_logs(robot_id: object, *, request_id: str, limit: int) -> None:
+    """On commit: the robot's connection asks its daemon for its last lines; lost, the asker asks again."""
+    message = {"type": "logs_wanted", "request_id": request_id, "limit": limit}
+    event = {"type": "robot.call", "message": message, "channel": "", "connection": ""}
+    transaction.on_commit(lambda: _send(robot_group(robot_id), event))
+
+
 def hint_link(robot_id: object) -> None:
     """On commit: a key was revoked or a newer connection is there; the robot's connections check themselves.
 
@@ -74,7 +82,7 @@ def hint_link(robot_id: object) -> None:
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit: `kind` is "robot" (subject: its id), "run", "metrics" (charts), "rows" (a run's id) or "help"."""
+    """On commit: `kind` is "robot" (subject: its id), "run", "metrics", "rows" (a run's id), "help" or "alerts"."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 
@@ -82,7 +90,7 @@ def _send_on_commit(group: str, message: Mapping[str, str]) -> None:
     transaction.on_commit(lambda: _send(group, dict(message)))
 
 
-def _send(group: str, message: dict[str, str]) -> None:
+def _send(group: str, message: dict[str, Any]) -> None:
     try:
         async_to_sync(get_channel_layer().group_send)(group, message)
     except Exception:  # whatever the layer raises: the commit stands, and hints may be lost by contract

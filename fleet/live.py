@@ -16,10 +16,13 @@ import msgspec
 import redis
 from django.conf import settings
 
-from fleet.protocol.messages import RobotStatus
+from fleet.protocol.messages import MAX_LOG_LINES, LogLine, RobotStatus
 
 PRESENCE_FACTOR = 4.0
 THUMBNAIL_TTL_S = 60
+LOGS_TTL_S = 7 * 86_400  # of the warnings and errors that robots send by themselves
+LOGS_ANSWER_TTL_S = 3600
+LOGS_QUESTION_TTL_S = 30  # an answer that comes later is not kept
 _STAMP = struct.Struct(">q")
 
 
@@ -33,6 +36,8 @@ class LiveStatus(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(LiveStatus)
+_line_decoder = msgspec.msgpack.Decoder(LogLine)
+_answer_decoder = msgspec.msgpack.Decoder(tuple[str, list[LogLine]])
 
 # Removes a status only if the given connection wrote it: a late goodbye must not hide its successor.
 _CLEAR = "if string.find(redis.call('get', KEYS[1]) or '', ARGV[1], 1, true) then redis.call('del', KEYS[1]) end"
@@ -90,6 +95,48 @@ def thumbnail_stamps(robot_ids: Sequence[object]) -> list[int | None]:
     for robot_id in robot_ids:
         pipeline.getrange(_thumbnail_key(robot_id), 0, _STAMP.size - 1)
     return [_STAMP.unpack(value)[0] if value else None for value in pipeline.execute()]
+
+
+def logs_add(robot_id: object, lines: Sequence[LogLine]) -> None:
+    """Keep lines beside those before; the newest MAX_LOG_LINES stay."""
+    if not lines:
+        return
+    pipeline = connection().pipeline()
+    pipeline.rpush(_logs_key(robot_id), *(_encoder.encode(line) for line in lines))
+    pipeline.ltrim(_logs_key(robot_id), -MAX_LOG_LINES, -1)
+    pipeline.expire(_logs_key(robot_id), LOGS_TTL_S)
+    pipeline.execute()
+
+
+def logs_get(robot_id: object) -> list[LogLine]:
+    values = cast("list[bytes]", connection().lrange(_logs_key(robot_id), 0, -1))
+    return [_line_decoder.decode(value) for value in values]
+
+
+def logs_question_put(robot_id: object, request_id: str) -> None:
+    """Note what the robot is asked; an earlier question is not waited for any more."""
+    connection().set(f"{_logs_key(robot_id)}:question", request_id, ex=LOGS_QUESTION_TTL_S)
+
+
+def logs_answer_put(robot_id: object, request_id: str, lines: Sequence[LogLine]) -> bool:
+    """Keep the answer in the place of the one before; False if this was not asked for."""
+    asked = cast("bytes | None", connection().get(f"{_logs_key(robot_id)}:question"))
+    if asked is None or asked.decode() != request_id:
+        return False
+    value = _encoder.encode((request_id, list(lines)))
+    connection().set(f"{_logs_key(robot_id)}:answer", value, ex=LOGS_ANSWER_TTL_S)
+    connection().delete(f"{_logs_key(robot_id)}:question")
+    return True
+
+
+def logs_answer_get(robot_id: object) -> tuple[str | None, list[LogLine]]:
+    """Return the newest answer and the question it belongs to; (None, []) before the first."""
+    value = cast("bytes | None", connection().get(f"{_logs_key(robot_id)}:answer"))
+    return _answer_decoder.decode(value) if value else (None, [])
+
+
+def _logs_key(robot_id: object) -> str:
+    return f"sop:robot:{robot_id}:logs"
 
 
 def _status_key(robot_id: object) -> str:

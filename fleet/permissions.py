@@ -42,14 +42,21 @@ class Permission(StrEnum):
     ENROL_ROBOTS = "enrol_robots"  # and retire them, and rotate or revoke their keys
     RUN_TRAINING = "run_training"
     RELEASE_VERSIONS = "release_versions"  # roll out, pin, roll back
-    EDIT_ALERTS = "edit_alerts"
+    ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
+    EDIT_ALERTS = "edit_alerts"  # the rules
     MANAGE_PEOPLE = "manage_people"
     SEE_AUDIT = "see_audit"
     EDIT_SETTINGS = "edit_settings"  # storage, webhooks and the like
 
 
 _VIEWER = frozenset({Permission.SEE, Permission.STOP})
-_OPERATOR = _VIEWER | {Permission.DRIVE, Permission.LABEL, Permission.LABEL_BULK, Permission.ARCHIVE}
+_OPERATOR = _VIEWER | {
+    Permission.DRIVE,
+    Permission.LABEL,
+    Permission.LABEL_BULK,
+    Permission.ARCHIVE,
+    Permission.ACKNOWLEDGE_ALERTS,
+}
 _MANAGER = _OPERATOR | {
     Permission.TAKE,
     Permission.UNDO_BULK,

@@ -14,6 +14,7 @@ DATASET_DESCRIBE = "fleet.dataset_describe"
 RETENTION_RUN = "fleet.retention_run"
 STORAGE_COLLECT = "fleet.storage_collect"
 WEBHOOK_DRAIN = "fleet.webhook_drain"
+ALERT_MAIL = "fleet.alert_mail"
 EXPORT_RUN = "fleet.export_run"
 EXPORT_CLEAN = "fleet.export_clean"
 DATASET_IMPORT = "fleet.dataset_import"
@@ -33,6 +34,11 @@ def enqueue_dataset_describe(*, version_id: str) -> None:
 def enqueue_webhook_drain(*, webhook_id: str) -> None:
     """Ask for what waits for a webhook to be sent, on commit. If the broker is away the sweep asks again."""
     transaction.on_commit(lambda: _enqueue(WEBHOOK_DRAIN, (webhook_id,), queue="hooks", delay_s=0.0))
+
+
+def enqueue_alert_mail() -> None:
+    """Ask for the mails of alerts that are due to be sent, on commit. If the broker is away the sweep asks again."""
+    transaction.on_commit(lambda: _enqueue(ALERT_MAIL, (), queue="hooks", delay_s=0.0))
 
 
 def enqueue_export_run(*, export_id: str, epoch: int, delay_s: float = 0.0) -> None:

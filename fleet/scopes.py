@@ -47,7 +47,7 @@ ABOUT: dict[Scope, str] = {
     Scope.TRAINING_READ: "Read training runs, charts and reports.",
     Scope.TRAINING_WRITE: "Start, stop and change training runs.",
     Scope.FLEET_READ: "Read robots, tasks, the help queue and alerts.",
-    Scope.FLEET_WRITE: "Pause robots, change tasks and the help queue.",
+    Scope.FLEET_WRITE: "Pause robots, change tasks, the help queue and alerts.",
     Scope.ADMIN: "People, storage, webhooks and the audit log, as far as the owner may.",
 }
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
+from fleet.services.alert_mail import alert_mails_send
+from fleet.services.alert_watch import alerts_evaluate
 from fleet.services.assignment import assignments_sweep
 from fleet.services.dataset_describe import dataset_describe, datasets_reap
 from fleet.services.dataset_import_work import dataset_import_clean, dataset_import_work, dataset_imports_reap
@@ -53,6 +55,18 @@ def reap() -> None:
             raise
         except Exception:  # whatever a sweep raises
             logger.exception("sweep failed", extra={"event": {"sweep": sweep.__name__}})
+
+
+@shared_task(name="fleet.alerts_evaluate")  # type: ignore[untyped-decorator]
+def evaluate_alerts() -> None:
+    """Compare what the fleet measures with the alert rules."""
+    alerts_evaluate()
+
+
+@shared_task(name="fleet.alert_mail")  # type: ignore[untyped-decorator]
+def send_alert_mails() -> None:
+    """Send the mails of alerts that are due; on the webhooks' queue, for a mail server may be slow too."""
+    alert_mails_send()
 
 
 @shared_task(name="fleet.rollups_compact")  # type: ignore[untyped-decorator]

@@ -91,12 +91,14 @@ class Environment:
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
-    `robot_state_days`: how long what robots did when is kept.
     `postgres_programs`: the folder of pg_dump and pg_restore, for backups.
     `is_*_default`: nobody set it, which production refuses.
     `patch_versions`: of a run, the newest, whose patches from the version before are kept, besides those in use.
     `egress_downloads`: robots that may download policies from this server at once; others are told to come back in
     `egress_retry_s` at the earliest. `egress_bytes_s`: bytes a second to all of them together. Not for buckets.
+    `robot_state_days`: how long what robots did when is kept. `alert_period_s`: between two evaluations of the alert
+    rules. `alert_days`: how long an alert is kept after it resolved. `logs_per_min`: how often one robot is asked for
+    its log.
     """
 
     database_url: str
@@ -143,6 +145,9 @@ class Environment:
     egress_downloads: int
     egress_bytes_s: int
     egress_retry_s: float
+    alert_period_s: float
+    logs_per_min: int
+    alert_days: int
     imports: ImportBounds
     postgres_programs: Path
     is_redis_default: bool
@@ -205,6 +210,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         egress_downloads=_count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
         egress_bytes_s=_count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
         egress_retry_s=_seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),
+        alert_period_s=_seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
+        logs_per_min=_count(values, "SOP_LOGS_PER_MIN", 30, least=1),
+        alert_days=_count(values, "SOP_ALERT_DAYS", 400, least=1),
         imports=_import_bounds(values),
         postgres_programs=Path(values.get("SOP_POSTGRES_PROGRAMS", "") or _packaged_postgres()),
         is_redis_default="REDIS_URL" not in values,

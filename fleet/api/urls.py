@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from fleet.api import (
+    alert_urls,
     assignments,
     audit,
     dataset_training,
@@ -25,6 +26,7 @@ from fleet.api import (
     profile,
     release_urls,
     robot_admin,
+    robot_logs,
     robots,
     saved_filters,
     session,
@@ -47,6 +49,7 @@ urlpatterns = [
     path("robots/<uuid:pk>/thumbnail", robots.ThumbnailView.as_view(), name="robot-thumbnail"),
     path("robots/<uuid:pk>/approve", robot_admin.RobotApproveView.as_view(), name="robot-approve"),
     path("robots/<uuid:pk>/retire", robot_admin.RobotRetireView.as_view(), name="robot-retire"),
+    path("robots/<uuid:pk>/logs", robot_logs.RobotLogsView.as_view(), name="robot-logs"),
     path("robots/<uuid:pk>/keys", robot_admin.RobotKeysView.as_view(), name="robot-keys"),
     path("robots/<uuid:pk>/keys/<uuid:key_id>", robot_admin.RobotKeyView.as_view(), name="robot-key"),
     path("enrolment-codes", robot_admin.CodeList.as_view(), name="enrolment-codes"),
@@ -90,6 +93,7 @@ urlpatterns = [
     ),
     path("saved-filters", saved_filters.SavedFilterList.as_view(), name="saved-filters"),
     path("saved-filters/<uuid:pk>", saved_filters.SavedFilterDetail.as_view(), name="saved-filter"),
+    *alert_urls.urlpatterns,
     *export_urls.urlpatterns,
     *import_urls.urlpatterns,
     *release_urls.urlpatterns,

@@ -22,7 +22,7 @@ from fleet.protocol import messages as m
 
 logger = logging.getLogger(__name__)
 
-Call = m.PeerOffer | m.PeerClose | m.EpisodeOrder | m.StopRobot
+Call = m.PeerOffer | m.PeerClose | m.EpisodeOrder | m.StopRobot | m.LogsWanted
 Answer = m.PeerAnswer | m.OrderDone
 
 SEND_S = 2.0  # for Redis to take a message; it bounds no call by itself

@@ -50,6 +50,7 @@ class Slot:
     removed: set[str] = field(default_factory=set)
     run: bytes | None = None
     is_metrics_due: bool = False
+    is_alerts_due: bool = False
     help: bytes | None = None  # a whole body
     watched: str | None = None  # run id
     rows: list[bytes] = field(default_factory=list)  # whole bodies, oldest first
@@ -65,7 +66,7 @@ class Hub:
         self._help: HelpQueue | None = None
         self._help_body = b""
         self._changed: set[str] = set()
-        self._is_run_changed = self._is_metrics_changed = self._is_help_changed = False
+        self._is_run_changed = self._is_metrics_changed = self._is_help_changed = self._is_alerts_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
         self._grown: set[str] = set()  # runs with new rows
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,6 +110,7 @@ class Hub:
         slot.filled.clear()
         robots, removed, run, is_metrics_due = slot.robots, slot.removed, slot.run, slot.is_metrics_due
         slot.robots, slot.removed, slot.run, slot.is_metrics_due = {}, set(), None, False
+        is_alerts_due, slot.is_alerts_due = slot.is_alerts_due, False
         rows, slot.rows = slot.rows, []
         queue, slot.help = slot.help, None
         stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
@@ -124,6 +126,8 @@ class Hub:
             bodies.append(b'{"type":"run_changed",%s,"run":%s}' % (stamp, run))
         if is_metrics_due:
             bodies.append(b'{"type":"metrics_changed",%s}' % stamp)
+        if is_alerts_due:
+            bodies.append(b'{"type":"alerts_changed",%s}' % stamp)
         if queue is not None:
             bodies.append(queue)
         return bodies + rows
@@ -155,6 +159,8 @@ class Hub:
             self._changed.update(self._cards)  # a new version puts every robot one behind
         elif hint["kind"] == "metrics":
             self._is_metrics_changed = True
+        elif hint["kind"] == "alerts":
+            self._is_alerts_changed = True
         elif hint["kind"] == "help":
             self._is_help_changed = True
         elif hint["kind"] == "rows":
@@ -186,6 +192,11 @@ class Hub:
             self._is_metrics_changed = False
             for slot in self._slots:
                 slot.is_metrics_due = True
+                slot.filled.set()
+        if self._is_alerts_changed:
+            self._is_alerts_changed = False
+            for slot in self._slots:
+                slot.is_alerts_due = True
                 slot.filled.set()
         grown, self._grown = self._grown, set()
         for run_id in list(self._sent_step):

@@ -23,6 +23,7 @@ from fleet.consumers import auth
 from fleet.consumers.calls import RobotCalls
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
+from fleet.consumers.robot_logs import RobotLogDesk
 from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.protocol import messages as m
@@ -64,6 +65,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._calls = RobotCalls(self._send)
         self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
         self._help = HelpWatch()
+        self._logs = RobotLogDesk()
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()
@@ -158,7 +160,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             clock_ns=time.time_ns(),
             state=await auth.off_loop(desired_state, robot_id=self._robot_id),
         )
-        self._send(welcome)
+        for message in (welcome, *self._logs.welcome(hello)):
+            self._send(message)
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 
     async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
@@ -260,6 +263,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
     async def _on_answer(self, answer: m.PeerAnswer | m.OrderDone) -> None:
         await self._calls.answered(answer)
 
+    async def _on_logs(self, logs: m.RobotLogs) -> None:
+        await self._logs.heard(self._robot_id, logs)
+
     async def _on_resync(self, _: m.Resync) -> None:
         await self._send_state()
 
@@ -279,6 +285,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         m.LeaseRelease: _on_lease_release,
         m.PeerAnswer: _on_answer,
         m.OrderDone: _on_answer,
+        m.RobotLogs: _on_logs,
         m.Resync: _on_resync,
         m.Goodbye: _on_goodbye,
     }

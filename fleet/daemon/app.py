@@ -33,6 +33,7 @@ from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_cr
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.leases import ServerLeases, ServerTime
 from fleet.daemon.link import Link
+from fleet.daemon.log_ring import LogRing, LogSender
 from fleet.daemon.media.host import create_media
 from fleet.daemon.policy_host import PolicyHost, architectures
 from fleet.daemon.policy_store import PolicyStore
@@ -44,11 +45,12 @@ from fleet.daemon.status import StatusBoard
 from fleet.daemon.stops import Stops
 from fleet.daemon.supervisor import create_supervisor
 from fleet.daemon.teleop import Teleop
+from fleet.daemon.thumbnails import publish_thumbnails
 from fleet.daemon.trust import Trust
 from fleet.daemon.uploader import Uploader
-from fleet.daemon.video import encode_jpeg
 from fleet.daemon.work import Worker, Writer
 from fleet.protocol.messages import (
+    LOGS_CAPABILITY,
     PROTOCOL_VERSION,
     AssignedTask,
     DesiredState,
@@ -58,6 +60,7 @@ from fleet.protocol.messages import (
     HeartbeatAck,
     Hello,
     LeaseReply,
+    LogsWanted,
     OrderDone,
     PeerClose,
     PeerOffer,
@@ -67,7 +70,6 @@ from fleet.protocol.messages import (
     ServerMessage,
     StateChanged,
     StopRobot,
-    Thumbnail,
     UploadGrant,
     Welcome,
 )
@@ -75,7 +77,6 @@ from fleet.protocol.messages import (
 logger = logging.getLogger(__name__)
 
 OFFLINE_SERVER = "http://offline.invalid"
-MAX_THUMBNAIL_BYTES = 64 * 1024
 
 
 async def run(config: DaemonConfig) -> None:
@@ -163,7 +164,10 @@ class Daemon:
         self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
         self._link = self._make_link(identity, rng) if identity is not None and config.server is not None else None
-        self._leases = ServerLeases(send=self._send, is_open=lambda: self._link is not None and self._link.is_open)
+        secrets = (config.token or "", identity.key if identity is not None else "")
+        self._ring = LogRing(config.log, secrets=secrets)
+        self._logs = LogSender(self._ring, config.log, send=self._send)
+        self._leases = ServerLeases(send=self._send, is_open=self._is_linked)
         self._uploader = Uploader(spool=self._spool, client=client, config=config.upload, send=self._send, rng=rng)
         store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
         self._host = PolicyHost(
@@ -246,6 +250,7 @@ class Daemon:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set; then end the open episode, close it, say goodbye."""
+        logging.getLogger().addHandler(self._ring)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._stops.stop_by_signal)
         loop.add_signal_handler(signal.SIGUSR2, self._stops.clear_by_signal)
@@ -259,7 +264,11 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 parts = [self._uploader.run(), self._host.run()]
                 if self._link is not None:
-                    parts += [self._link.run(), self._publish_thumbnails(), self._teleop.run()]
+                    period_s = self._config.thumbnail.period_s
+                    pictures = publish_thumbnails(
+                        self._board, period_s=period_s, send=self._send, is_open=self._is_linked
+                    )
+                    parts += [self._link.run(), pictures, self._teleop.run(), self._logs.run()]
                 services = [group.create_task(part) for part in parts]
                 working = loop.run_in_executor(control, self._worker.run)
                 waiting = group.create_task(stopping.wait())
@@ -271,6 +280,7 @@ class Daemon:
             self._end_threads()
             control.shutdown()
             self._writer.stop()
+            logging.getLogger().removeHandler(self._ring)
         working.result()
 
     async def _stop(self, working: asyncio.Future[None]) -> None:
@@ -286,22 +296,10 @@ class Daemon:
         self._worker.stop()
         self._writer.hurry()
 
-    async def _publish_thumbnails(self) -> None:
-        """Send the newest picture at most once a period."""
-        while True:
-            await asyncio.sleep(self._config.thumbnail.period_s)
-            picture = self._board.take_picture()
-            if picture is None or self._link is None or not self._link.is_open:
-                continue
-            try:
-                jpeg = await asyncio.to_thread(encode_jpeg, picture.pixels)
-            except Exception:  # whatever the codec raises about a picture, the robot works on
-                logger.exception("a picture could not be encoded")
-                continue
-            if len(jpeg) <= MAX_THUMBNAIL_BYTES:
-                self._send(Thumbnail(camera="overview", captured_ns=picture.captured_ns, jpeg=jpeg))
-
     # --- Messages ----------------------------------------------------------------------------------------------------
+
+    def _is_linked(self) -> bool:
+        return self._link is not None and self._link.is_open
 
     def _send(self, message: RobotMessage) -> bool:
         return self._link is not None and self._link.send(message)
@@ -326,7 +324,7 @@ class Daemon:
             clock_ns=time.time_ns(),
             driver=self._driver.info,
             architectures=self._architectures,
-            capabilities=("scripted_supervisor",) if self._config.supervisor.is_enabled else (),
+            capabilities=(LOGS_CAPABILITY, *(("scripted_supervisor",) if self._config.supervisor.is_enabled else ())),
             policy_version_id=self._host.version_id,
         )
 
@@ -347,6 +345,8 @@ class Daemon:
                 self._leases.put_reply(message, grant)
             case StopRobot():
                 self._stops.stop(message.stop)
+            case LogsWanted():
+                self._logs.wanted(message)
             case PeerOffer():
                 self._teleop.offered(message)
             case PeerClose():
@@ -360,6 +360,7 @@ class Daemon:
     def _link_closed(self) -> None:
         self._uploader.link_closed()
         self._teleop.unlinked()
+        self._logs.unlinked()
 
     def _follow(self, state: DesiredState) -> None:
         """Take in what the server wants: the newest state received replaces everything before it."""

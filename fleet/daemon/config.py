@@ -289,6 +289,20 @@ MEDIA_DURATIONS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """The log lines that people at the console may read. What goes to stderr is `--log-level`'s matter."""
+
+    lines: int = 500  # kept in memory, the newest
+    unsent_lines: int = 200  # warnings and errors that wait for the next message; more are counted and dropped
+    send_period_s: float = 1.0  # between two messages with warnings and errors
+    answer_period_s: float = 1.0  # between two answers; a question that comes sooner gets none
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.lines <= 500 and 1 <= self.unsent_lines <= 500, "line counts must lie in [1, 500]")
+        _require(self.send_period_s > 0 and self.answer_period_s > 0, "periods must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DaemonConfig:
     """One robot. `server` None runs offline with what the state directory holds."""
 
@@ -310,6 +324,7 @@ class DaemonConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     thumbnail: ThumbnailConfig = field(default_factory=ThumbnailConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")

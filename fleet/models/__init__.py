@@ -1,5 +1,6 @@
 """Rows: the truth of the system. Invariants live here as database constraints; writes go through `fleet.services`."""
 
+from fleet.models.alert import Alert, AlertMail, AlertRule
 from fleet.models.api_token import ApiToken
 from fleet.models.audit import AuditEntry
 from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, DatasetVersion
@@ -24,6 +25,9 @@ from fleet.models.training import RunMetric, TrainingRound, TrainingRun
 from fleet.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
+    "Alert",
+    "AlertMail",
+    "AlertRule",
     "ApiToken",
     "Assignment",
     "AuditEntry",

@@ -27,6 +27,7 @@ class Robot(models.Model):
     driver = models.JSONField(default=dict, blank=True, help_text="DriverInfo of the newest connection.")
     daemon_version = models.CharField(max_length=200, blank=True)
     architectures = models.JSONField(default=list, blank=True)
+    capabilities = models.JSONField(default=list, blank=True, help_text="What the daemon's Hello named.")
     policy_version = models.ForeignKey(
         "fleet.PolicyVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="running_robots"
     )

@@ -54,6 +54,7 @@ class TrainingRun(models.Model):
     revision = models.PositiveIntegerField(default=0)
     copied_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="copies")
     created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="When somebody last let it run.")
 
     class Meta:
         ordering = ("-created_at",)

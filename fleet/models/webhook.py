@@ -25,6 +25,8 @@ class Webhook(models.Model):
         POLICY_VERSION_PUBLISHED = "policy_version.published"
         HELP_REQUESTED = "help.requested"
         EXPORT_FINISHED = "export.finished"
+        ALERT_OPENED = "alert.opened"
+        ALERT_RESOLVED = "alert.resolved"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100)

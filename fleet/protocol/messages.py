@@ -23,6 +23,9 @@ Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 RowId = Annotated[str, msgspec.Meta(max_length=36)]  # a UUID; checked where it is used
+MAX_LOG_LINES = 500  # of one message: with the texts' length below, a frame stays under its limit
+MAX_LOG_TEXT = 1000  # characters
+LOGS_CAPABILITY = "logs"
 Sdp = Annotated[str, msgspec.Meta(max_length=48 * 1024)]
 
 
@@ -330,6 +333,27 @@ class OrderDone(Message, frozen=True, tag="order_done", kw_only=True):
     message: Text = ""
 
 
+class LogLine(Part, frozen=True, kw_only=True):
+    """One line of a daemon's log, by the robot's clock; secrets are left out before it goes anywhere."""
+
+    at_ns: int
+    level: Annotated[str, msgspec.Meta(max_length=16)]  # debug, info, warning, error or critical
+    logger: Annotated[str, msgspec.Meta(max_length=100)]
+    text: Annotated[str, msgspec.Meta(max_length=MAX_LOG_TEXT)]
+
+
+class RobotLogs(Message, frozen=True, tag="robot_logs", kw_only=True):
+    """Lines of the robot's log, the oldest first: an answer to LogsWanted, or warnings and errors as they come.
+
+    Sent only on connections whose server said LogsWanted. `request_id`: of the question, "" for what comes by itself.
+    `dropped`: lines that did not fit since the last such message.
+    """
+
+    request_id: RowId = ""
+    lines: Annotated[tuple[LogLine, ...], msgspec.Meta(max_length=MAX_LOG_LINES)]
+    dropped: Count = 0
+
+
 class Goodbye(Message, frozen=True, tag="goodbye", kw_only=True):
     reason: Text
 
@@ -348,6 +372,7 @@ RobotMessage = (
     | Resync
     | PeerAnswer
     | OrderDone
+    | RobotLogs
     | Goodbye
 )
 
@@ -441,6 +466,17 @@ class EpisodeOrder(Message, frozen=True, tag="episode_order", kw_only=True):
     reason: Text = ""
 
 
+class LogsWanted(Message, frozen=True, tag="logs_wanted", kw_only=True):
+    """Answer with the last `limit` lines, and from now on send warnings and errors as they come.
+
+    Only to daemons that named the capability "logs" in Hello: others do not know the message. With a `request_id` lines
+    of every level are asked for, without one warnings and worse.
+    """
+
+    request_id: RowId = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG_LINES)]
+
+
 class Fault(Message, frozen=True, tag="fault", kw_only=True):
     """The peer did something wrong. With `is_fatal` the link closes after it."""
 
@@ -461,6 +497,7 @@ ServerMessage = (
     | PeerClose
     | StopRobot
     | EpisodeOrder
+    | LogsWanted
     | Fault
 )
 
@@ -610,6 +647,12 @@ class MetricsChanged(Message, frozen=True, tag="metrics_changed", kw_only=True):
     server_ms: int
 
 
+class AlertsChanged(Message, frozen=True, tag="alerts_changed", kw_only=True):
+    """An alert opened, resolved or was acknowledged, or a rule changed: alerts should be read again."""
+
+    server_ms: int
+
+
 class RunRows(Message, frozen=True, tag="run_rows", kw_only=True):
     """New rows of the run that this console watches, and at once after WatchRun, then without any.
 
@@ -680,6 +723,7 @@ ConsoleServerMessage = (
     | RobotRemoved
     | RunChanged
     | MetricsChanged
+    | AlertsChanged
     | RunRows
     | HelpQueue
     | ConsoleReply

@@ -107,7 +107,17 @@ def span_series(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[SpanS
 
     Episodes count when they ended, versions when they were published. Of versions only robots and runs are asked.
     """
-    rows = {
+    rows = _span_rows(asked)
+    return [SpanSeries(span, *_percentiles(rows[span.name], edges)) for span in SPANS]
+
+
+def span_total(*, name: str, asked: MetricFilter) -> Spread:
+    """Return the percentiles of one span over the whole range, as `span_series` does."""
+    return _percentiles(_span_rows(asked)[name], (asked.start, asked.end))[0]
+
+
+def _span_rows(asked: MetricFilter) -> dict[str, QuerySet[Any, Any]]:
+    return {
         "captured_to_uploaded": _between(asked.episodes(), "ended_at", "ended_at", "uploaded_at"),
         "uploaded_to_indexed": _between(asked.episodes(), "ended_at", "uploaded_at", "indexed_at"),
         "indexed_to_sampled": _between(asked.episodes(), "ended_at", "indexed_at", "first_sampled_at"),
@@ -124,7 +134,6 @@ def span_series(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[SpanS
         .annotate(at=F("ended_at"), span=Cast(F("newest_step") - F("policy_version__step"), FloatField()))
         .values("at", "span"),
     }
-    return [SpanSeries(span, *_percentiles(rows[span.name], edges)) for span in SPANS]
 
 
 def backlog(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[int]:

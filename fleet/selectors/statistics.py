@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import betainc, gammaincinv
+from scipy.special import betainc, betaincinv, gammaincinv
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
@@ -75,6 +75,18 @@ def wilson(*, successes: int, n: int) -> Rate:
     low = 0.0 if successes == 0 else max(0.0, centre - half)  # exact at the ends, where rounding would leave 1e-17
     high = 1.0 if successes == n else min(1.0, centre + half)
     return Rate(successes, n, rate, low, high)
+
+
+def jeffreys(*, successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % equal-tailed interval of Jeffreys' prior Beta(1/2, 1/2), closed at 0 and 1.
+
+    Source: Brown, Cai and DasGupta (2001). Raises: ValueError unless 0 <= successes <= n, n >= 1.
+    """
+    if not (0 <= successes <= n and n >= 1):
+        raise ValueError("need 0 <= successes <= n and n >= 1")
+    low = 0.0 if successes == 0 else float(betaincinv(successes + 0.5, n - successes + 0.5, _TAIL))
+    high = 1.0 if successes == n else float(betaincinv(successes + 0.5, n - successes + 0.5, 1 - _TAIL))
+    return low, high
 
 
 def poisson_rate(*, events: int, exposure: float) -> Interval:

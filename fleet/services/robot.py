@@ -69,6 +69,7 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
         driver=msgspec.to_builtins(hello.driver),
         daemon_version=hello.daemon_version[:200],
         architectures=list(hello.architectures),
+        capabilities=[name[:64] for name in hello.capabilities[:64]],
         policy_version=version,
         link_session=session_id,
         last_seen_at=timezone.now(),

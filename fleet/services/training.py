@@ -117,6 +117,7 @@ def training_run_start(*, run_id: object) -> TrainingRun:
     before = {"state": run.state, "epoch": run.epoch}
     run.state, run.failure_code, run.failure_message = TrainingRun.State.RUNNING, "", ""
     _forget_asked(run)
+    run.started_at = timezone.now()
     run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
     audit_record(action="run.start", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
@@ -356,7 +357,8 @@ def _forget_asked(run: TrainingRun) -> None:
 def _new_epoch(run: TrainingRun) -> None:
     run.epoch, run.revision = run.epoch + 1, run.revision + 1
     run.holder, run.heartbeat_at = "", timezone.now()
-    run.save(update_fields=["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message", *_ASKED])
+    fields = ["state", "epoch", "holder", "heartbeat_at", "failure_code", "failure_message", "started_at"]
+    run.save(update_fields=[*fields, *_ASKED])
     hint_consoles("run", run.id)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from django.db.models import F
 from django.utils import timezone
 
-from fleet.models import Episode, Export, HelpRequest, PolicyVersion, Webhook, WebhookDelivery
+from fleet.models import Alert, Episode, Export, HelpRequest, PolicyVersion, Webhook, WebhookDelivery
 from fleet.queue import enqueue_webhook_drain
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,28 @@ def export_event(*, export: Export) -> None:
         "sha256": export.sha256 or None,
     }
     webhook_event_emit(event=Webhook.Event.EXPORT_FINISHED, data=data)
+
+
+def alert_event(*, alert: Alert, event: Webhook.Event) -> None:
+    """Tell that an alert opened or resolved. Within its transaction."""
+    data = {
+        "alert_id": str(alert.id),
+        "rule": alert.rule_name,
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "subject_kind": alert.subject_kind,
+        "subject_id": alert.subject_id or None,
+        "subject": alert.subject_name,
+        "text": alert.text if alert.resolved_at is None else alert.resolved_text,
+        "unit": alert.unit,
+        "value": alert.value,
+        "low": alert.low,
+        "high": alert.high,
+        "n": alert.n,
+        "opened_at": alert.opened_at.isoformat(),
+        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+    }
+    webhook_event_emit(event=event, data=data)
 
 
 def _has_room(webhook: Webhook) -> bool:

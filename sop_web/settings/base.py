@@ -112,6 +112,7 @@ CELERY_TASK_DEFAULT_QUEUE = "fleet"
 CELERY_TASK_ROUTES = {
     "learner.*": {"queue": "learner"},
     "fleet.webhook*": {"queue": "hooks"},  # receivers may be slow: a queue of their own, before the pattern below
+    "fleet.alert_mail": {"queue": "hooks"},
     "fleet.dataset_import*": {"queue": "data"},
     "fleet.storage_*": {"queue": "data"},
     "fleet.retention_*": {"queue": "data"},
@@ -168,6 +169,12 @@ CELERY_BEAT_SCHEDULE = {
     "idempotency": {"task": "fleet.idempotency_sweep", "schedule": 300.0, "options": {"expires": 300}},
     "rollups": {"task": "fleet.rollups_compact", "schedule": 60.0, "options": {"expires": 60}},
     "retention": {"task": "fleet.retention_run", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
+    "alerts": {
+        "task": "fleet.alerts_evaluate",
+        "schedule": ENVIRONMENT.alert_period_s,
+        "options": {"expires": ENVIRONMENT.alert_period_s},
+    },
+    "alert_mail": {"task": "fleet.alert_mail", "schedule": 30.0, "options": {"expires": 30}},
     "webhooks": {"task": "fleet.webhooks_sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")
@@ -273,6 +280,8 @@ SOP_EXPORT_KEEP_DAYS = ENVIRONMENT.export_keep_days
 SOP_EXPORT_MOST = ENVIRONMENT.export_most
 SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
 SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way
+SOP_LOGS_PER_MIN = ENVIRONMENT.logs_per_min
+SOP_ALERT_DAYS = ENVIRONMENT.alert_days
 SOP_ROBOT_STATE_DAYS = ENVIRONMENT.robot_state_days
 SOP_POSTGRES_PROGRAMS = ENVIRONMENT.postgres_programs  # of pg_dump and pg_restore
 SOP_PATCH_VERSIONS = ENVIRONMENT.patch_versions

@@ -11,6 +11,10 @@ DOOR = "audit_record"
 # would bury what people did. `*`: every function of the module.
 UNSEEN = {
     "audit": {"*": "the door itself"},
+    "alert_mail": {"*": "machines; each mail is a row of its own"},
+    "alert_rule": {"alert_rule_preview": "reads"},
+    "alert_tell": {"*": "machines; the alert's row is the record"},
+    "alert_watch": {"alerts_evaluate": "machines; the alert's row is the record"},
     "api_token": {"api_token_use": "a sign of life, kept at the token"},
     "assignment": {"assignments_sweep": "opens and closes hours, which were noted"},
     "backup": {"*": "reads; the folder of backups is the record"},
@@ -75,6 +79,7 @@ UNSEEN = {
         "robot_lock": "within a service",
         "robots_bump": "within a service",
     },
+    "robot_logs": {"robot_logs_heard": "robots send their log"},
     "robot_state": {"*": "what heartbeats and silence say of robots"},
     "rollout": {
         "rollout_lock": "within a service",

@@ -18,7 +18,8 @@ from tests.e2e.pages import ROBOTS, sign_in
 pytestmark = pytest.mark.e2e
 
 PAGES = (
-    "/", "/wall", "/help", "/episodes", "/datasets", "/datasets/exports", "/datasets/imports", "/training",
+    "/", "/wall", "/help", "/alerts", "/alerts?view=rules",
+    "/episodes", "/datasets", "/datasets/exports", "/datasets/imports", "/training",
     "/training/new", "/training/compare", "/versions",
     "/reports", "/reports?view=versions", "/reports?view=robots", "/reports/periods",
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",

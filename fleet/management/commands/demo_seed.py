@@ -17,6 +17,7 @@ from django.db import transaction
 
 from fleet.models import Robot, Task, TrainingRun
 from fleet.permissions import Role
+from fleet.services.alert_rule import alert_rules_default
 from fleet.services.assignment import assignment_set
 from fleet.services.person import person_roles_set
 from fleet.services.task import task_create
@@ -64,6 +65,7 @@ class Command(BaseCommand):
         for robot in Robot.objects.filter(assignments__isnull=True):
             for task in tasks:
                 assignment_set(robot_id=robot.id, task_id=task.id, weight=1.0)
+        alert_rules_default()
         answer = {"run_id": str(run.id), "tasks": {task.slug: str(task.id) for task in tasks}, "passwords": passwords}
         self.stdout.write(json.dumps(answer))
 

@@ -13,6 +13,7 @@ export interface PageLink {
 export const mainPages: readonly PageLink[] = [
   { to: "/", label: "Fleet" },
   { to: "/help", label: "Help" },
+  { to: "/alerts", label: "Alerts" },
   { to: "/episodes", label: "Episodes" },
   { to: "/datasets", label: "Datasets" },
   { to: "/training", label: "Training" },

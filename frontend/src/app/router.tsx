@@ -40,6 +40,11 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
       { path: "/help", element: <HelpRoute /> },
+      {
+        path: "/alerts",
+        lazy: async () => ({ Component: (await import("@/app/routes/alerts-route")).AlertsRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
       { path: "/episodes", element: <EpisodesRoute /> },
       { path: "/episodes/:id", element: <EpisodeRoute /> },
       {
@@ -111,6 +116,7 @@ export const routes: RouteObject[] = [
           { path: "people", lazy: async () => ({ Component: (await import("@/app/routes/people-route")).PeopleRoute }) },
           { path: "audit", lazy: async () => ({ Component: (await import("@/app/routes/audit-route")).AuditRoute }) },
           { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
+          { path: "robots/:id/log", lazy: async () => ({ Component: (await import("@/app/routes/robot-log-route")).RobotLogRoute }) },
           { path: "tasks", lazy: async () => ({ Component: (await import("@/app/routes/tasks-route")).TasksRoute }) },
           { path: "assignments", lazy: async () => ({ Component: (await import("@/app/routes/assignments-route")).AssignmentsRoute }) },
           { path: "storage", lazy: async () => ({ Component: (await import("@/app/routes/storage-route")).StorageRoute }) },

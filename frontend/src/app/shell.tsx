@@ -7,18 +7,22 @@ import { ConnectionBanner, ConnectionChip } from "@/app/connection-chip";
 import { MainNav } from "@/app/main-nav";
 import { Mark } from "@/app/mark";
 import { ThemeToggle } from "@/app/theme-toggle";
+import { AlertBadge } from "@/features/alerts/components/alert-badge";
+import { useAlertWatch } from "@/features/alerts/hooks/use-alert-watch";
 import { HelpBadge } from "@/features/help/components/help-badge";
 import { useHelpAlerts } from "@/features/help/hooks/use-help-alerts";
+import { useMay } from "@/hooks/use-session";
 import { UserMenu } from "@/features/people/components/user-menu";
 import { useHome } from "@/hooks/use-home";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
 
-const badges = { "/help": <HelpBadge /> };
+const badges = { "/help": <HelpBadge />, "/alerts": <AlertBadge /> };
 
 export function Shell() {
   useFleetLink();
   useHelpAlerts();
   const [home] = useHome();
+  useAlertWatch(useMay("see"));
   return (
     <div className="min-h-dvh">
       <a

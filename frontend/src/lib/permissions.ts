@@ -24,6 +24,8 @@ const doing = {
   run_training: "start training",
   release_versions: "release versions",
   edit_alerts: "change alerts",
+  acknowledge_alerts: "acknowledge alerts",
+  edit_alerts: "change alert rules",
   manage_people: "manage people",
   see_audit: "read the audit log",
   edit_settings: "change settings",

@@ -2,6 +2,12 @@
 
 export const PROTOCOL_VERSION = 2;
 
+/** An alert opened, resolved or was acknowledged, or a rule changed: alerts should be read again. */
+export interface AlertsChanged {
+  readonly type: "alerts_changed";
+  readonly server_ms: number;
+}
+
 /** Who holds the robot's lease, and until when (server clock) unless it is renewed. */
 export interface CardLease {
   readonly epoch: number;
@@ -133,7 +139,7 @@ export interface ConsoleReply {
   readonly message?: string;
 }
 
-export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | RunRows | HelpQueue | ConsoleReply | LeaseLost | LeaseAsked | LeaseOffered | ConsolePeerAnswer | Fault];
+export type ConsoleServerFrame = readonly [number, ConsoleSnapshot | RobotsChanged | RobotRemoved | RunChanged | MetricsChanged | AlertsChanged | RunRows | HelpQueue | ConsoleReply | LeaseLost | LeaseAsked | LeaseOffered | ConsolePeerAnswer | Fault];
 
 /** The whole fleet page, sent on connecting and after Resync. */
 export interface ConsoleSnapshot {

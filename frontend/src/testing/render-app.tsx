@@ -10,6 +10,9 @@ import { FakeSocket } from "@/testing/fake-socket";
 
 export type Answer = readonly [status: number, body: unknown];
 
+/** What the frame of every page asks for. */
+const everywhere: Record<string, Answer> = { "GET /api/v1/alerts/open": [200, { results: [], total: 0, unacknowledged: 0 }] };
+
 /** `answers` by "METHOD /path" without the query; anything else is an error, so that no request goes unseen. */
 export function renderApp(path: string, answers: Record<string, Answer>) {
   const sockets: FakeSocket[] = [];
@@ -27,7 +30,7 @@ export function renderApp(path: string, answers: Record<string, Answer>) {
     const key = `${init.method ?? "GET"} ${url.pathname}`;
     const body: unknown = typeof init.body === "string" ? JSON.parse(init.body) : null;
     requests.push({ key, query: url.searchParams, body, ifMatch: new Headers(init.headers).get("If-Match") });
-    const answer = answers[key];
+    const answer = answers[key] ?? everywhere[key];
     if (answer === undefined) throw new Error(`the test has no answer to ${key}`);
     return Promise.resolve(new Response(answer[0] === 204 ? null : JSON.stringify(answer[1]), { status: answer[0] }));
   });

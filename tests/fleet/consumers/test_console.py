@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from fleet.consumers import auth, console, hub
 from fleet.models import Robot, TrainingRun
 from fleet.protocol import messages as m
+from fleet.services.alert_rule import RuleChange, alert_rule_create
+from fleet.services.alert_watch import alerts_evaluate
 from fleet.services.policy import policy_version_publish
 from fleet.services.training import run_metrics_record
 from tests.fleet import builders
@@ -95,6 +97,17 @@ def test_publishing_tells_pages_to_read_charts_again(server: str, cookie: str) -
         changed = page.expect(m.RunChanged)
         assert changed.run is not None and changed.run.newest_version == 0
         page.expect(m.MetricsChanged)
+
+
+def test_an_alert_tells_pages_to_read_alerts_again(server: str, cookie: str) -> None:
+    robot = builders.enrol().robot
+    Robot.objects.filter(id=robot.id).update(last_seen_at=timezone.now() - timedelta(hours=1))
+    with console_peer(server, cookie) as page:
+        page.expect(m.ConsoleSnapshot)
+        alert_rule_create(kind="offline", change=RuleChange(name="offline"))
+        page.expect(m.AlertsChanged)
+        alerts_evaluate()
+        page.expect(m.AlertsChanged)
 
 
 def _report(run: TrainingRun, *steps: int) -> None:

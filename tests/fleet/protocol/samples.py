@@ -3,6 +3,7 @@
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import (
     PROTOCOL_VERSION,
+    AlertsChanged,
     AssignedTask,
     CameraInfo,
     CardLease,
@@ -49,6 +50,8 @@ from fleet.protocol.messages import (
     LeaseRenew,
     LeaseReply,
     LeaseRequest,
+    LogLine,
+    LogsWanted,
     MetricsChanged,
     OrderDone,
     OrderKind,
@@ -60,6 +63,7 @@ from fleet.protocol.messages import (
     PolicyTarget,
     Resync,
     RobotCard,
+    RobotLogs,
     RobotRemoved,
     RobotsChanged,
     RobotStatus,
@@ -264,6 +268,11 @@ ROBOT_MESSAGES = (
     PeerAnswer(peer_id=PEER_ID, sdp="v=0"),
     OrderDone(order_id="o1", code="lease_fenced", message="this lease is over"),
     Goodbye(reason="shutting down"),
+    RobotLogs(
+        request_id="l1",
+        lines=(LogLine(at_ns=NOW_NS, level="warning", logger="fleet.daemon.link", text="link down"),),
+        dropped=2,
+    ),
 )
 
 SERVER_MESSAGES = (
@@ -289,6 +298,7 @@ SERVER_MESSAGES = (
     StopRobot(stop=STOP),
     EpisodeOrder(order_id="o1", epoch=3, kind=OrderKind.FAILURE, episode_id=EPISODE_ID, by="ann", reason="dropped"),
     Fault(code="malformed_frame", message="does not parse", is_fatal=True),
+    LogsWanted(request_id="l1", limit=200),
 )
 
 CONSOLE_SERVER_MESSAGES = (
@@ -326,6 +336,7 @@ CONSOLE_SERVER_MESSAGES = (
     LeaseAsked(robot_id=ROBOT_ID, epoch=3, by="ben"),
     LeaseOffered(robot_id=ROBOT_ID, epoch=3, by="ann"),
     ConsolePeerAnswer(peer_id=PEER_ID, sdp="v=0"),
+    AlertsChanged(server_ms=9),
 )
 
 CONSOLE_CLIENT_MESSAGES = (

@@ -10,6 +10,8 @@ export const events: readonly { readonly value: string; readonly label: string }
   { value: "policy_version.published", label: "A policy version is published" },
   { value: "help.requested", label: "A robot asks for help" },
   { value: "export.finished", label: "An export is done" },
+  { value: "alert.opened", label: "An alert opens" },
+  { value: "alert.resolved", label: "An alert resolves" },
 ];
 
 export const eventLabel = (value: string): string =>

@@ -221,6 +221,7 @@ const KNOWN_TYPES: Readonly<Record<ServerMessage["type"], true>> = {
   robot_removed: true,
   run_changed: true,
   metrics_changed: true,
+  alerts_changed: true,
   run_rows: true,
   help_queue: true,
   reply: true,

@@ -19,6 +19,8 @@ export interface FleetState {
   readonly clockOffset: Milliseconds;
   /** Grows when charts should be read again. */
   readonly metricsRevision: number;
+  /** Grows when alerts should be read again. */
+  readonly alertsRevision: number;
 }
 
 export const emptyFleet: FleetState = {
@@ -27,6 +29,7 @@ export const emptyFleet: FleetState = {
   run: null,
   clockOffset: milliseconds(0),
   metricsRevision: 0,
+  alertsRevision: 0,
 };
 
 /** Return the state after `message`, received at `nowMs` on the browser's clock. Faults and rows of runs change nothing here. */
@@ -40,6 +43,7 @@ export function applyMessage(state: FleetState, message: ServerMessage, nowMs: n
         clockOffset: milliseconds(message.server_ms - nowMs),
         // After an interruption charts may have missed a change; on a page just opened they are being read anyway.
         metricsRevision: state.isKnown ? state.metricsRevision + 1 : state.metricsRevision,
+        alertsRevision: state.isKnown ? state.alertsRevision + 1 : state.alertsRevision,
       };
     case "robots_changed": {
       const robots = new Map(state.robots);
@@ -55,6 +59,8 @@ export function applyMessage(state: FleetState, message: ServerMessage, nowMs: n
       return { ...state, run: message.run, clockOffset: closer(state.clockOffset, message.server_ms - nowMs) };
     case "metrics_changed":
       return { ...state, metricsRevision: state.metricsRevision + 1 };
+    case "alerts_changed":
+      return { ...state, alertsRevision: state.alertsRevision + 1 };
     case "run_rows": // kept in run-tail.ts
     case "help_queue": // kept in help-store.ts
     case "reply": // and those that follow are answers to the cockpit

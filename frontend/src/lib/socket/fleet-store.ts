@@ -32,4 +32,5 @@ export const useRobots = (): ReadonlyMap<string, RobotCard> => useFleetStore((st
 export const useRun = (): RunCard | null => useFleetStore((store) => store.fleet.run);
 export const useIsFleetKnown = (): boolean => useFleetStore((store) => store.fleet.isKnown);
 export const useClockOffset = (): Milliseconds => useFleetStore((store) => store.fleet.clockOffset);
+export const useAlertsRevision = (): number => useFleetStore((store) => store.fleet.alertsRevision);
 export const useMetricsRevision = (): number => useFleetStore((store) => store.fleet.metricsRevision);

@@ -1,7 +1,8 @@
 /** Every robot with its software and what an admin may do with it. */
 
-import { CirclePause, CirclePlay, KeyRound, Pencil, PowerOff, TriangleAlert } from "lucide-react";
+import { CirclePause, CirclePlay, KeyRound, Pencil, PowerOff, ScrollText, TriangleAlert } from "lucide-react";
 import { useState } from "react";
+import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Chip } from "@/components/ui/chip";
@@ -116,6 +117,14 @@ function Actions({ robot, onEdit, onRekey, onRetire }: ActionsProps) {
         {robot.is_paused ? <CirclePlay aria-hidden className="size-4" /> : <CirclePause aria-hidden className="size-4" />}
         {robot.is_paused ? "Go on" : "Pause"}
       </Button>
+      <Link
+        to={`/settings/robots/${robot.id}/log`}
+        aria-label={`Log of ${robot.name}`}
+        className="inline-flex h-8 items-center gap-1.5 rounded-md px-2.5 text-sm text-ink-muted hover:bg-raised hover:text-ink"
+      >
+        <ScrollText aria-hidden className="size-4" />
+        Log
+      </Link>
       <Button variant="quiet" needs="edit_robots" disabled={isOut} onClick={() => onEdit(robot)} aria-label={`Change ${robot.name}`}>
         <Pencil aria-hidden className="size-4" />
         Change

@@ -23,7 +23,6 @@ const doing = {
   enrol_robots: "enrol and retire robots",
   run_training: "start training",
   release_versions: "release versions",
-  edit_alerts: "change alerts",
   acknowledge_alerts: "acknowledge alerts",
   edit_alerts: "change alert rules",
   manage_people: "manage people",

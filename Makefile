@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -70,6 +70,9 @@ safety: $(DEV) $(DIST) ## The safety acceptance tests: a line each with the time
 
 kill-test: $(DEV) ## Kill a recording daemon 50 times (KILLS=50) and look for an episode that is not whole
 	SOP_KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/fleet/consumers/test_killed_daemon.py
+
+import-kill-test: $(DEV) ## Kill workers of an import 20 times (KILLS=20) and look for a half one
+	SOP_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest tests/fleet/services/test_import_kills.py
 
 # Two runs: what only computes and asks the database goes on both cores, each with servers of its own; what keeps time
 # (robots, links, the whole stack) has the machine to itself.

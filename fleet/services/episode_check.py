@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from typing import IO, cast
 
 from django.conf import settings
 
@@ -70,4 +71,4 @@ def _check_videos(manifest: EpisodeManifest) -> None:
     for camera in manifest.cameras:
         key = keys.episode_object(manifest.episode_id, camera.object)
         with SeekableObject(object_store(), key, before_read=check_time) as file:
-            probe_video(file, manifest, camera)
+            probe_video(cast("IO[bytes]", file), manifest, camera)

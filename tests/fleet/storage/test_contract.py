@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 from fleet.protocol.errors import ObjectMismatch
 from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store, s3
 from fleet.storage.base import KeyInvalid, Swept
+from fleet.storage.seekable import SeekableObject
 
 DATA = b"0123456789" * 1000
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -53,6 +55,27 @@ def served(request: pytest.FixtureRequest) -> Any:
         base, store = f"http://{request.getfixturevalue('server')}", request.getfixturevalue("objects")
     with httpx.Client(base_url=base, timeout=10) as http:
         yield Served(store, http)
+
+
+def test_an_object_is_read_as_a_seekable_file(store: ObjectStore) -> None:
+    """Wherever a reader jumps to, it reads what is there; one that asks before each read may end it."""
+    store.put("a/k", DATA)
+    asked: list[int] = []
+    with SeekableObject(store, "a/k", before_read=lambda: asked.append(1)) as file:
+        assert (file.read(10), file.tell()) == (DATA[:10], 10)
+        assert file.seek(-7, io.SEEK_END) == len(DATA) - 7
+        assert (file.read(), file.read(5)) == (DATA[-7:], b"")
+        assert (file.seek(500), file.seek(3, io.SEEK_CUR), file.read(20)) == (500, 503, DATA[503:523])
+        assert (file.seek(len(DATA) + 5), file.read(1)) == (len(DATA) + 5, b"")
+        assert len(asked) == 5
+    with pytest.raises(ObjectMissing):
+        SeekableObject(store, "a/none", before_read=lambda: None)
+
+    def stop() -> None:
+        raise TimeoutError
+
+    with SeekableObject(store, "a/k", before_read=stop) as file, pytest.raises(TimeoutError):
+        file.read(1)
 
 
 @pytest.mark.parametrize("size", [0, 10_000, 5 * 1024 * 1024 + 3])

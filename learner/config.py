@@ -41,7 +41,10 @@ def setting(
     stored file by its hash.
     """
     extra = {"unit": unit, "is_local": is_local, "is_sha256": is_sha256}
-    return msgspec.Meta(description=help, ge=low, le=high, gt=above, lt=below, pattern=pattern, extra=extra)
+    limits: dict[str, Any] = {"ge": low, "le": high, "gt": above, "lt": below, "pattern": pattern}
+    return msgspec.Meta(
+        description=help, extra=extra, **{name: limit for name, limit in limits.items() if limit is not None}
+    )
 
 
 def setting_of(hint: Any) -> tuple[Any, msgspec.Meta] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fleet.errors import SettingsInvalid, UnknownAlgorithm
@@ -20,6 +21,12 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "choice": (str,),
     "text": (str,),
 }
+_LIMITS: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
+    ("low", "at least", operator.ge),
+    ("high", "at most", operator.le),
+    ("above", "above", operator.gt),
+    ("below", "below", operator.lt),
+)
 _WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "text": "text"}
 
 
@@ -78,14 +85,8 @@ def _range_problem(field: Mapping[str, Any], value: float) -> str:
     if not math.isfinite(value):
         return "must be finite"
     unit = f" {field['unit']}" if field["unit"] else ""
-    limits = (
-        ("low", "at least", lambda limit: value >= limit),
-        ("high", "at most", lambda limit: value <= limit),
-        ("above", "above", lambda limit: value > limit),
-        ("below", "below", lambda limit: value < limit),
-    )
-    for name, words, fits in limits:
-        if field[name] is not None and not fits(field[name]):
+    for name, words, fits in _LIMITS:
+        if field[name] is not None and not fits(value, field[name]):
             return f"must be {words} {field[name]:,}{unit}"
     return ""
 

@@ -16,7 +16,7 @@ export function Permitted({ needs, children }: PermittedProps) {
   return (
     <>
       <p className="mb-2 text-sm text-ink-muted">{refusal}</p>
-      <fieldset disabled className="min-w-0 opacity-60">
+      <fieldset disabled className="min-w-0">
         <legend className="sr-only">{refusal}</legend>
         {children}
       </fieldset>

@@ -19,11 +19,13 @@ reaches no host that is not listed. boto3's credentials are the same as for OBJE
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -87,6 +89,9 @@ class Environment:
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
     `robot_state_days`: how long what robots did when is kept.
+    `ready_timeout_s`: in which all parts must answer `/readyz`. `ready_cache_s`: how long that answer is given again.
+    `metrics_*`: where processes keep their metrics, none by default, and where the exporter serves them; without a
+    token on loopback alone.
     """
 
     database_url: str
@@ -128,6 +133,12 @@ class Environment:
     export_most: int
     export_check_episodes: int
     robot_state_days: int
+    ready_timeout_s: float
+    ready_cache_s: float
+    metrics_dir: Path | None
+    metrics_address: str
+    metrics_port: int
+    metrics_token: str
     imports: ImportBounds
 
 
@@ -178,6 +189,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
         export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        ready_timeout_s=_seconds(values, "SOP_READY_TIMEOUT_S", 2.0, most=30.0),
+        ready_cache_s=_seconds(values, "SOP_READY_CACHE_S", 1.0, most=60.0),
+        **_metrics(values),
         imports=_import_bounds(values),
     )
 
@@ -291,6 +305,35 @@ def _import_bounds(values: Mapping[str, str]) -> ImportBounds:
         keep_days=_count(values, "SOP_IMPORT_KEEP_DAYS", 7, least=1),
         most=_count(values, "SOP_IMPORT_MOST", 20, least=1),
     )
+
+
+class _Metrics(TypedDict):
+    metrics_dir: Path | None
+    metrics_address: str
+    metrics_port: int
+    metrics_token: str
+
+
+def _metrics(values: Mapping[str, str]) -> _Metrics:
+    folder, address = values.get("SOP_METRICS_DIR", ""), values.get("SOP_METRICS_ADDRESS", "") or "127.0.0.1"
+    token = values.get("SOP_METRICS_TOKEN", "")
+    port = _count(values, "SOP_METRICS_PORT", 9464, least=1)
+    if folder and not Path(folder).is_absolute():
+        raise EnvironmentInvalid("SOP_METRICS_DIR must be an absolute folder")
+    try:
+        is_local = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        raise EnvironmentInvalid("SOP_METRICS_ADDRESS must be an IP address") from None
+    if port > 65535:
+        raise EnvironmentInvalid("SOP_METRICS_PORT must be a port")
+    if not is_local and len(token) < 20:
+        raise EnvironmentInvalid("SOP_METRICS_ADDRESS is not loopback: set SOP_METRICS_TOKEN, of 20 characters or more")
+    return {
+        "metrics_dir": Path(folder) if folder else None,
+        "metrics_address": address,
+        "metrics_port": port,
+        "metrics_token": token,
+    }
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:

@@ -103,6 +103,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "help-history": {"GET": P.SEE},
     "help-figures": {"GET": P.SEE},
     "help-ranking": {"GET": P.SEE, "PUT": P.RANK_HELP},
+    "status": {"GET": P.SEE},
     "storage": {"GET": P.EDIT_SETTINGS},
     "storage-collect": {"POST": P.EDIT_SETTINGS},
     "retention-rules": {"GET": P.EDIT_SETTINGS, "POST": P.EDIT_SETTINGS},

@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from fleet.daemon import telemetry
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import ConfigError, DaemonConfig
 from fleet.daemon.control_loop import EpisodeRunner
@@ -163,6 +164,7 @@ class Daemon:
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
         self._link = self._make_link(identity, rng) if identity is not None and config.server is not None else None
         self._leases = ServerLeases(send=self._send, is_open=lambda: self._link is not None and self._link.is_open)
+        telemetry.watch(self._spool.stats, lambda: self._link is not None and self._link.is_open)
         self._uploader = Uploader(spool=self._spool, client=client, config=config.upload, send=self._send, rng=rng)
         store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
         self._host = PolicyHost(

@@ -33,5 +33,6 @@ WHITENOISE_USE_FINDERS = False
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_SSL_REDIRECT = True
+SECURE_REDIRECT_EXEMPT = [r"^readyz$"]  # supervisors on this machine ask past the proxy that has the certificate
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # set by the proxy in front, which drops the client's own
 SECURE_HSTS_SECONDS = 31536000

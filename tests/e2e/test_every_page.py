@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 PAGES = (
     "/", "/help", "/episodes", "/datasets", "/datasets/exports", "/datasets/imports", "/training", "/versions",
-    "/reports",
+    "/reports", "/status",
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",
     "/settings/people", "/settings/audit", "/settings/storage", "/settings/webhooks",
 )  # fmt: skip

@@ -21,6 +21,7 @@ const pages: readonly { readonly to: string; readonly label: string; readonly ba
   { to: "/training", label: "Training" },
   { to: "/versions", label: "Versions" },
   { to: "/reports", label: "Reports" },
+  { to: "/status", label: "Status" },
   { to: "/settings", label: "Settings" },
 ];
 

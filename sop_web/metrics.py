@@ -44,7 +44,10 @@ def show_alive() -> None:
 
 
 def is_counted(path: Path) -> bool:
-    """Whether a file of metrics counts: all do but what a process that has died said was open."""
+    """Whether a file of metrics counts: all do but what a process that has died said was open, and one that is being
+    made right now, which is empty until it has its first size."""
+    if path.stat().st_size == 0:
+        return False
     if not path.name.startswith(LIVE_GAUGES):
         return True
     lock = path.with_name(path.stem.rpartition("_")[2] + ".lock")

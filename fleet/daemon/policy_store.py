@@ -24,7 +24,7 @@ from fleet.daemon.backoff import Backoff
 from fleet.daemon.enrolment import problem_of
 from fleet.daemon.files import sync, write_durably
 from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
-from fleet.protocol.errors import ArtifactMismatch, SopError
+from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch, SopError
 from fleet.protocol.messages import PolicyPatch, PolicyTarget
 from fleet.protocol.patch import apply_patch
 from fleet.protocol.policy import BlobRef, PolicyManifest, decode_policy_manifest, encode_policy_manifest
@@ -68,7 +68,7 @@ class PolicyStore:
         try:
             current = msgspec.json.decode(self._current.read_bytes(), type=CurrentVersion)
             decode_policy_manifest(encode_policy_manifest(current.manifest))
-        except (OSError, msgspec.MsgspecError, ArtifactMismatch) as error:
+        except (OSError, *UNPARSABLE, ArtifactMismatch) as error:
             logger.error("the record of the last policy is unusable: %s", error)
             return None
         return current

@@ -12,7 +12,7 @@ from fleet.exports.lerobot_common import own_name
 from fleet.imports.layout import EpisodeRow
 from fleet.imports.mapping import outcome_of
 from fleet.imports.tables import matrix
-from fleet.protocol.errors import InvalidEpisode
+from fleet.protocol.errors import UNPARSABLE, InvalidEpisode
 from fleet.protocol.recording import STEP_COLUMNS, OutcomeSource, Segment, segments_of
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +38,7 @@ def own_segments(row: EpisodeRow, steps: dict[str, Array]) -> tuple[Segment, ...
     """Return the segments with their operators and reasons. Raises: InvalidEpisode if the steps say otherwise."""
     try:
         segments = msgspec.json.decode(str(row.values["segments"]), type=tuple[Segment, ...])
-    except msgspec.MsgspecError:
+    except UNPARSABLE:
         raise InvalidEpisode("'segments' of the episode's metadata does not parse", column="segments") from None
     stated = [(s.start, s.end, s.mode, s.source, s.lease_epoch) for s in segments]
     codes = steps["mode"], steps["source"]
@@ -74,7 +74,7 @@ def own_provenance(row: EpisodeRow) -> dict[str, Any]:
             "outcome_reason": str(values.get("outcome_reason", ""))[:2000],
             "software": msgspec.json.decode(str(values.get("software", "{}")), type=dict[str, str]),
         }
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, TypeError, *UNPARSABLE) as error:
         raise InvalidEpisode(f"the episode's provenance does not parse: {error!s:.200}", column="provenance") from None
 
 

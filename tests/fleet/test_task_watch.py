@@ -12,21 +12,17 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from fleet import live
 from fleet.acting import request_named
 from fleet.queue import enqueue_webhook_drain
+from sop_web.exporter import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _values(folder: Path) -> dict[tuple[str, tuple[str, ...]], float]:
-    registry = CollectorRegistry()
-    for each in folder.iterdir():
-        MultiProcessCollector(registry, str(each))  # type: ignore[no-untyped-call]
-    return {(s.name, tuple(s.labels.values())): s.value for m in registry.collect() for s in m.samples}
+    return {(s.name, tuple(s.labels.values())): s.value for m in Files(folder).collect() for s in m.samples}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -39,7 +35,7 @@ def test_a_forked_worker_counts_its_tasks_and_logs_the_request(tmp_path: Path) -
                "--hostname", "watched@%h"]  # fmt: skip
     environment = {
         **os.environ,
-        "DATABASE_URL": os.environ["DATABASE_URL"].replace("/sop", f"/{connection.settings_dict['NAME']}"),
+        "DATABASE_URL": f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}",
         "SOP_METRICS_DIR": str(tmp_path / "metrics"),
         "SOP_LOG_FORMAT": "json",
         "PYTHONWARNINGS": "ignore",
@@ -49,7 +45,7 @@ def test_a_forked_worker_counts_its_tasks_and_logs_the_request(tmp_path: Path) -
         worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
-        while not (folder := tmp_path / "metrics").exists() or key not in _values(folder):
+        while key not in _values(tmp_path / "metrics"):
             assert worker.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.2)
         seen = live.workers_get()

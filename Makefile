@@ -14,7 +14,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test test-python test-e2e safety test-frontend check openapi fuzz-api bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -90,9 +90,19 @@ check: setup ## Lint, types, import arrows, migrations, production settings, gen
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference --check
 	scripts/check-deploy
+	$(BIN)/python scripts/sbom.py $(VENV)/sop.cdx.json
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types
+
+sbom: $(RUNTIME) ## Write the software bill of materials, CycloneDX JSON (SBOM=sop.cdx.json)
+	@$(BIN)/python scripts/sbom.py $(or $(SBOM),sop.cdx.json)
+
+audit: $(RUNTIME) ## Ask the services that know of holes in packages (needs the network; status 3: nobody answered)
+	@$(BIN)/python scripts/audit.py
+
+fuzz: setup ## Give every decoder nearly right bytes (SOP_FUZZ_INPUTS=5000 a decoder)
+	SOP_FUZZ_INPUTS=$${SOP_FUZZ_INPUTS:-5000} $(BIN)/python -m pytest tests/fuzz -s
 
 openapi: setup ## Write docs/openapi.yaml and docs/api-errors.md from the code
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference

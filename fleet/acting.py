@@ -67,5 +67,10 @@ def request_id() -> str:
     return _request_id.get() or request_id_new()
 
 
+def request_id_or_empty() -> str:
+    """Return the id of the request that is being answered, or that asked for this task; empty outside of both."""
+    return _request_id.get()
+
+
 def request_id_new() -> str:
     return uuid.uuid4().hex

@@ -1,12 +1,15 @@
-"""What robots do right now: their newest status and thumbnail, kept in Redis with a time to live.
+"""What robots do right now: their newest status and thumbnail, kept in Redis with a time to live; and which workers
+live, and what waits for them.
 
-Written by `services/robot.py`, read by selectors. Nothing here is truth: when Redis forgets, the next heartbeat
-brings it back. Presence is the existence of the status, which expires after PRESENCE_FACTOR heartbeats.
+Written by `services/robot.py` and `task_watch.py`, read by selectors. Nothing here is truth: when Redis forgets, the
+next heartbeat brings it back. Presence is the existence of the status, which expires after PRESENCE_FACTOR heartbeats.
 """
 
 from __future__ import annotations
 
 import functools
+import json
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -23,6 +26,8 @@ THUMBNAIL_TTL_S = 60
 LOGS_TTL_S = 7 * 86_400  # of the warnings and errors that robots send by themselves
 LOGS_ANSWER_TTL_S = 3600
 LOGS_QUESTION_TTL_S = 30  # an answer that comes later is not kept
+WORKERS_TTL_S = 86_400
+_WORKERS_KEY = "sop:workers"
 _STAMP = struct.Struct(">q")
 
 
@@ -137,6 +142,39 @@ def logs_answer_get(robot_id: object) -> tuple[str | None, list[LogLine]]:
 
 def _logs_key(robot_id: object) -> str:
     return f"sop:robot:{robot_id}:logs"
+
+
+def hostname() -> str:
+    return socket.gethostname()
+
+
+def worker_seen(name: str, queues: Sequence[str]) -> None:
+    """Note that a worker lives, and what it takes tasks from. It is forgotten after a day of silence."""
+    pipeline = connection().pipeline(transaction=False)
+    pipeline.hset(_WORKERS_KEY, name, json.dumps({"queues": list(queues), "seen_s": time.time()}))
+    pipeline.expire(_WORKERS_KEY, WORKERS_TTL_S)
+    pipeline.execute()
+
+
+def workers_get() -> dict[str, tuple[list[str], float]]:
+    """Return the queues of each worker and when it was seen (Unix seconds); those silent for a day are dropped."""
+    found: dict[str, tuple[list[str], float]] = {}
+    for name, value in cast("dict[bytes, bytes]", connection().hgetall(_WORKERS_KEY)).items():
+        entry = json.loads(value)
+        if time.time() - entry["seen_s"] < WORKERS_TTL_S:
+            found[name.decode()] = (entry["queues"], entry["seen_s"])
+        else:
+            connection().hdel(_WORKERS_KEY, name)
+    return found
+
+
+def queue_state(queue: str) -> tuple[int, bytes | None]:
+    """Return how many messages wait in a Celery queue, and the oldest of them as Celery wrote it."""
+    pipeline = connection().pipeline(transaction=False)
+    pipeline.llen(queue)
+    pipeline.lindex(queue, -1)  # pushed on the left, taken from the right
+    length, oldest = pipeline.execute()
+    return length, oldest
 
 
 def _status_key(robot_id: object) -> str:

@@ -20,6 +20,17 @@ EXPORT_CLEAN = "fleet.export_clean"
 DATASET_IMPORT = "fleet.dataset_import"
 DATASET_IMPORT_CLEAN = "fleet.dataset_import_clean"
 
+# What the first argument of a task names: log lines of the task carry it under this word (task_watch.py).
+SUBJECTS = {
+    TRAIN_ROUND: "run",
+    DATASET_DESCRIBE: "dataset_version",
+    WEBHOOK_DRAIN: "webhook",
+    EXPORT_RUN: "export",
+    EXPORT_CLEAN: "export",
+    DATASET_IMPORT: "import",
+    DATASET_IMPORT_CLEAN: "import",
+}
+
 
 def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
     """Ask the learner for one round, on commit. If the broker is away the reaper asks again."""

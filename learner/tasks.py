@@ -55,6 +55,7 @@ from fleet.services.training import (
 )
 from fleet.storage import ObjectStore, keys
 from fleet.storage.base import ObjectMissing, StoreUnavailable
+from learner import telemetry
 
 if TYPE_CHECKING:
     from learner.config import RunConfig
@@ -112,7 +113,7 @@ def train_round(run_id: str, epoch: int) -> None:
     holder = f"{socket.gethostname()}/{os.getpid()}"
     try:
         claim = training_run_claim(run_id=run_id, epoch=epoch, holder=holder)
-        with _heartbeat(run_id, epoch, holder) as is_lost:
+        with _heartbeat(run_id, epoch, holder) as is_lost, telemetry.round_timed():
             _run_round(claim, holder, is_lost)
     except (RunFenced, RunNotRunning) as error:
         _process.warm = None
@@ -147,7 +148,7 @@ def _run_round(claim: RunClaim, holder: str, is_lost: threading.Event) -> None:
     schedule = Schedule(publish_steps=config.publish_steps, publish_interval_s=config.publish_interval_s)
     until = _end_step(claim, plan, warm)
     with contextlib.suppress(BuffersEmpty):  # what was left turned out unreadable
-        run_steps(warm.trainer, until=until, schedule=schedule, versions=warm.versions, hooks=hooks)
+        run_steps(warm.trainer, until=until, schedule=schedule, versions=warm.versions, hooks=telemetry.Counted(hooks))
     _flush(warm, claim, hooks.outbox)
     _commit(warm, claim, plan)
 
@@ -342,7 +343,6 @@ def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
     data = warm.trainer.checkpoint(cursor=warm.cursor)
     key, sha256 = keys.run_checkpoint(claim.run_id, plan.index, claim.epoch), hashlib.sha256(data).hexdigest()
     store.put(key, data)
-    is_idle = warm.trainer.gradient_steps == plan.start_step
     training_round_commit(
         run_id=claim.run_id,
         epoch=claim.epoch,
@@ -350,7 +350,7 @@ def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:
         end_step=warm.trainer.gradient_steps,
         checkpoint_key=key,
         checkpoint_sha256=sha256,
-        next_delay_s=IDLE_DELAY_S if is_idle else 0.0,
+        next_delay_s=IDLE_DELAY_S if warm.trainer.gradient_steps == plan.start_step else 0.0,
     )
     _forget_checkpoints(store, claim.run_id, before=plan.index - KEPT_CHECKPOINTS + 1)
     warm.checkpoint_sha256 = sha256

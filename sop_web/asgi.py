@@ -7,18 +7,23 @@ import warnings
 
 from django.core.asgi import get_asgi_application
 
+from sop_web.metrics import show_alive
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sop_web.settings.dev")
 django_application = get_asgi_application()
+show_alive()
 
 # These import models, so Django must be set up first.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 import sop_web.celery  # noqa: E402, F401  (queue.py enqueues through the default app)
 from fleet.api.body_limit import BodyLimit  # noqa: E402
+from fleet.api.health import Health  # noqa: E402
 from fleet.consumers.routing import websocket_routes  # noqa: E402
 
 # WhiteNoise answers with a synchronous iterator, which Django reads whole under ASGI and warns about: fine for the
 # console's files of some hundred kB. Large objects go through fleet/api/objects.py, which streams.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
-application = ProtocolTypeRouter({"http": BodyLimit(django_application), "websocket": URLRouter(websocket_routes)})
+http_application = Health(BodyLimit(django_application))
+application = ProtocolTypeRouter({"http": http_application, "websocket": URLRouter(websocket_routes)})

@@ -22,11 +22,13 @@ Secrets may come from files: NAME_FILE instead of NAME, see `secret_files.py`.
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -99,6 +101,9 @@ class Environment:
     `robot_state_days`: how long what robots did when is kept. `alert_period_s`: between two evaluations of the alert
     rules. `alert_days`: how long an alert is kept after it resolved. `logs_per_min`: how often one robot is asked for
     its log.
+    `ready_timeout_s`: in which all parts must answer `/readyz`. `ready_cache_s`: how long that answer is given again.
+    `metrics_*`: where processes keep their metrics, none by default, and where the exporter serves them; without a
+    token on loopback alone.
     """
 
     database_url: str
@@ -148,6 +153,12 @@ class Environment:
     alert_period_s: float
     logs_per_min: int
     alert_days: int
+    ready_timeout_s: float
+    ready_cache_s: float
+    metrics_dir: Path | None
+    metrics_address: str
+    metrics_port: int
+    metrics_token: str
     imports: ImportBounds
     postgres_programs: Path
     is_redis_default: bool
@@ -213,6 +224,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         alert_period_s=_seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
         logs_per_min=_count(values, "SOP_LOGS_PER_MIN", 30, least=1),
         alert_days=_count(values, "SOP_ALERT_DAYS", 400, least=1),
+        ready_timeout_s=_seconds(values, "SOP_READY_TIMEOUT_S", 2.0, most=30.0),
+        ready_cache_s=_seconds(values, "SOP_READY_CACHE_S", 1.0, most=60.0),
+        **_metrics(values),
         imports=_import_bounds(values),
         postgres_programs=Path(values.get("SOP_POSTGRES_PROGRAMS", "") or _packaged_postgres()),
         is_redis_default="REDIS_URL" not in values,
@@ -336,6 +350,35 @@ def _import_bounds(values: Mapping[str, str]) -> ImportBounds:
         keep_days=_count(values, "SOP_IMPORT_KEEP_DAYS", 7, least=1),
         most=_count(values, "SOP_IMPORT_MOST", 20, least=1),
     )
+
+
+class _Metrics(TypedDict):
+    metrics_dir: Path | None
+    metrics_address: str
+    metrics_port: int
+    metrics_token: str
+
+
+def _metrics(values: Mapping[str, str]) -> _Metrics:
+    folder, address = values.get("SOP_METRICS_DIR", ""), values.get("SOP_METRICS_ADDRESS", "") or "127.0.0.1"
+    token = values.get("SOP_METRICS_TOKEN", "")
+    port = _count(values, "SOP_METRICS_PORT", 9464, least=1)
+    if folder and not Path(folder).is_absolute():
+        raise EnvironmentInvalid("SOP_METRICS_DIR must be an absolute folder")
+    try:
+        is_local = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        raise EnvironmentInvalid("SOP_METRICS_ADDRESS must be an IP address") from None
+    if port > 65535:
+        raise EnvironmentInvalid("SOP_METRICS_PORT must be a port")
+    if not is_local and len(token) < 20:
+        raise EnvironmentInvalid("SOP_METRICS_ADDRESS is not loopback: set SOP_METRICS_TOKEN, of 20 characters or more")
+    return {
+        "metrics_dir": Path(folder) if folder else None,
+        "metrics_address": address,
+        "metrics_port": port,
+        "metrics_token": token,
+    }
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:

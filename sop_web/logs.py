@@ -1,6 +1,8 @@
 """Logging: one line an event on stderr, as text for people or as JSON for machines.
 
 Code logs `logger.info("event name", extra={"event": {...}})`; the fields land in the line in both formats.
+Ids of the work under way come by themselves: of the request (`fleet.acting`), also in the tasks that it asked for, and
+what the edges bind (`fleet.log_context`): robot, user, task and its id, and the run, export or import it is about.
 """
 
 from __future__ import annotations
@@ -9,10 +11,16 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from fleet.acting import request_id_or_empty
+from fleet.log_context import log_fields
+
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return the ids of the work that logs, then what the line itself says."""
     found = getattr(record, "event", None)
-    return found if isinstance(found, dict) else {}
+    request = request_id_or_empty()
+    named = {"request": request} if request else {}
+    return {**named, **log_fields(), **(found if isinstance(found, dict) else {})}
 
 
 class TextFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from fleet.api.docs import DocsView, errors_page
+from fleet.api.health import ready_view
 from fleet.api.objects import object_view
 from sop_web.console import console_view
 
@@ -19,5 +20,6 @@ urlpatterns = [
     path("api/docs/errors", errors_page, name="api-errors"),
     path("api/v1/", include("fleet.api.urls")),
     path("objects/<path:key>", object_view, name="object"),
-    re_path(r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$", console_view, name="console"),
+    path("readyz", ready_view, name="ready"),
+    re_path(r"^(?!healthz$|readyz$|api/|admin/|objects/|static/|assets/|ws/).*$", console_view, name="console"),
 ]

@@ -19,6 +19,7 @@ from fleet.selectors.objects import object_store
 from fleet.storage.local import URL_PREFIX, LocalStore
 
 DRAIN_S = 5.0  # for which a refused body is still read, and dropped
+_LENGTH_DIGITS = 18
 MAX_BODY_BYTES = 1024 * 1024  # of requests that are no upload: JSON and the admin's forms
 
 Scope = dict[str, Any]
@@ -39,25 +40,33 @@ class BodyLimit:
             await self._application(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        length = headers.get("content-length", "")
+        stated = headers.get("content-length", "")
+        length = stated_length(stated)
+        if stated and length is None:
+            await _refuse(receive, send, 400, "invalid_request", "Content-Length is no number of bytes")
+            return
         is_upload = scope["method"] == "PUT" and scope["path"].startswith(URL_PREFIX)
-        if is_upload and not _is_signed(scope, headers):
+        if is_upload and (length is None or not _is_signed(scope, headers, length)):
             await _refuse(receive, send, 403, "signature_invalid", "the signature does not fit this upload")
             return
-        limit = int(length) if is_upload else MAX_BODY_BYTES  # a signed upload states its size
-        if length.isdigit() and int(length) > limit:
+        limit = length if is_upload and length is not None else MAX_BODY_BYTES  # a signed upload states its size
+        if length is not None and length > limit:
             await _refuse(receive, send, 413, "body_too_large", f"a request may have {limit} bytes at most")
             return
         await self._application(scope, _limited(receive, limit), send)
 
 
-def _is_signed(scope: Scope, headers: dict[str, str]) -> bool:
+def stated_length(text: str) -> int | None:
+    """Return a Content-Length in bytes; None if it is none. `int` reads other digits too, and no long ones."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS else None
+
+
+def _is_signed(scope: Scope, headers: dict[str, str], length: int) -> bool:
     store = object_store()
-    length = headers.get("content-length", "")
-    if not isinstance(store, LocalStore) or not (length.isascii() and length.isdigit()):
+    if not isinstance(store, LocalStore):
         return False
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    promise = f"{int(length)}:{headers.get('x-sop-sha256', '')}"
+    promise = f"{length}:{headers.get('x-sop-sha256', '')}"
     key, expires, signature = scope["path"].removeprefix(URL_PREFIX), query.get("expires"), query.get("signature")
     try:
         store.check_signature("PUT", key, expires=expires or "", signature=signature or "", promise=promise)

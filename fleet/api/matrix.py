@@ -116,6 +116,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "alert-rules": {"GET": P.SEE, "POST": P.EDIT_ALERTS},
     "alert-rule-preview": {"POST": P.EDIT_ALERTS},
     "alert-rule": {"GET": P.SEE, "PATCH": P.EDIT_ALERTS, "DELETE": P.EDIT_ALERTS},
+    "status": {"GET": P.SEE},
     "storage": {"GET": P.EDIT_SETTINGS},
     "storage-collect": {"POST": P.EDIT_SETTINGS},
     "retention-rules": {"GET": P.EDIT_SETTINGS, "POST": P.EDIT_SETTINGS},

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from fleet.api.body_limit import stated_length
 from fleet.api.errors import PROBLEM_TYPE, problem, problem_response
 from fleet.api.ranges import file_response
 from fleet.egress import egress_admit, egress_leave, egress_paced
@@ -49,13 +50,14 @@ def _write(request: HttpRequest, store: LocalStore, key: str) -> HttpResponse:
 
     `body_limit.py` refused unsigned bodies before; the check here is the one that this view's correctness rests on.
     """
-    length, sha256 = request.headers.get("Content-Length", ""), request.headers.get("X-Sop-Sha256", "")
-    if not (length.isascii() and length.isdigit()):
+    length = stated_length(request.headers.get("Content-Length", ""))
+    sha256 = request.headers.get("X-Sop-Sha256", "")
+    if length is None:
         return _refuse(411, "length_required", "send Content-Length")
     if not _SHA256.fullmatch(sha256):
         return _refuse(422, "invalid_request", "send X-Sop-Sha256 as 64 lower-case hex digits")
-    _check(request, store, key, promise=f"{int(length)}:{sha256}")
-    is_new = store.put_verified(key, cast(BinaryIO, request), size=int(length), sha256=sha256)
+    _check(request, store, key, promise=f"{length}:{sha256}")
+    is_new = store.put_verified(key, cast(BinaryIO, request), size=length, sha256=sha256)
     return HttpResponse(status=201 if is_new else 200)
 
 

@@ -27,9 +27,11 @@ from fleet.consumers.hub import Slot, hub
 from fleet.consumers.signalling import ConsoleCalls
 from fleet.errors import Busy, ConsoleReplaced
 from fleet.events import console_group, user_group
+from fleet.log_context import bind
 from fleet.protocol import messages as m
 from fleet.protocol.codec import decode_console_client_frame, encode_console_frame
 from fleet.protocol.errors import LeaseFenced, MalformedFrame, ProtocolError, SopError, Unauthorised
+from fleet.telemetry import socket_closed, socket_opened
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
             return
         self._caller = caller_of(self.scope)
         self._actor = actor_of(self._caller, self.scope)
+        bind(user=self._caller.name, connection=self._caller.connection)
         self._requests: asyncio.Queue[m.ConsoleRequest] = asyncio.Queue(REQUESTS_LIMIT)
         self._calls = ConsoleCalls(self._caller, self.channel_name, self._send_one)
         self._stops = ConsoleStops(self._caller)
@@ -70,6 +73,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._is_check_due = asyncio.Event()
         await self._join()
         self._slot = await hub().subscribe()
+        socket_opened("console")
         loops = (self._write(self._slot), self._work(), self._recheck())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
@@ -95,6 +99,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._is_over = True
         await auth.cancel(*self._tasks, self._watching)
         if self._slot is not None:
+            socket_closed("console", code)
             await hub().unsubscribe(self._slot)
             await self._calls.end()
         for group in self._groups:

@@ -11,6 +11,7 @@ from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegiste
 from fleet.services.episode import episode_register, episode_upload_grant
 from fleet.services.episode_check import ObjectAbsent
 from fleet.storage import ConfigurationInvalid, StoreUnavailable
+from fleet.telemetry import episode_registered, upload_refused
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,13 @@ def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | Epis
         row = episode_register(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
     except Exception as error:  # each kind is told apart in _refusal
         return _refusal(ready.episode_id, error)
+    episode_registered(row.size_bytes)
     return EpisodeRegistered(episode_id=ready.episode_id, indexed_ns=to_ns(row.indexed_at))
 
 
 def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
     """What the robot did wrong is final. A missing object, a slow check, a failure of ours or our store's is not."""
+    upload_refused(error.code if isinstance(error, SopError) else "internal")
     if not isinstance(error, SopError):
         logger.error("episode failed", extra={"event": {"episode": episode_id[:36]}}, exc_info=error)
         return EpisodeRefused(

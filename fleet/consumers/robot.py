@@ -26,6 +26,7 @@ from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.robot_logs import RobotLogDesk
 from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
+from fleet.log_context import bind
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, ProtocolError, SopError, Unauthorised
@@ -35,6 +36,7 @@ from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
 from fleet.services.stop import stop_confirm, stops_cleared_at_robot
+from fleet.telemetry import socket_closed, socket_opened
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         except Unauthorised as error:
             await self._fail(error)
             return
+        socket_opened("robot")
+        bind(robot=self._robot_id, session=self._session_id)
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_add(group, self.channel_name)
         self._tasks = [asyncio.create_task(loop()) for loop in (self._write, self._watch, self._act, self._work)]
@@ -88,6 +92,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await auth.cancel(*self._tasks)
         if not self._robot_id:
             return
+        socket_closed("robot", code)
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_discard(group, self.channel_name)
         await self._calls.gone()

@@ -99,7 +99,14 @@ class ConsoleCalls:
         except BaseException:
             await auth.cancel(self._orders.pop(order_id).deadline)
             raise
-        event = {"robot": robot_id, "epoch": order.epoch, "kind": order.kind, "episode": order.episode_id}
+        event = {
+            "robot": robot_id,
+            "epoch": order.epoch,
+            "kind": order.kind,
+            "episode": order.episode_id,
+            "order": order_id,
+            "request": request.request_id,
+        }
         logger.info("order given", extra={"event": {**event, "by": order.by}})
 
     async def answered(self, answer: Answer) -> None:

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run_robot(arguments: list[str]) -> int:
-    from fleet.daemon import app
+    from fleet.daemon import app, telemetry
     from fleet.daemon.config import load_config
 
     options = _parser().parse_args(arguments)
@@ -54,7 +54,8 @@ def run_robot(arguments: list[str]) -> int:
             overrides=tuple(options.set),
             given={key: value for key, value in given.items() if value is not None},
         )
-        asyncio.run(app.run(config))
+        with telemetry.served(config.metrics):
+            asyncio.run(app.run(config))
     except SopError as error:
         logging.getLogger("fleet.daemon").error("%s: %s", error.code, error.message)
         return 2

@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from fleet.daemon import telemetry
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import ConfigError, DaemonConfig
 from fleet.daemon.control_loop import EpisodeRunner
@@ -168,6 +169,7 @@ class Daemon:
         self._ring = LogRing(config.log, secrets=secrets)
         self._logs = LogSender(self._ring, config.log, send=self._send)
         self._leases = ServerLeases(send=self._send, is_open=self._is_linked)
+        telemetry.watch(self._spool.stats, self._is_linked)
         self._uploader = Uploader(spool=self._spool, client=client, config=config.upload, send=self._send, rng=rng)
         store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
         self._host = PolicyHost(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from fleet.daemon import telemetry
 from fleet.protocol.messages import ControlStats
 
 
@@ -91,6 +92,7 @@ class Pacer:
         if self._period_s > 0:
             if self._clock.monotonic() > self._deadline_s:
                 self._overruns += 1
+                telemetry.OVERRUNS.inc()
                 self._deadline_s = self._clock.monotonic()
             else:
                 self._clock.sleep_until(self._deadline_s)
@@ -104,6 +106,8 @@ class Pacer:
             self._elapsed_s += elapsed_s
             self._worst_s = max(self._worst_s, elapsed_s)
             self._periods += 1
+            if self._period_s > 0:
+                telemetry.JITTER_SECONDS.observe(abs(elapsed_s - self._period_s))
         self._began_s = now_s
 
     def stats(self) -> ControlStats:

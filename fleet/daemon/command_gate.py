@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleet.daemon import telemetry
 from fleet.daemon.config import TeleopConfig
 from fleet.daemon.inbox import Command
 from fleet.daemon.operator_clock import OperatorClock
@@ -118,6 +119,7 @@ class CommandGate:
         """Count a message of this peer that did nothing."""
         self.last_refusal = code
         self.refused[code] += 1
+        telemetry.TELEOP_REFUSALS.labels(code).inc()
 
     def _refusal(
         self, drive: Drive, lease: HeldLease | None, clock: OperatorClock, *, now_s: float, is_stopped: bool

@@ -303,6 +303,18 @@ class LogConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricsConfig:
+    """Prometheus metrics. Loopback alone: they carry no password; a collector on the robot passes them on."""
+
+    port: int = 0  # none
+    address: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.port <= 65535, "port must lie in [0, 65535]; 0 serves no metrics")
+        _require(self.address in ("127.0.0.1", "::1"), "address must be 127.0.0.1 or ::1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DaemonConfig:
     """One robot. `server` None runs offline with what the state directory holds."""
 
@@ -325,6 +337,7 @@ class DaemonConfig:
     thumbnail: ThumbnailConfig = field(default_factory=ThumbnailConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")

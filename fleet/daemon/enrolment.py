@@ -13,7 +13,7 @@ import msgspec
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.files import write_durably
 from fleet.daemon.trust import remember_keys
-from fleet.protocol.errors import SopError
+from fleet.protocol.errors import UNPARSABLE, SopError
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def read_credentials(state_dir: Path) -> Credentials | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Credentials)
-    except msgspec.MsgspecError as error:
+    except UNPARSABLE as error:
         raise EnrolmentRefused(f"{path} is damaged ({error}); enrol again with a new token") from None
 
 
@@ -91,7 +91,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 def _parse(data: bytes) -> _Answer:
     try:
         return msgspec.json.decode(data, type=_Answer)
-    except msgspec.MsgspecError as error:
+    except UNPARSABLE as error:
         raise EnrolmentRefused(f"the server's answer to the enrolment does not parse: {error}") from None
 
 
@@ -105,7 +105,7 @@ def problem_of(response: httpx.Response) -> str:
     """Return the code and text of problem details, or the status alone."""
     try:
         body: Any = msgspec.json.decode(response.content)
-    except msgspec.MsgspecError:
+    except UNPARSABLE:
         body = None
     if not isinstance(body, dict):
         return f"HTTP {response.status_code}"

@@ -6,6 +6,7 @@ come from: the server (app.py wires the link) or, in offline rollouts, `LocalLea
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ import numpy as np
 
 from fleet.protocol.authority import Holder, Source
 from fleet.protocol.messages import EpisodeOrder, StopInfo
+
+logger = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +104,8 @@ class ControlInbox:
             if self._wishes.order is not None:
                 return False
             self._wishes = replace(self._wishes, order=order)
-            return True
+        logger.info("order %s of %s: %s", order.order_id, order.by, order.kind)
+        return True
 
     def abort(self, reason: str) -> None:
         """End the open episode and take no other: the daemon is going down."""

@@ -22,7 +22,7 @@ from typing import TextIO
 import msgspec
 
 from fleet.daemon.files import write_durably
-from fleet.protocol.errors import PolicyError
+from fleet.protocol.errors import UNPARSABLE, PolicyError
 from fleet.protocol.messages import PolicyHold
 from fleet.protocol.policy import PolicyManifest
 
@@ -69,7 +69,7 @@ class VersionHistory:
         for path in self._files():
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=CurrentVersion))
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, *UNPARSABLE) as error:
                 logger.error("a version's record is unusable: %s", error)
         return found
 
@@ -92,7 +92,7 @@ def read_hold(policies: Path) -> PolicyHold | None:
         return msgspec.json.decode((policies / HOLD_FILE).read_bytes(), type=PolicyHold)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNPARSABLE) as error:
         logger.error("the hold is unusable: %s", error)
         return None
 
@@ -134,7 +134,7 @@ def follow(policies: Path) -> bool:
 def _current_id(policies: Path) -> str | None:
     try:
         current = msgspec.json.decode((policies / "current.json").read_bytes(), type=CurrentVersion)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNPARSABLE):
         return None
     return current.manifest.version_id
 

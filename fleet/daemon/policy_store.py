@@ -33,7 +33,7 @@ from fleet.daemon.downloads import (
 )
 from fleet.daemon.files import sync, write_durably
 from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
-from fleet.protocol.errors import ArtifactMismatch
+from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch
 from fleet.protocol.messages import PolicyPatch, PolicyTarget
 from fleet.protocol.patch import apply_patch
 from fleet.protocol.policy import BlobRef, PolicyManifest, decode_policy_manifest, encode_policy_manifest
@@ -65,7 +65,7 @@ class PolicyStore:
         try:
             current = msgspec.json.decode(self._current.read_bytes(), type=CurrentVersion)
             decode_policy_manifest(encode_policy_manifest(current.manifest))
-        except (OSError, msgspec.MsgspecError, ArtifactMismatch) as error:
+        except (OSError, *UNPARSABLE, ArtifactMismatch) as error:
             logger.error("the record of the last policy is unusable: %s", error)
             return None
         return current

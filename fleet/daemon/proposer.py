@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fleet.daemon import telemetry
 from fleet.daemon.safety import is_usable
 from fleet.protocol.policy import Observation, Policy
 
@@ -47,6 +48,7 @@ class Proposer:
             began_s = time.perf_counter()
             self._actions = self._policy.infer(observation).actions[: self._policy.execute_steps]
             inference_ms = (time.perf_counter() - began_s) * 1e3
+            telemetry.INFERENCE_SECONDS.observe(inference_ms / 1e3)
             self._position = 0
         action = self._actions[self._position] if len(self._actions) else None
         self._position += 1

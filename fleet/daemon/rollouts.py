@@ -35,7 +35,7 @@ from fleet.daemon.inbox import LocalLeases
 from fleet.daemon.recorder import write_episode
 from fleet.daemon.software import software
 from fleet.daemon.supervisor import SupervisorWish
-from fleet.protocol.errors import ArtifactMismatch, RecordingError, SopError
+from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch, RecordingError, SopError
 from fleet.protocol.policy import Policy, PolicyManifest, decode_policy_manifest
 from fleet.protocol.recording import MANIFEST_OBJECT, Origin, decode_manifest, sha256_of_file
 
@@ -224,7 +224,7 @@ def _known_results(path: Path, empty: Evaluation) -> tuple[SeedResult, ...]:
     """Return what an interrupted run with the same settings left; nothing if it was another run."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Evaluation)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNPARSABLE):
         return ()
     return found.results if summarise(empty, found.results) == found else ()
 

@@ -16,7 +16,7 @@ import msgspec
 
 from fleet.daemon.files import write_durably
 from fleet.daemon.stop_latch import Latched
-from fleet.protocol.errors import SopError
+from fleet.protocol.errors import UNPARSABLE, SopError
 from fleet.protocol.messages import DesiredState, StopInfo
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class StateDir:
             return None
         try:
             return msgspec.json.decode(file.read_bytes(), type=DesiredState)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNPARSABLE) as error:
             logger.error("the remembered state is unusable: %s", error)
             return None
 
@@ -79,7 +79,7 @@ class StateDir:
             return msgspec.json.decode(file.read_bytes(), type=Latched)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNPARSABLE) as error:
             logger.error("the remembered stops are unusable: %s", error)
             reason = "the file of remembered stops is damaged"
             return Latched((StopInfo(stop_id=str(uuid.uuid4()), by="restart", reason=reason, at_ns=time.time_ns()),))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fleet.daemon.config import PUBLIC_KEY, ConfigError, PolicyConfig
 from fleet.daemon.files import write_durably
-from fleet.protocol.errors import StaleOrder, Untrusted
+from fleet.protocol.errors import UNPARSABLE, StaleOrder, Untrusted
 from fleet.protocol.messages import PolicyKey, PolicyTarget
 from fleet.protocol.policy import key_statement, policy_statement
 
@@ -45,7 +45,7 @@ class Trust:
         if self._path.exists():
             try:
                 self._record = msgspec.json.decode(self._path.read_bytes(), type=TrustRecord)
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, *UNPARSABLE) as error:
                 raise ConfigError(f"{self._path} is damaged ({error}); enrol the robot anew", key="") from None
 
     @property

@@ -145,7 +145,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads(_read_text(root, INFO.as_posix()))
         version, fps, features = str(info["codebase_version"]), float(info["fps"]), dict(info["features"])
-    except (ValueError, TypeError, KeyError, FileNotFoundError) as error:
+    except (ValueError, TypeError, KeyError, FileNotFoundError, RecursionError) as error:
         raise InvalidDataset(f"{root.name}/{INFO} is not that of a LeRobot dataset: {error!r:.200}") from None
     if not version.startswith(("v3.", "v2.")):
         raise InvalidDataset(f"{root.name} is a LeRobot dataset {version:.20}; v3.0 and v2.x are read")
@@ -270,7 +270,7 @@ def _json_rows(root: Path, name: str, problems: Problems, missing: str | None) -
     for number, line in enumerate(filter(str.strip, text.split("\n")), start=1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             yield row

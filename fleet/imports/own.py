@@ -14,7 +14,7 @@ from fleet.imports.layout import EpisodeRow
 from fleet.imports.mapping import outcome_of
 from fleet.imports.tables import matrix
 from fleet.protocol.calibration import Calibration
-from fleet.protocol.errors import InvalidEpisode
+from fleet.protocol.errors import UNPARSABLE, InvalidEpisode
 from fleet.protocol.recording import STEP_COLUMNS, OutcomeSource, Segment, segments_of
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ def own_segments(row: EpisodeRow, steps: dict[str, Array]) -> tuple[Segment, ...
     """Return the segments with their operators and reasons. Raises: InvalidEpisode if the steps say otherwise."""
     try:
         segments = msgspec.json.decode(str(row.values["segments"]), type=tuple[Segment, ...])
-    except msgspec.MsgspecError:
+    except UNPARSABLE:
         raise InvalidEpisode("'segments' of the episode's metadata does not parse", column="segments") from None
     stated = [(s.start, s.end, s.mode, s.source, s.lease_epoch) for s in segments]
     codes = steps["mode"], steps["source"]
@@ -77,7 +77,7 @@ def own_provenance(row: EpisodeRow) -> dict[str, Any]:
             "software": msgspec.json.decode(str(values.get("software", "{}")), type=dict[str, str]),
             "calibration": _calibration(values),
         }
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, TypeError, *UNPARSABLE) as error:
         raise InvalidEpisode(f"the episode's provenance does not parse: {error!s:.200}", column="provenance") from None
 
 

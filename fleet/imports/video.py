@@ -29,6 +29,11 @@ COPIED_CODECS = ("h264", "av1", "libdav1d")
 _EXACT_S = 1e-4  # of LeRobot's readers and of the exports
 
 
+MAX_PIXELS = 4096 * 4096  # of one picture, 50 MB decoded: half a megabyte of PNG can ask for hundreds
+# FFmpeg refuses what is larger before it takes the memory, when it looks at the file and when it decodes.
+_BOUNDS = {"max_pixels": str(MAX_PIXELS)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoIndex:
     """The frames of a file, in the order they are shown. `is_plain`: stored in that order too."""
@@ -165,7 +170,8 @@ def decode_images(column: pa.ChunkedArray, *, size: tuple[int, int] | None, ever
         try:
             if not isinstance(data, bytes):
                 raise ValueError("no bytes")
-            with av.open(io.BytesIO(data), mode="r") as container:
+            with av.open(io.BytesIO(data), mode="r", options=_BOUNDS) as container:
+                container.streams.video[0].codec_context.options = _BOUNDS
                 yield pixels_of(next(container.decode(video=0)), size)
         except (av.error.FFmpegError, IndexError, StopIteration, ValueError):
             raise InvalidEpisode(f"picture {number} does not decode", frame=number) from None
@@ -190,8 +196,9 @@ def _seek(container: Any, stream: Any, part: Part) -> None:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[tuple[Any, Any]]:
     try:
-        with av.open(str(path), mode="r") as container:
+        with av.open(str(path), mode="r", options=_BOUNDS) as container:
             stream = container.streams.video[0]
+            stream.codec_context.options = _BOUNDS
             stream.codec_context.thread_count = 1
             yield container, stream
     except (av.error.FFmpegError, IndexError) as error:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from fleet.protocol.errors import FrameTooLarge, MalformedFrame
+from fleet.protocol.errors import UNPARSABLE, FrameTooLarge, MalformedFrame
 from fleet.protocol.messages import ConsoleClientFrame, ConsoleServerFrame, RobotFrame, ServerFrame
 
 MAX_ROBOT_FRAME_BYTES = 1024 * 1024  # the largest is EpisodeReady: a manifest with some thousand segments
@@ -64,7 +64,7 @@ def peek_protocol(data: bytes) -> int | None:
         match msgspec.msgpack.decode(data):
             case [int(), {"protocol": int(protocol)}]:
                 return protocol
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNPARSABLE:
         pass
     return None
 
@@ -74,5 +74,5 @@ def _decode(decoder: msgspec.msgpack.Decoder[_Frame] | msgspec.json.Decoder[_Fra
         raise FrameTooLarge(f"frame of {len(data)} bytes, the limit is {limit}", size=len(data), limit=limit)
     try:
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNPARSABLE as error:
         raise MalformedFrame(f"frame does not parse: {str(error)[:200]}") from None

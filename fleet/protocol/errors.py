@@ -29,6 +29,11 @@ A peer gets `code` and `message`, never a traceback; the trace stays in the log 
 
 from __future__ import annotations
 
+import msgspec
+
+# What msgspec raises about bytes of others: also text that is no UTF-8, and nesting beyond the interpreter's stack.
+UNPARSABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class SopError(Exception):
     """Base of all errors with a code.

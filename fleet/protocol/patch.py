@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fleet.protocol.errors import ArtifactMismatch
+from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch
 
 MAGIC = b"SOP-PATCH-1\n"
 PIECE = 16 * 1024**2  # a multiple of every item size
@@ -159,7 +159,7 @@ def _read_header(file: BinaryIO) -> _Header:
         raise ArtifactMismatch("the patch's header is too large")
     try:
         header = msgspec.json.decode(file.read(length), type=_Header)
-    except msgspec.MsgspecError:
+    except UNPARSABLE:
         raise ArtifactMismatch("the patch's header does not parse") from None
     sizes = itertools.chain.from_iterable((item.size, item.base, item.payload) for item in header.sections)
     is_sound = all(item.kind in ("copy", "xor", "new") and item.item in (1, 2, 4, 8) for item in header.sections)

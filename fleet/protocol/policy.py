@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 import numpy as np
 
-from fleet.protocol.errors import ArtifactMismatch
+from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch
 
 Array = np.ndarray[Any, Any]
 
@@ -148,7 +148,7 @@ def decode_policy_manifest(data: bytes) -> PolicyManifest:
     """
     try:
         manifest = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNPARSABLE as error:
         raise ArtifactMismatch(f"policy manifest does not parse: {error}") from None
     if manifest.schema != POLICY_MANIFEST_SCHEMA:
         raise ArtifactMismatch("policy manifest has another schema", schema=manifest.schema)

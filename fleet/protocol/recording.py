@@ -20,7 +20,7 @@ import numpy as np
 
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.calibration import Calibration, validate_calibration
-from fleet.protocol.errors import InvalidEpisode, InvalidManifest
+from fleet.protocol.errors import UNPARSABLE, InvalidEpisode, InvalidManifest
 
 MANIFEST_SCHEMA = 1
 STEPS_OBJECT = "steps.parquet"
@@ -172,7 +172,7 @@ def decode_manifest(data: bytes) -> EpisodeManifest:
     """
     try:
         manifest = _manifest_decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNPARSABLE as error:
         raise InvalidManifest(f"manifest does not parse: {error}") from None
     validate_manifest(manifest)
     return manifest

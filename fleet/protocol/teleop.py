@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from fleet.protocol.authority import Mode, Source
-from fleet.protocol.errors import FrameTooLarge, MalformedFrame
+from fleet.protocol.errors import UNPARSABLE, FrameTooLarge, MalformedFrame
 from fleet.protocol.messages import Count, Message, Name, RowId, StopInfo, Text
 
 DRIVE_CHANNEL = "drive"
@@ -124,6 +124,6 @@ def decode_peer_message(text: str | bytes) -> PeerClientMessage:
         raise FrameTooLarge(f"message of {len(data)} bytes", size=len(data), limit=MAX_PEER_MESSAGE_BYTES)
     try:
         message: PeerClientMessage = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNPARSABLE as error:
         raise MalformedFrame(f"message does not parse: {str(error)[:200]}") from None
     return message

@@ -21,7 +21,7 @@ from fleet.selectors.objects import object_store
 from fleet.selectors.storage import KINDS, Kind
 from fleet.services.audit import audit_record
 from fleet.services.storage_guard import collection_count, registration_lock
-from fleet.storage import ObjectStore, StoredObject
+from fleet.storage import ObjectStore, StoredObject, keys
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _count_others(store: ObjectStore) -> KindReport:
     """Count what no kind knows of; it is nobody's to remove."""
     report, known = KindReport(OTHER), tuple(kind.prefix for kind in KINDS)
     for found in store.scan():
-        if not found.key.startswith(known):
+        if not found.key.startswith(known) and found.key != keys.READY:
             report.objects += 1
             report.bytes += found.size
     return report

@@ -10,7 +10,7 @@ RUNS = "runs/"
 EXPORTS = "exports/"
 TRAINING_FILES = "training-files/"
 IMPORTS = "imports/"
-EXPORTS = "exports/"
+READY = "health/ready"  # written again and again, to see that the store takes writes
 
 
 def episode_object(episode_id: str, name: str) -> str:

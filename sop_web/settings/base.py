@@ -12,8 +12,10 @@ from celery.schedules import crontab
 import sop_web.celery  # noqa: F401  # every Django process enqueues through this app, not Celery's amqp default
 from sop_web.env import REPOSITORY, database_settings, mail_settings, read_environment
 from sop_web.logs import logging_config
+from sop_web.metrics import keep_in
 
 ENVIRONMENT = read_environment()
+keep_in(ENVIRONMENT.metrics_dir)  # before anything imports prometheus_client
 
 SECRET_KEY = ENVIRONMENT.secret_key
 DEBUG = ENVIRONMENT.is_debug
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "sop_web.metrics.RequestMetrics",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "sop_web.middleware.ContentSecurityPolicy",
@@ -282,6 +285,12 @@ SOP_EXPORT_CHECK_EPISODES = ENVIRONMENT.export_check_episodes
 SOP_EXPORT_WORK_DIR = ENVIRONMENT.data_dir / "exports"  # of exports to a bucket: the journal and the file under way
 SOP_LOGS_PER_MIN = ENVIRONMENT.logs_per_min
 SOP_ALERT_DAYS = ENVIRONMENT.alert_days
+SOP_METRICS_DIR = ENVIRONMENT.metrics_dir
+SOP_METRICS_ADDRESS = ENVIRONMENT.metrics_address
+SOP_METRICS_PORT = ENVIRONMENT.metrics_port
+SOP_METRICS_TOKEN = ENVIRONMENT.metrics_token
+SOP_READY_TIMEOUT_S = ENVIRONMENT.ready_timeout_s
+SOP_READY_CACHE_S = ENVIRONMENT.ready_cache_s
 SOP_ROBOT_STATE_DAYS = ENVIRONMENT.robot_state_days
 SOP_POSTGRES_PROGRAMS = ENVIRONMENT.postgres_programs  # of pg_dump and pg_restore
 SOP_PATCH_VERSIONS = ENVIRONMENT.patch_versions

@@ -17,13 +17,14 @@ from fleet.scopes import PUBLIC
 
 API = "api/v1/"
 # Outside of the API: Django's admin has its own permissions (admins alone, services/person.py), objects have signed
-# URLs, and the console's page and the API's documentation are public.
+# URLs, readiness tells strangers one word, and the console's page and the API's documentation are public.
 ELSEWHERE = {
     "admin/",
     "api/docs",
     "api/docs/errors",
     "objects/<path:key>",
-    r"^(?!api/|admin/|objects/|static/|assets/|ws/).*$",
+    "readyz",
+    r"^(?!healthz$|readyz$|api/|admin/|objects/|static/|assets/|ws/).*$",
 }
 
 

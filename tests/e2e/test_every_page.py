@@ -21,7 +21,7 @@ PAGES = (
     "/", "/wall", "/help", "/alerts", "/alerts?view=rules",
     "/episodes", "/datasets", "/datasets/exports", "/datasets/imports", "/training",
     "/training/new", "/training/compare", "/versions",
-    "/reports", "/reports?view=versions", "/reports?view=robots", "/reports/periods",
+    "/reports", "/reports?view=versions", "/reports?view=robots", "/reports/periods", "/status",
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",
     "/settings/people", "/settings/audit", "/settings/storage", "/settings/webhooks",
 )  # fmt: skip

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fleet.daemon import telemetry
 from fleet.daemon.config import MediaConfig
 from fleet.daemon.drivers.base import DriverError, Filmed
 from fleet.daemon.media import timecode
@@ -135,6 +136,7 @@ class Filmer:
             timecode.draw(target, captured_s * 1e3)
         self._failing.discard(view)
         self.filmed_s[view] = captured_s
+        telemetry.PICTURES.labels(view).inc()
         self._post(slot, captured_s)
         ended_s = time.monotonic()
         self._rest_until_s = ended_s + (ended_s - began_s) * (1.0 / self._config.film_share - 1.0)

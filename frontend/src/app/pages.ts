@@ -19,6 +19,7 @@ export const mainPages: readonly PageLink[] = [
   { to: "/training", label: "Training" },
   { to: "/versions", label: "Versions" },
   { to: "/reports", label: "Reports" },
+  { to: "/status", label: "Status" },
   { to: "/settings", label: "Settings" },
 ];
 

@@ -107,6 +107,11 @@ export const routes: RouteObject[] = [
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
       },
       {
+        path: "/status",
+        lazy: async () => ({ Component: (await import("@/app/routes/status-route")).StatusRoute }),
+        hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,
+      },
+      {
         path: "/settings",
         element: <SettingsShell />,
         hydrateFallbackElement: <div className="min-h-dvh" aria-busy="true" />,

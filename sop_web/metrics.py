@@ -1,0 +1,107 @@
+"""Where the server's processes keep their Prometheus metrics, and the middleware that counts requests.
+
+SOP_METRICS_DIR names a folder; each process writes files into a subfolder of its machine (in containers, of the
+container, whose process ids others use as well). The exporter adds all of them up, so web processes and forked workers
+need no port each, and a count outlives the process that made it. prometheus_client decides at its import whether it
+writes files, so `keep_in` comes before: settings/base.py calls it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
+LIVE_GAUGES = "gauge_live"
+_locks: list[IO[bytes]] = []  # held as long as this process lives
+
+
+def keep_in(folder: Path | None) -> None:
+    """Let this process write its metrics below the folder; None: keep them to itself."""
+    if folder is None:
+        return
+    own = folder / socket.gethostname()
+    own.mkdir(parents=True, exist_ok=True)
+    os.environ[FILES_VARIABLE] = str(own)
+
+
+def show_alive() -> None:
+    """Hold a lock that tells the exporter that this process lives: what it counts as open is open."""
+    folder = os.environ.get(FILES_VARIABLE)
+    if folder:
+        lock = (Path(folder) / f"{os.getpid()}.lock").open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _locks.append(lock)
+
+
+def is_counted(path: Path) -> bool:
+    """Whether a file of metrics counts: all do but what a process that has died said was open, and one that is being
+    made right now, which is empty until it has its first size."""
+    if path.stat().st_size == 0:
+        return False
+    if not path.name.startswith(LIVE_GAUGES):
+        return True
+    lock = path.with_name(path.stem.rpartition("_")[2] + ".lock")
+    try:
+        with lock.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+class RequestMetrics:
+    """Counts every answer by its route's template, outermost of all middleware."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self._get_response: Any = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._answer_async(request)
+        began = time.perf_counter()
+        return _counted(request, self._get_response(request), began)
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        began = time.perf_counter()
+        return _counted(request, await self._get_response(request), began)
+
+
+def _counted(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
+    from fleet.telemetry import request_answered  # after the settings, which say where prometheus_client writes
+
+    length = response.headers.get("Content-Length", "")
+    size = int(length) if length.isdigit() else None if response.streaming else len(getattr(response, "content", b""))
+    took_s = time.perf_counter() - began
+    request_answered(
+        method=request.method or "", route=_route(request, response), status=response.status_code, took_s=took_s,
+        size=size if request.method != "HEAD" else None,
+    )  # fmt: skip
+    return response
+
+
+def _route(request: HttpRequest, response: HttpResponseBase) -> str:
+    """Return the template that the path fits; what strangers make up is one word, or it would grow without bound."""
+    match = request.resolver_match
+    if match is None:
+        return "static" if response.status_code < 400 else "unmatched"
+    if match.url_name == "console" or match.route.startswith("admin/"):
+        return match.url_name if match.url_name == "console" else "admin"
+    return match.route.replace("api/v1/", "/api/v1/", 1) if match.route.startswith("api/") else f"/{match.route}"

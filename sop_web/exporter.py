@@ -135,7 +135,7 @@ def application(folder: Path, token: str) -> Callable[..., Any]:
     from prometheus_client import CollectorRegistry, make_wsgi_app
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Files(folder))  # type: ignore[arg-type]
+    registry.register(Files(folder))
     registry.register(System())
     metrics = make_wsgi_app(registry)
 

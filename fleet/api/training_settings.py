@@ -26,7 +26,7 @@ class SettingOut(serializers.Serializer[Any]):
     kind = serializers.CharField()
     choices = serializers.ListField(child=serializers.CharField(), allow_null=True)
     is_optional = serializers.BooleanField()
-    default = serializers.JSONField(allow_null=True)  # type: ignore[assignment]
+    default = serializers.JSONField(allow_null=True)
     unit = serializers.CharField()
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)

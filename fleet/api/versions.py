@@ -133,7 +133,7 @@ class VersionReportOut(serializers.Serializer[Any]):
     tasks = TaskRatesOut(many=True)
     data = DataShareOut(many=True, allow_null=True)  # type: ignore[assignment]
     dataset = DataSourceOut(allow_null=True)
-    parent = BeganFromOut(allow_null=True)  # type: ignore[assignment]
+    parent = BeganFromOut(allow_null=True)
     deployments = DeploymentOut(many=True)
 
 

@@ -165,8 +165,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             clock_ns=time.time_ns(),
             state=await auth.off_loop(desired_state, robot_id=self._robot_id),
         )
-        self._send(welcome)
-        for message in self._logs.welcome(hello):
+        messages: list[m.ServerMessage] = [welcome, *self._logs.welcome(hello)]
+        for message in messages:
             self._send(message)
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 

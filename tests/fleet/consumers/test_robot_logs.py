@@ -53,17 +53,21 @@ def _path(enrolled: Enrolled) -> str:
 
 
 def _until(client: Client, path: str, wanted: Any) -> Any:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not wanted(found := client.get(path).json()):
         assert time.monotonic() < deadline, found
         time.sleep(0.02)
     return found
 
 
-def _joined(peer: RobotPeer) -> None:
-    peer.expect(m.Welcome)
+def _joined(peer: RobotPeer, enrolled: Enrolled) -> None:
+    """Welcomed, and its heartbeat kept: the acknowledgement goes out before that."""
+    peer.expect(m.Welcome, timeout_s=30)
     peer.beat()
-    peer.expect(m.HeartbeatAck)
+    deadline = time.monotonic() + 30
+    while live.statuses_get([enrolled.robot.id])[0] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 KNOWS = builders.hello(capabilities=(m.LOGS_CAPABILITY,))
@@ -73,8 +77,8 @@ def test_a_robot_is_asked_for_its_warnings_and_then_for_all(patient: str, manage
     enrolled = builders.enrol("arm")
     path = _path(enrolled)
     with robot_peer(patient, enrolled.robot.id, enrolled.key, KNOWS) as peer:
-        _joined(peer)
-        first = peer.expect(m.LogsWanted)
+        _joined(peer, enrolled)
+        first = peer.expect(m.LogsWanted, timeout_s=30)
         assert first.request_id == ""
         peer.send(m.RobotLogs(lines=(_line("link down"),), dropped=3))
         found = _until(manager, path, lambda body: body["lines"])
@@ -84,7 +88,7 @@ def test_a_robot_is_asked_for_its_warnings_and_then_for_all(patient: str, manage
         assert (found["is_online"], found["can_send"], found["answered"]) == (True, True, None)
         asked = manager.post(path, {"limit": 50}, JSON)
         assert asked.status_code == 202
-        question = peer.expect(m.LogsWanted)
+        question = peer.expect(m.LogsWanted, timeout_s=30)
         assert (question.request_id, question.limit) == (asked.json()["question"], 50)
         both = (_line("link down"), _line("all is well", level="info", at_ns=10**18 + 10**9))
         peer.send(m.RobotLogs(request_id=question.request_id, lines=both))
@@ -97,7 +101,7 @@ def test_a_robot_is_asked_for_its_warnings_and_then_for_all(patient: str, manage
 def test_lines_that_nobody_asked_for_are_not_kept(patient: str, manager: Client) -> None:
     enrolled = builders.enrol()
     with robot_peer(patient, enrolled.robot.id, enrolled.key, KNOWS) as peer:
-        _joined(peer)
+        _joined(peer, enrolled)
         peer.send(m.RobotLogs(request_id=str(uuid.uuid4()), lines=(_line("forged"),)))
         peer.send(m.RobotLogs(lines=(_line("by itself"),)))
         peer.send(m.RobotLogs(lines=(_line("too soon after it"),)))
@@ -108,11 +112,11 @@ def test_lines_that_nobody_asked_for_are_not_kept(patient: str, manager: Client)
 def test_a_daemon_that_does_not_know_the_message_is_never_sent_it(patient: str, manager: Client) -> None:
     enrolled = builders.enrol()
     with robot_peer(patient, enrolled.robot.id, enrolled.key) as peer:
-        _joined(peer)
+        _joined(peer, enrolled)
         answer = manager.post(_path(enrolled), {}, JSON)
         assert (answer.status_code, answer.json()["code"]) == (409, "logs_unknown")
         peer.send(m.Resync(last_seq=0))
-        assert isinstance(peer.expect((m.StateChanged, m.LogsWanted)), m.StateChanged)  # type: ignore[arg-type]
+        assert isinstance(peer.expect((m.StateChanged, m.LogsWanted), timeout_s=30), m.StateChanged)  # type: ignore[arg-type]
         assert manager.get(_path(enrolled)).json()["can_send"] is False
 
 
@@ -140,7 +144,7 @@ def test_questions_are_limited_and_for_managers_alone(
         403,
     ]
     with robot_peer(patient, enrolled.robot.id, enrolled.key, KNOWS) as peer:
-        _joined(peer)
+        _joined(peer, enrolled)
         assert manager.post(_path(enrolled), {}, JSON).status_code == 202
         again = manager.post(_path(enrolled), {}, JSON)
         assert (again.status_code, again.json()["code"]) == (429, "rate_limited")

@@ -126,7 +126,7 @@ def test_versions_lead_to_one_and_what_it_was_compared_with(page: Page, rivals: 
     page.get_by_role("combobox", name="Training run").select_option(label=OTHER_RUN)
     rows = page.get_by_role("table", name="Versions").get_by_role("row")
     expect(rows.filter(has_text="v7")).to_contain_text(f"n = {N}", timeout=WAIT_MS)
-    page.get_by_role("link", name="v7", exact=True).click()
+    rows.get_by_role("link", name="v7", exact=True).click()
     expect(page.get_by_role("table", name="Rates by task")).to_contain_text(TASK, timeout=WAIT_MS)
     expect(page.get_by_role("button", name="Promote")).to_have_count(0)
     expect(page.get_by_role("button", name="Download")).to_be_disabled()

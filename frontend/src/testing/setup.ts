@@ -20,7 +20,7 @@ class NoObserver {
 vi.stubGlobal("ResizeObserver", NoObserver);
 vi.stubGlobal("IntersectionObserver", NoObserver);
 
-Element.prototype.scrollIntoView = () => undefined;
+Object.defineProperty(Element.prototype, "scrollIntoView", { value: () => Promise.resolve() }); // as Chromium 156 has it
 HTMLDialogElement.prototype.showModal = function showModal() {
   this.open = true;
 };

@@ -37,7 +37,10 @@ export function Palette({ entries, person, onClose }: PaletteProps) {
     const dialog = dialogRef.current;
     if (dialog !== null && !dialog.open) dialog.showModal();
   }, []);
-  useEffect(() => document.getElementById(`${id}-${at}`)?.scrollIntoView({ block: "nearest" }), [id, at]);
+  useEffect(() => {
+    // In braces: newer browsers return a promise, which React would take for the effect's end.
+    document.getElementById(`${id}-${at}`)?.scrollIntoView({ block: "nearest" });
+  }, [id, at]);
 
   const choose = (entry: PaletteEntry | undefined) => {
     if (entry === undefined) return;

@@ -60,13 +60,14 @@ def backup_check(*, backup: Backup, is_deep: bool = False) -> int:
             raise BackupDamaged(f"{path} is missing or differs from its SHA-256")
     vault, size = _vault(backup), 0
     lost: list[str] = []
-    seen: set[str] = set()
+    hashed: dict[str, bool] = {}  # objects may share bytes
     for each in backup.objects():
         is_there = vault.holds(each.sha256, size=each.size)
-        if is_there and is_deep and each.sha256 not in seen:
-            is_there = sha256_of_file(vault.path(each.sha256)) == (each.size, each.sha256)
-            size += each.size
-            seen.add(each.sha256)
+        if is_there and is_deep:
+            if each.sha256 not in hashed:
+                hashed[each.sha256] = sha256_of_file(vault.path(each.sha256)) == (each.size, each.sha256)
+                size += each.size
+            is_there = hashed[each.sha256]
         if not is_there:
             lost.append(each.key)
     if lost:

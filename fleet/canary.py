@@ -21,6 +21,7 @@ from fleet.sequential import Interval, blocks_of, difference_interval, harm_path
 MEASURES = ("success", "intervention")
 MAX_PER_BLOCK = 5  # more episodes of the current version to one of the candidate's sharpen little
 MAX_ARM_EPISODES = 20_000
+MAX_TAG = 64
 
 
 class Verdict(enum.StrEnum):
@@ -34,13 +35,15 @@ class Verdict(enum.StrEnum):
 class CanarySettings:
     """Limits of one canary; rates and shares lie strictly between 0 and 1.
 
-    share: of the robots that follow the run, unless robots are named. alpha: probability that a candidate as good as
+    tag: the canary's robots are those that carry it; "": a share of them by lot. share: of the robots that follow the
+    run, unless they are named or tagged. alpha: probability that a candidate as good as
     the current version is rolled back by the test. beta: probability that one worse by `margin` or more, in success or
     in interventions, is promoted. min_episodes: of the candidate, before it may be promoted. max_episodes: of the
     candidate, after which `on_undecided` holds. silence_s: without a new episode of the candidate, it pauses.
     """
 
     share: float = 0.25
+    tag: str = ""
     min_episodes: int = 20
     max_episodes: int = 400
     alpha: float = 0.05
@@ -55,6 +58,8 @@ class CanarySettings:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 < value < 1):
                 raise InvalidRequest(f"{name} must lie between 0 and 1, neither of them included", field=name)
+        if not (isinstance(self.tag, str) and len(self.tag) <= MAX_TAG):
+            raise InvalidRequest(f"a tag has at most {MAX_TAG} characters", field="tag")
         if not 1 <= self.min_episodes <= self.max_episodes <= MAX_ARM_EPISODES:
             text = f"episodes must be in order: 1 <= min_episodes <= max_episodes <= {MAX_ARM_EPISODES}"
             raise InvalidRequest(text, field="max_episodes")

@@ -50,6 +50,7 @@ class SettingsBody(serializers.Serializer[Any]):
     """Of a canary; see docs/rollout.md. What is left out has its default, or the run's."""
 
     share = serializers.FloatField(required=False)
+    tag = serializers.CharField(max_length=64, required=False, allow_blank=True, help_text="Instead of a share.")
     min_episodes = serializers.IntegerField(required=False)
     max_episodes = serializers.IntegerField(required=False)
     alpha = serializers.FloatField(required=False)
@@ -141,7 +142,7 @@ class StrategyBody(serializers.Serializer[Any]):
 
 
 class StageBody(serializers.Serializer[Any]):
-    """`strategy` canary: try it on some robots, those in `robots` or a share; immediate: give it to everyone."""
+    """`strategy` canary: try it on those in `robots`, else those tagged, else a share; immediate: all."""
 
     strategy = serializers.CharField(max_length=16)
     settings = SettingsBody(required=False)

@@ -204,7 +204,7 @@ class PolicyConfig:
     fetch_later_max_s: float = 300.0  # a server that says "later" is asked again after this at the latest
     backoff_min_s: float = 0.5
     backoff_max_s: float = 30.0
-    unsigned: str = "without_keys"  # load unsigned versions: never, while no key is known, always
+    unsigned: str = "never"  # load unsigned versions: never, without_keys (while no key is known), always
     public_keys: tuple[str, ...] = ()  # hex of Ed25519; then these alone are trusted, whatever the server says
     hold_poll_s: float = 1.0  # how often a local `revert` is looked for
 

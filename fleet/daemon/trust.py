@@ -72,7 +72,8 @@ class Trust:
             is_allowed = self._config.unsigned == "always" or (self._config.unsigned != "never" and not self.keys)
             if is_allowed:
                 return
-            raise Untrusted(f"version {target.number} is not signed")
+            why = f"policy.unsigned is '{self._config.unsigned}'"
+            raise Untrusted(f"version {target.number} is not signed and {why}; `manage.py signing_key` makes a key")
         if target.key not in self.keys:
             raise Untrusted(f"version {target.number} is signed by a key that this robot does not trust")
         statement = policy_statement(

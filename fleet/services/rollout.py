@@ -79,7 +79,7 @@ def rollout_begin(
     robot_ids: Sequence[uuid.UUID] | None = None,
     user: AbstractBaseUser | None = None,
 ) -> Rollout:
-    """Try a candidate on some robots: those named, else a random share. The rest stays at the current version.
+    """Try a candidate on some robots: those named, else those tagged, else a random share. The rest stays as it is.
 
     A run that was immediate becomes manual, so that what is published meanwhile does not overtake the comparison.
     Raises: NotFound, InvalidRequest, RolloutOpen, VersionUnusable, CanaryTooSmall.
@@ -109,20 +109,26 @@ def rollout_begin(
         by_name=_name(user),
     )
     rollout.robots.set(members)
-    record_event(run, "canary", user=user, reason=f"on {len(members)} of {len(members) + len(others)} robots",
-            version=version, rollout=rollout)  # fmt: skip
+    how = f", tagged '{limits.tag}'" if limits.tag and robot_ids is None else ""
+    reason = f"on {len(members)} of {len(members) + len(others)} robots{how}"
+    record_event(run, "canary", user=user, reason=reason, version=version, rollout=rollout)
     fleet_follow(run=run)
     return rollout
 
 
 def _choose(limits: CanarySettings, robot_ids: Sequence[uuid.UUID] | None) -> tuple[list[Robot], list[Robot]]:
-    """Return (robots of the canary, the others); pinned ones are in neither. Raises: CanaryTooSmall, NotFound."""
-    free = list(Robot.objects.filter(pinned_version__isnull=True).order_by("id"))
+    """Return (robots of the canary, the others); pinned and retired ones are in neither.
+
+    Raises: CanaryTooSmall, NotFound.
+    """
+    free = list(Robot.objects.filter(pinned_version__isnull=True, retired_at__isnull=True).order_by("id"))
     if robot_ids is not None:
         wanted = set(robot_ids)
         members = [robot for robot in free if robot.id in wanted]
         if len(members) != len(wanted):
-            raise NotFound("a robot of the canary does not exist or is pinned")
+            raise NotFound("a robot of the canary does not exist, is pinned or retired")
+    elif limits.tag:
+        members = [robot for robot in free if limits.tag in robot.tags]
     elif len(free) >= 2:
         count = min(len(free) - 1, max(1, round(limits.share * len(free))))
         members = random.SystemRandom().sample(free, count)  # chosen by lot: whoever chooses would choose the good ones
@@ -130,9 +136,21 @@ def _choose(limits: CanarySettings, robot_ids: Sequence[uuid.UUID] | None) -> tu
         members = []
     others = [robot for robot in free if robot not in members]
     if not members or not others:
-        text = "a canary needs at least one robot that tries the candidate and one that stays"
-        raise CanaryTooSmall(f"{text}; {len(free)} are not pinned. Promote it directly instead.")
+        raise CanaryTooSmall(_too_small(limits, members, free, is_tagged=bool(limits.tag) and robot_ids is None))
     return members, others
+
+
+def _too_small(limits: CanarySettings, members: Sequence[Robot], free: Sequence[Robot], *, is_tagged: bool) -> str:
+    """Say why these robots make no canary, and what to do."""
+    if is_tagged and not members:
+        set_aside = Robot.objects.filter(tags__contains=[limits.tag]).count()
+        why = f"{set_aside} carry it but are pinned or retired" if set_aside else "tag some on the page Robots"
+        return f"no robot that could try the candidate carries the tag '{limits.tag}': {why}"
+    if is_tagged and members:
+        text = f"every robot that could stay at the current version carries the tag '{limits.tag}' ({len(members)})"
+        return f"{text}: a canary needs one that does not, to compare with"
+    text = "a canary needs at least one robot that tries the candidate and one that stays"
+    return f"{text}; {len(free)} are neither pinned nor retired. Promote it directly instead."
 
 
 @transaction.atomic

@@ -27,7 +27,10 @@ from tests.fleet.daemon.point_policy import make_version
 
 ROOT = Path(__file__).resolve().parents[3]
 START_S = 60.0  # a loaded machine imports slowly
-SETTINGS = ("control.speed_factor=1", "control.reset_s=0.2", "control.max_hold_steps=100000")
+SETTINGS = (
+    *("control.speed_factor=1", "control.reset_s=0.2", "control.max_hold_steps=100000"),
+    "policy.unsigned=always",  # the server under test has no key
+)
 
 
 @pytest.fixture

@@ -69,11 +69,13 @@ def test_what_no_trusted_key_signed_is_refused(tmp_path: Path, case: str) -> Non
 
 
 def test_unsigned_versions_load_only_where_configured(tmp_path: Path) -> None:
-    """Without a key the server does not sign; "never" refuses even then, "always" is for a server of yesterday."""
-    trust(tmp_path).check(TARGET)
-    with pytest.raises(Untrusted):
-        trust(tmp_path, unsigned="never").check(TARGET)
+    """Never by default, not even while the robot knows no key; "always" is for a server of yesterday."""
+    with pytest.raises(Untrusted, match=r"version 3 is not signed and policy\.unsigned is 'never'"):
+        trust(tmp_path).check(TARGET)
+    trust(tmp_path, unsigned="without_keys").check(TARGET)
     remember_keys(tmp_path, (public(FIRST),))
+    with pytest.raises(Untrusted):
+        trust(tmp_path, unsigned="without_keys").check(TARGET)
     trust(tmp_path, unsigned="always").check(TARGET)
     with pytest.raises(ValueError, match="unsigned"):
         PolicyConfig(unsigned="perhaps")
@@ -131,7 +133,7 @@ async def test_a_running_robot_loads_what_is_signed_and_nothing_else(
     peer.objects.update(files | more)
     keys = (PolicyKey(public=public(FIRST)),)
     peer.update(assignments=(peer.task(),), policy_keys=keys, policy=sign(good, epoch=2))
-    async with running(peer, tmp_path, monkeypatch):
+    async with running(peer, tmp_path, monkeypatch, "policy.unsigned=never"):
         await until(lambda: peer.of(PolicyApplied))
         peer.update(policy=sign(forged, OTHER, epoch=3))
         await until(lambda: peer.of(PolicyRefused))
@@ -141,3 +143,19 @@ async def test_a_running_robot_loads_what_is_signed_and_nothing_else(
         peer.update(policy=sign(good, epoch=2))
         await until(lambda: len(peer.of(PolicyRefused)) == 2)
     assert [refusal.code for refusal in peer.of(PolicyRefused)] == ["untrusted", "stale_order"]
+
+
+async def test_a_robot_without_a_key_loads_nothing_unsigned_and_says_why(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a byte is fetched. Once the server signs, the robot takes its first key and the same version."""
+    target, files = make_version(1, dx=0.7)
+    peer.objects.update(files)
+    peer.update(assignments=(peer.task(),), policy=target)
+    async with running(peer, tmp_path, monkeypatch, "policy.unsigned=never"):
+        await until(lambda: peer.of(PolicyRefused))
+        assert not [path for _, path, _ in peer.requests if path == target.manifest_url]
+        peer.update(policy_keys=(PolicyKey(public=public(FIRST)),), policy=sign(target, epoch=2))
+        await until(lambda: peer.of(PolicyApplied))
+    (refusal,) = peer.of(PolicyRefused)
+    assert refusal.code == "untrusted" and "signing_key" in refusal.message

@@ -272,6 +272,7 @@ def _unchanged() -> Any:
 BAD_SETTINGS = [
     {"share": 0}, {"share": 1}, {"margin": 0}, {"margin": 1}, {"alpha": 0}, {"beta": 1.0}, {"min_episodes": 0},
     {"min_episodes": 50, "max_episodes": 40}, {"silence_s": 0}, {"on_harm": "promote"}, {"colour": "red"},
+    {"tag": "x" * 65}, {"tag": 5},
 ]  # fmt: skip
 
 
@@ -311,6 +312,68 @@ def test_refusals_explain_and_change_nothing(robots: list[Robot], run: Any, obje
         rollout_begin(version_id=candidate.id)
     with pytest.raises(RolloutOpen):
         set_strategy(run, "immediate")
+
+
+def _tagged(robots: list[Robot], tag: str) -> None:
+    for robot in robots:
+        robot.tags = [*robot.tags, "bench", tag]
+        robot.save(update_fields=["tags"])
+
+
+def test_a_canary_by_tag_reaches_exactly_the_tagged(robots: list[Robot], run: Any) -> None:
+    """Pinned and retired ones are left out; the run's strategy may name the tag, too; the history says it."""
+    _tagged(robots[:3], "canary")
+    base = publish(run)
+    robot_pin(robot_id=robots[2].id, version_id=base.id, reason="stays")
+    candidate = publish(run, 25)
+    rollout = rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
+    assert set(rollout.robots.all()) == set(robots[:2])
+    assert wanted(robots) == [1, 1, 0, 0]
+    event = RolloutEvent.objects.filter(kind="canary").get()
+    assert event.reason == "on 2 of 3 robots, tagged 'canary'"
+    rollout_roll_back(rollout_id=rollout.id, reason="enough")
+    release_strategy_set(run_id=run.id, strategy="canary", canary={"tag": "canary"})
+    publish(run, 50)
+    assert wanted(robots) == [2, 2, 0, 0]
+
+
+def test_named_robots_win_over_the_tag(robots: list[Robot], run: Any) -> None:
+    _tagged(robots[:2], "canary")
+    publish(run)
+    settings = {"tag": "canary"}
+    rollout = rollout_begin(version_id=publish(run, 25).id, settings=settings, robot_ids=[robots[3].id])
+    assert set(rollout.robots.all()) == {robots[3]}
+    assert RolloutEvent.objects.filter(kind="canary").get().reason == "on 1 of 4 robots"
+
+
+def test_a_tag_without_robots_on_either_side_is_explained(robots: list[Robot], run: Any) -> None:
+    base = publish(run)
+    candidate = publish(run, 25)
+    before = _unchanged()
+    with pytest.raises(CanaryTooSmall, match="carries the tag 'canary': tag some on the page Robots"):
+        rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
+    assert _unchanged() == before
+    _tagged(robots, "canary")
+    before = _unchanged()
+    with pytest.raises(CanaryTooSmall, match=r"carries the tag 'canary' \(4\): a canary needs one that does not"):
+        rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
+    assert _unchanged() == before
+    Robot.objects.exclude(id=robots[0].id).update(tags=[])
+    robot_pin(robot_id=robots[0].id, version_id=base.id, reason="stays")
+    before = _unchanged()
+    with pytest.raises(CanaryTooSmall, match="1 carry it but are pinned or retired"):
+        rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
+    assert _unchanged() == before
+
+
+def test_a_retired_robot_is_in_no_canary(robots: list[Robot], run: Any) -> None:
+    Robot.objects.filter(id__in=[robot.id for robot in robots[1:]]).update(retired_at=timezone.now())
+    publish(run)
+    candidate = publish(run, 25)
+    with pytest.raises(CanaryTooSmall, match="1 are neither pinned nor retired"):
+        rollout_begin(version_id=candidate.id)
+    with pytest.raises(NotFound):
+        rollout_begin(version_id=candidate.id, robot_ids=[robots[1].id])
 
 
 def test_a_fleet_of_one_has_no_canary(run: Any) -> None:

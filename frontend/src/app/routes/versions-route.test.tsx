@@ -133,6 +133,16 @@ describe("versions", () => {
     expect((await screen.findByRole("alert")).textContent).toContain("a canary needs two groups");
   });
 
+  it("tries a version on the robots with a tag", async () => {
+    const { requests } = renderApp("/versions/v-2", answers({ "POST /api/v1/policy-versions/v-2/stage": [200, RELEASE] }));
+    fireEvent.click(await screen.findByRole("button", { name: "Try on some robots" }));
+    fireEvent.change(screen.getByLabelText(/robots with this tag/), { target: { value: " bench " } });
+    fireEvent.click(screen.getByRole("button", { name: "Try" }));
+    expect(await screen.findByText("v2 is being tried.")).toBeDefined();
+    const sent = requests.find(({ key }) => key.startsWith("POST"))?.body;
+    expect(sent).toMatchObject({ strategy: "canary", settings: { share: 0.25, tag: "bench", min_episodes: 20 } });
+  });
+
   it("compares a version with its parent and shows robots that refused it", async () => {
     renderApp("/versions/v-2", answers());
     expect(await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();

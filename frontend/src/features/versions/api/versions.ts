@@ -312,9 +312,9 @@ export const downloadPath = (id: string): string => `${versionPath(id)}/download
 
 /** One change of what robots drive with. `over`: the revision that was read, of what is changed. */
 export type Action =
-  | { readonly kind: "strategy"; readonly run: string; readonly over: number; readonly strategy: string; readonly canary?: Readonly<Record<string, number>> }
+  | { readonly kind: "strategy"; readonly run: string; readonly over: number; readonly strategy: string; readonly canary?: Readonly<Record<string, number | string>> }
   | { readonly kind: "roll-back-run"; readonly run: string; readonly version: string | null; readonly reason: string }
-  | { readonly kind: "stage"; readonly version: string; readonly strategy: string; readonly settings?: Readonly<Record<string, number>> }
+  | { readonly kind: "stage"; readonly version: string; readonly strategy: string; readonly settings?: Readonly<Record<string, number | string>> }
   | { readonly kind: "decide"; readonly rollout: string; readonly action: string; readonly reason: string }
   | { readonly kind: "pin"; readonly robot: string; readonly over: number; readonly version: string; readonly reason: string }
   | { readonly kind: "unpin"; readonly robot: string; readonly over: number }

@@ -11,11 +11,15 @@ import { type Action, useAct } from "@/features/versions/api/versions";
 export interface Limit {
   readonly name: string;
   readonly label: string;
-  readonly fallback: number;
+  /** A text's fallback is a text; a number's is a number. */
+  readonly fallback: number | string;
 }
+
+export type Limits = Readonly<Record<string, number | string>>;
 
 export const CANARY_LIMITS: readonly Limit[] = [
   { name: "share", label: "Share of the robots (0 to 1)", fallback: 0.25 },
+  { name: "tag", label: "Or the robots with this tag (empty: the share, by lot)", fallback: "" },
   { name: "min_episodes", label: "Fewest episodes before it is promoted", fallback: 20 },
   { name: "max_episodes", label: "Most episodes before a person decides", fallback: 400 },
   { name: "margin", label: "Worse by this much counts as worse (0 to 1)", fallback: 0.1 },
@@ -29,8 +33,11 @@ export interface Plan {
   readonly done: string;
   readonly isReasonNeeded?: boolean;
   readonly limits?: readonly Limit[];
-  readonly make: (reason: string, limits: Readonly<Record<string, number>>) => Action;
+  readonly make: (reason: string, limits: Limits) => Action;
 }
+
+const valueOf = (limit: Limit, text: string | undefined): number | string =>
+  typeof limit.fallback === "number" ? Number(text ?? limit.fallback) : (text ?? limit.fallback).trim();
 
 export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onClose: () => void }) {
   const act = useAct();
@@ -38,8 +45,8 @@ export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onC
   const [limits, setLimits] = useState<Readonly<Record<string, string>>>({});
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    const numbers = Object.fromEntries((plan.limits ?? []).map((limit) => [limit.name, Number(limits[limit.name] ?? limit.fallback)]));
-    act.mutate(plan.make(reason, numbers), {
+    const given = Object.fromEntries((plan.limits ?? []).map((limit) => [limit.name, valueOf(limit, limits[limit.name])]));
+    act.mutate(plan.make(reason, given), {
       onSuccess: () => {
         notify("done", plan.done);
         onClose();
@@ -54,7 +61,7 @@ export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onC
           <TextField
             key={limit.name}
             label={limit.label}
-            inputMode="decimal"
+            inputMode={typeof limit.fallback === "number" ? "decimal" : "text"}
             value={limits[limit.name] ?? String(limit.fallback)}
             onChange={(event) => setLimits({ ...limits, [limit.name]: event.target.value })}
           />

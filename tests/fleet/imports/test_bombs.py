@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fleet.imports.video import MAX_PIXELS, decode_images, index_video
+from fleet.imports.video import MAX_PIXELS, _reading, decode_images
 from fleet.protocol.errors import InvalidEpisode
 
 
@@ -41,7 +41,8 @@ def test_pictures_within_the_bound_decode() -> None:
 
 
 def test_a_bomb_as_a_video_is_refused(tmp_path: Path) -> None:
+    """Indexing looks at packets alone; the first frame that is decoded is refused."""
     path = tmp_path / "front.mp4"
     path.write_bytes(png(12_000, 12_000))
-    with pytest.raises(InvalidEpisode):
-        index_video(path)
+    with pytest.raises(InvalidEpisode), _reading(path) as (container, _):
+        next(container.decode(video=0))

@@ -41,6 +41,8 @@ def show_alive() -> None:
         lock = (Path(folder) / f"{os.getpid()}.lock").open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _locks.append(lock)
+        for left in Path(folder).glob(f"{LIVE_GAUGES}*_{os.getpid()}.db"):
+            left.unlink()  # of a dead process with this id, as a restarted container's always is: its sockets are gone
 
 
 def is_counted(path: Path) -> bool:

@@ -25,7 +25,7 @@ from sop_web.embedded import system
 from tests.deploy import front
 
 pytestmark = [front.needs("nginx"), pytest.mark.usefixtures("services")]
-HSTS = "max-age=31536000; includeSubDomains"
+HSTS = "max-age=31536000"
 PASSWORD = "correct-horse-battery"
 SIGN = """
 from fleet.selectors.objects import object_store

@@ -26,6 +26,7 @@ from fleet import live
 from fleet.acting import request_named
 from fleet.queue import enqueue_webhook_drain
 from fleet.selectors.system import queue_states, worker_silence, worker_states
+from sop_web import metrics
 from sop_web.env import EnvironmentInvalid, read_environment
 from sop_web.exporter import _Quiet, _Server, application
 
@@ -198,3 +199,13 @@ def test_workers_are_seen_by_the_queues_they_serve() -> None:
         live.connection().delete("sop:workers")
     assert {name for name, silent in silence.items() if silent is not None and silent < 5} == {"fleet", "data", "hooks"}
     assert silence["learner"] is None and silence["beat"] is None
+
+
+def test_a_process_with_the_id_of_a_dead_one_has_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that starts again has its host name and its process ids again."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (left := tmp_path / f"gauge_livesum_{os.getpid()}.db").write_bytes(b"x")
+    (other := tmp_path / f"counter_{os.getpid()}.db").write_bytes(b"x")
+    metrics.show_alive()
+    metrics._locks.pop().close()
+    assert not left.exists() and other.exists()

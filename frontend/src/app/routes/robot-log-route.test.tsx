@@ -33,7 +33,8 @@ describe("a robot's log", () => {
   it("asks the robot and shows its answer", async () => {
     const given = answers({ [`POST ${LOGS}`]: [202, { question: "q1" }] });
     const app = renderApp(PATH, given);
-    fireEvent.click(await screen.findByRole("button", { name: "Read the last 200 lines" }));
+    await rows(); // before, nobody can be asked
+    fireEvent.click(screen.getByRole("button", { name: "Read the last 200 lines" }));
     expect(await screen.findByRole("button", { name: "Asking …" })).toBeTruthy();
     given[`GET ${LOGS}`] = log({ answered: "q1", lines: [line("info", "asked and answered"), ...LINES] });
     expect(await screen.findByText("asked and answered")).toBeTruthy();
@@ -67,7 +68,8 @@ describe("a robot's log", () => {
   it("tells a refusal", async () => {
     const busy = { code: "rate_limited", title: "", detail: "left arm's log was read a moment ago", status: 429 };
     renderApp(PATH, answers({ [`POST ${LOGS}`]: [429, busy] }));
-    fireEvent.click(await screen.findByRole("button", { name: /^Read the last/ }));
+    await rows();
+    fireEvent.click(screen.getByRole("button", { name: /^Read the last/ }));
     expect(await screen.findByText(/The robot was not asked\. .*a moment ago/)).toBeTruthy();
   });
 

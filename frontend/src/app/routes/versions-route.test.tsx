@@ -170,7 +170,7 @@ describe("versions", () => {
     fireEvent.click(await screen.findByRole("button", { name: "Pin arm-3" }));
     fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Pin" }));
     expect(await screen.findByText("arm-3 is pinned.")).toBeDefined();
-    fireEvent.click(screen.getByRole("button", { name: "Remove the pin of arm-3" }));
+    fireEvent.click(screen.getByRole("button", { name: "Unpin arm-3" }));
     fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Remove" }));
     expect((await screen.findByRole("alert")).textContent).toContain("it has revision 9 by now");
     fireEvent.click(screen.getByRole("button", { name: "Cancel" }));

@@ -103,7 +103,9 @@ def thumbnail_stamps(robot_ids: Sequence[object]) -> list[int | None]:
 
 
 def logs_add(robot_id: object, lines: Sequence[LogLine]) -> None:
-    """Keep lines beside those before; the newest MAX_LOG_LINES stay."""
+    """Keep lines beside those before; the newest MAX_LOG_LINES stay. A robot that joins again sends some again."""
+    known = set(logs_get(robot_id))
+    lines = [line for line in lines if line not in known]
     if not lines:
         return
     pipeline = connection().pipeline()

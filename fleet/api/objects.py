@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -74,13 +75,12 @@ async def _read(request: HttpRequest, store: LocalStore, key: str) -> HttpRespon
 async def _send_limited(request: HttpRequest, path: Path, robot: str) -> HttpResponseBase:
     """Send within what the server sends to all robots together. Raises: DownloadsBusy."""
     await asyncio.to_thread(egress_admit, robot=robot)
-    response = await asyncio.to_thread(
-        file_response,
-        request,
-        path,
-        content_type=_TYPE,
-        through=lambda pieces: egress_paced(pieces, robot=robot),
-    )
+    through = partial(egress_paced, robot=robot)
+    try:
+        response = await asyncio.to_thread(file_response, request, path, content_type=_TYPE, through=through)
+    except BaseException:  # cancelled, too
+        await asyncio.to_thread(egress_leave, robot=robot)
+        raise
     if not response.streaming:
         await asyncio.to_thread(egress_leave, robot=robot)
     return response

@@ -27,7 +27,8 @@ CLOSE_OUTBOX_FULL = 4429
 # Rows and files are read in these threads. Channels' default runs everything in one thread of the process, where the
 # checking of one robot's episode would hold up the heartbeats of all others.
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="links")
-# Deliveries ask the object store, which may be down: each then holds its thread for some 20 to 45 s (storage/s3.py).
+# Deliveries ask the object store, which may be down: each then holds its thread for some 20 to 45 s (storage/s3.py),
+# and read videos, which ends after SOP_VIDEO_CHECK_S.
 _delivery_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="deliveries")
 
 _P = ParamSpec("_P")

@@ -25,7 +25,7 @@ import msgspec
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
 from fleet.daemon.enrolment import problem_of
-from fleet.protocol.errors import SopError
+from fleet.protocol.errors import UNPARSABLE, SopError
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _open(file: Path, size: int, part_bytes: int) -> Progress:
         logger.warning("the record of %s does not fit it: it is fetched anew", file.name)
     except FileNotFoundError:
         pass
-    except msgspec.MsgspecError:
+    except UNPARSABLE:
         logger.warning("the record of %s is damaged: it is fetched anew", file.name)
     starts = range(0, size, part_bytes)
     progress = Progress(size, [Part(start, min(start + part_bytes, size), start) for start in starts])
@@ -293,7 +293,10 @@ class _Transfer:
         gathered = bytearray()
 
         def write(data: bytes) -> None:
-            part.at += os.pwrite(handle, data, part.at)
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(handle, view, part.at)
+                part.at, view = part.at + written, view[written:]
 
         try:
             async for piece in response.aiter_raw():

@@ -18,11 +18,12 @@ from fleet.daemon.config import LogConfig
 from fleet.protocol.messages import MAX_LOG_LINES, MAX_LOG_TEXT, LogLine, LogsWanted, RobotLogs, RobotMessage
 
 HIDDEN = "(hidden)"
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@?#\"']*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
+# No pattern begins with a run of any length: a line of base64 would cost its square, in the thread that logs.
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]{0,15}://)(?:[^\s/@?#\"']*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
 _SCHEME = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 _NAMED = re.compile(
-    r"([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential|authorization|signature)[\w-]*[\"']?\s*[=:]\s*)"
-    r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)",
+    r"((?:password|passwd|secret|token|api[_-]?key|credential|authorization|signature)[\w-]{0,64}[\"']?\s*[=:]\s*)"
+    r"(?:b?\"[^\"]*\"|b?'[^']*'|[^\s,;&\"']+)",
     re.IGNORECASE,
 )
 # What looks like a key wherever it stands: long, and neither a hash nor a UUID nor plain words.
@@ -38,6 +39,11 @@ def redacted(text: str, *, secrets: Sequence[str] = ()) -> str:
     text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
     text = _NAMED.sub(rf"\1{HIDDEN}", text)
     return _OPAQUE.sub(HIDDEN, text)
+
+
+def _fitting(text: str) -> str:
+    """Return the beginning that fits into a message: in bytes of UTF-8, without what UTF-8 cannot hold (file names)."""
+    return text.encode("utf-8", "replace")[:MAX_LOG_TEXT].decode("utf-8", "ignore")
 
 
 class LogRing(logging.Handler):
@@ -68,9 +74,10 @@ class LogRing(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
         # Cut first, so that an endless line costs no endless search, and again: what is put in may be longer.
-        text = redacted(text[: 4 * MAX_LOG_TEXT].replace("\x00", ""), secrets=self._secrets)[:MAX_LOG_TEXT]
+        text = redacted(text[: 4 * MAX_LOG_TEXT].replace("\x00", ""), secrets=self._secrets)
+        name = record.name[:100].encode("utf-8", "replace").decode()
         return LogLine(
-            at_ns=int(record.created * 1e9), level=record.levelname.lower()[:16], logger=record.name[:100], text=text
+            at_ns=int(record.created * 1e9), level=record.levelname.lower()[:16], logger=name, text=_fitting(text)
         )
 
     def last(self, limit: int, *, level: int = logging.INFO) -> tuple[LogLine, ...]:

@@ -25,7 +25,6 @@ from fleet.daemon.downloads import (
     Damaged,
     Downloads,
     FetchFailed,
-    FetchLater,
     Wanted,
     discard,
     finish,
@@ -154,9 +153,13 @@ class PolicyStore:
             received_bytes = await downloads.fetch(Wanted(f"patch of {blob.name}", patch.url, patch.size), file)
             await asyncio.to_thread(_apply, base, file, made, blob, patch)
             await asyncio.to_thread(self._take, made, blob)
-        except FetchLater:
-            raise
-        except (FetchFailed, Damaged, ArtifactMismatch, OSError) as error:
+        except FetchFailed as error:
+            if not error.is_url_refused:  # what arrived is kept, and the patch goes on next time
+                raise
+            logger.warning("the patch of blob '%s' is not given out any more: it is fetched whole", blob.name)
+            discard(file)
+            return None
+        except (Damaged, ArtifactMismatch, OSError) as error:
             logger.warning("no use for the patch of blob '%s' (%s): it is fetched whole", blob.name, error)
             discard(file)
             return None

@@ -27,6 +27,7 @@ from fleet.protocol.recording import CameraRecord, EpisodeManifest
 TIME_TOLERANCE_S = 1e-4  # of LeRobot's readers
 PICTURES = 16  # key frames decoded for an episode's statistics
 _PIECE = 1024 * 1024
+_BOUNDS = {"max_pixels": str(8192 * 8192)}  # of a picture; the file decides how much memory it takes otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +200,11 @@ def _reading(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord) -
     container = None
     try:
         # Of this format alone: FFmpeg would take a playlist too, and open whatever files and addresses it names.
-        container = av.open(file, mode="r", format="mp4", metadata_errors="replace")
+        container = av.open(file, mode="r", format="mp4", metadata_errors="replace", options=_BOUNDS)
         stream = container.streams.video[0]
         if stream.codec_context is None or not stream.time_base:
             raise _invalid(manifest, camera, "has a codec that cannot be read here")
+        stream.codec_context.options = _BOUNDS
         stream.codec_context.thread_count = 1
         yield container, stream
     except (av.error.FFmpegError, IndexError) as error:

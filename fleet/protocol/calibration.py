@@ -32,7 +32,7 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
     Raises: InvalidManifest for what JSON cannot hold (NaN, arrays of numpy, ...), or is too large or too deep.
     """
     try:
-        document = json.dumps(values, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        document = json.dumps(dict(values), sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         calibration = Calibration(document=document, sha256=hashlib.sha256(document.encode()).hexdigest())
     except (ValueError, TypeError, RecursionError) as error:
         raise _invalid(f"is no JSON object: {error!s:.200}") from None

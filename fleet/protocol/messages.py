@@ -24,7 +24,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 RowId = Annotated[str, msgspec.Meta(max_length=36)]  # a UUID; checked where it is used
 MAX_LOG_LINES = 500  # of one message: with the texts' length below, a frame stays under its limit
-MAX_LOG_TEXT = 1000  # characters
+MAX_LOG_TEXT = 1000  # bytes, as the daemon cuts it
 LOGS_CAPABILITY = "logs"
 Sdp = Annotated[str, msgspec.Meta(max_length=48 * 1024)]
 

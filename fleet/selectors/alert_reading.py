@@ -94,7 +94,9 @@ def _filter(scope: Scope, window_s: float, now: datetime) -> MetricFilter:
 
 def _rates(asked: RateParams, scope: Scope, now: datetime) -> list[Reading]:
     measure = MEASURES[asked.measure]
-    groups, _ = metrics_by(asked=_filter(scope, asked.window_s, now), group=asked.by, measures=[asked.measure])
+    groups, _ = metrics_by(
+        asked=_filter(scope, asked.window_s, now), group=asked.by, measures=[asked.measure], limit=None
+    )
     found = []
     for group in groups:
         estimate = _estimate(asked, group.estimates[0])

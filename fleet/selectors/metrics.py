@@ -105,15 +105,18 @@ def metrics_total(*, asked: MetricFilter, measures: Sequence[str]) -> tuple[Spli
     return split, _estimates(measures, split, metric_crew(asked=asked, measures=measures))
 
 
-def metrics_by(*, asked: MetricFilter, group: str, measures: Sequence[str]) -> tuple[list[Group], int]:
+def metrics_by(
+    *, asked: MetricFilter, group: str, measures: Sequence[str], limit: int | None = MAX_GROUPS
+) -> tuple[list[Group], int]:
     """Return the estimates of each task, robot or version, and how many groups were left out.
 
-    Tasks and robots by name; versions by age, the newest 100. Groups without an episode in the range are missing.
+    `limit`: of groups, None for all. Tasks and robots by name; versions by age, of which the newest are kept.
+    Groups without an episode in the range are missing.
     """
     splits = splits_of(asked.rollups().annotate(group=F(GROUPS[group])))
     names = _names(group, splits)
     crew = metric_crew(asked=asked, measures=measures)
-    kept = names[-MAX_GROUPS:]
+    kept = names if limit is None else names[-limit:]
     found = [
         Group(str(key) if key is not None else "none", label, at, splits[key], _estimates(measures, splits[key], crew))
         for key, label, at in kept

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.special import stdtrit
+
 from fleet.models import PolicyVersion, TrainingRun
 from fleet.selectors.run_metrics import run_last_rows
 from fleet.selectors.success import Rate, success_trends
@@ -37,7 +39,10 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """Mean of the newest reports (at most LOSS_REPORTS); `low`, `high`: of its 95 % interval, None for one report."""
+    """Mean of the newest reports (at most LOSS_REPORTS); `low`, `high`: of its 95 % interval, None for one report.
+
+    Student's interval of reports as if each were drawn anew; reports in a row resemble each other, so it is too narrow.
+    """
 
     mean: float
     low: float | None
@@ -120,5 +125,5 @@ def _loss(run: TrainingRun) -> MeanLoss | None:
     mean = statistics.fmean(losses)
     if len(losses) == 1:
         return MeanLoss(mean, None, None, 1)
-    half = 1.96 * statistics.stdev(losses) / math.sqrt(len(losses))
+    half = float(stdtrit(len(losses) - 1, 0.975)) * statistics.stdev(losses) / math.sqrt(len(losses))
     return MeanLoss(mean, mean - half, mean + half, len(losses))

@@ -142,7 +142,7 @@ def _end_open(rule: AlertRule, resolution: Alert.Resolution) -> None:
     now = timezone.now()
     for alert in Alert.objects.select_for_update().filter(rule=rule, resolved_at__isnull=True).order_by("id"):
         alert_resolve(alert=alert, resolution=resolution, text="", now=now)
-    alerts_tell(rule=rule, now=now)
+    alerts_tell(rule=rule, now=now, is_last=True)
 
 
 def _apply(rule: AlertRule, change: RuleChange) -> Scope:
@@ -170,6 +170,7 @@ def _apply(rule: AlertRule, change: RuleChange) -> Scope:
         rule.kind,
         kept_tasks if wanted_tasks is None else wanted_tasks,
         kept_robots if wanted_robots is None else wanted_robots,
+        kept=frozenset((*kept_tasks, *kept_robots)),
     )
 
 
@@ -189,7 +190,14 @@ def _check_channels(rule: AlertRule) -> None:
         raise InvalidRequest("say whom to mail", field="mail_to")
 
 
-def _scope(kind: str, task_ids: Sequence[uuid.UUID], robot_ids: Sequence[uuid.UUID]) -> Scope:
+def _scope(
+    kind: str,
+    task_ids: Sequence[uuid.UUID],
+    robot_ids: Sequence[uuid.UUID],
+    *,
+    kept: frozenset[uuid.UUID] = frozenset(),
+) -> Scope:
+    """`kept`: of the rule as it is; those may have been archived or retired since."""
     allowed = SCOPES.get(kind, frozenset())
     for field, ids in (("tasks", task_ids), ("robots", robot_ids)):
         if ids and field not in allowed:
@@ -202,10 +210,10 @@ def _scope(kind: str, task_ids: Sequence[uuid.UUID], robot_ids: Sequence[uuid.UU
     if len(robots) < len(set(robot_ids)):
         raise NotFound("there is no such robot", field="robots")
     for task in tasks:
-        if not task.is_active:
+        if not task.is_active and task.id not in kept:
             raise TaskArchived(f"{task.slug} is archived: bring it back first", field="tasks")
     for robot in robots:
-        if robot.retired_at is not None:
+        if robot.retired_at is not None and robot.id not in kept:
             raise RobotRetired(f"{robot.name} is retired", field="robots")
     return Scope(tasks=tasks, robots=robots)
 

@@ -39,9 +39,12 @@ def alert_resolve(*, alert: Alert, resolution: Alert.Resolution, text: str, now:
     logger.info("alert resolved", extra={"event": {"alert": str(alert.id), "why": resolution.value}})
 
 
-def alerts_tell(*, rule: AlertRule, now: datetime) -> int:
-    """Tell what is due of a locked rule's alerts; return how many messages. Within a transaction."""
-    if is_silent(rule, now=now):
+def alerts_tell(*, rule: AlertRule, now: datetime, is_last: bool = False) -> int:
+    """Tell what is due of a locked rule's alerts; return how many messages. Within a transaction.
+
+    `is_last`: the rule ends here, so that no silence is waited for.
+    """
+    if is_silent(rule, now=now) and not is_last:
         return 0
     is_new = Q(resolved_at__isnull=True, told_at__isnull=True)
     is_over = Q(resolved_at__isnull=False, told_at__isnull=False, told_resolved_at__isnull=True)

@@ -43,9 +43,12 @@ def episode_objects_check(manifest: EpisodeManifest) -> None:
     Raises: ObjectAbsent, ObjectMismatch, InvalidEpisode, InvalidVideo, VideoCheckSlow.
     """
     _check_bytes(manifest)
-    steps = decode_steps(object_store().get(keys.episode_object(manifest.episode_id, STEPS_OBJECT)))
-    validate_steps(steps, manifest)
-    _check_videos(manifest)
+    try:
+        steps = decode_steps(object_store().get(keys.episode_object(manifest.episode_id, STEPS_OBJECT)))
+        validate_steps(steps, manifest)
+        _check_videos(manifest)
+    except ObjectMissing:  # the collector took it for an upload that nobody finished
+        raise ObjectAbsent("an object went away while it was checked") from None
 
 
 def _check_bytes(manifest: EpisodeManifest) -> None:

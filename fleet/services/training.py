@@ -72,11 +72,13 @@ def training_run_create(
     dataset_split: str = "",
     takes_online: bool = True,
     copied_from: TrainingRun | None = None,
+    is_told: bool = True,
 ) -> TrainingRun:
     """Create a paused run. `task_slugs`: whose episodes it learns from, none for all.
 
     `dataset_version`, `dataset_split` (empty: all): its offline source instead of the demonstrations. `takes_online`:
-    whether new episodes of robots come to it. Raises: InvalidRequest.
+    whether new episodes of robots come to it. `is_told`: robots look anew at which run feeds them.
+    Raises: InvalidRequest.
     """
     _check_source(dataset_version, dataset_split, takes_online)
     tasks = list(Task.objects.filter(slug__in=task_slugs))
@@ -98,7 +100,8 @@ def training_run_create(
     run.tasks.set(tasks)
     shown = {"algorithm": algorithm, "config": run.config, "seed": seed, "tasks": sorted(set(task_slugs))}
     audit_record(action="run.create", subject=run, after={**shown, "target_steps": target_steps})
-    _fleet_changed()
+    if is_told:
+        _fleet_changed()
     return run
 
 
@@ -141,6 +144,7 @@ def run_settle(run: TrainingRun, state: TrainingRun.State) -> None:
     run.state = state
     _forget_asked(run)
     _new_epoch(run)
+    _fleet_changed()
 
 
 @transaction.atomic
@@ -269,6 +273,7 @@ def training_run_fail(*, run_id: str, epoch: int, code: str, message: str) -> No
     shown = {"state": run.state, "failure_code": run.failure_code, "failure_message": run.failure_message}
     audit_record(action="run.fail", subject=run, after=shown)
     hint_consoles("run", run.id)
+    _fleet_changed()
     logger.error("training run failed", extra={"event": {"run": run.name, "code": code, "message": message[:200]}})
 
 

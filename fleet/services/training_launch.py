@@ -70,6 +70,7 @@ def training_run_launch(*, wish: RunWish) -> TrainingRun:
         dataset_split=wish.dataset_split,
         takes_online=wish.takes_online,
         copied_from=wish.copied_from,
+        is_told=False,  # it locks every robot, which must not last as long as weights are copied; the start tells
     )
     _publish_base(run, wish.base)
     origin = {"base": str(wish.base.id), "copied_from": str(wish.copied_from.id) if wish.copied_from else None}

@@ -54,6 +54,8 @@ def _shape(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if "." in key:
             yield key, "there is no such setting"
         elif isinstance(value, Mapping):
+            if not value:
+                yield key, "must not be an empty group"
             yield from ((f"{key}.{path}", detail) for path, detail in _shape(value))
 
 
@@ -82,7 +84,7 @@ def _problem(field: Mapping[str, Any], value: Any) -> str:
 
 
 def _range_problem(field: Mapping[str, Any], value: float) -> str:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "must be finite"
     unit = f" {field['unit']}" if field["unit"] else ""
     for name, words, fits in _LIMITS:

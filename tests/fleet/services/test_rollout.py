@@ -324,7 +324,7 @@ def test_a_canary_by_tag_reaches_exactly_the_tagged(robots: list[Robot], run: An
     """Pinned and retired ones are left out; the run's strategy may name the tag, too; the history says it."""
     _tagged(robots[:3], "canary")
     base = publish(run)
-    robot_pin(robot_id=robots[2].id, version_id=base.id, reason="stays")
+    pin(robots[2], base.id, reason="stays")
     candidate = publish(run, 25)
     rollout = rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
     assert set(rollout.robots.all()) == set(robots[:2])
@@ -332,7 +332,7 @@ def test_a_canary_by_tag_reaches_exactly_the_tagged(robots: list[Robot], run: An
     event = RolloutEvent.objects.filter(kind="canary").get()
     assert event.reason == "on 2 of 3 robots, tagged 'canary'"
     rollout_roll_back(rollout_id=rollout.id, reason="enough")
-    release_strategy_set(run_id=run.id, strategy="canary", canary={"tag": "canary"})
+    set_strategy(run, "canary", canary={"tag": "canary"})
     publish(run, 50)
     assert wanted(robots) == [2, 2, 0, 0]
 
@@ -359,7 +359,7 @@ def test_a_tag_without_robots_on_either_side_is_explained(robots: list[Robot], r
         rollout_begin(version_id=candidate.id, settings={"tag": "canary"})
     assert _unchanged() == before
     Robot.objects.exclude(id=robots[0].id).update(tags=[])
-    robot_pin(robot_id=robots[0].id, version_id=base.id, reason="stays")
+    pin(robots[0], base.id, reason="stays")
     before = _unchanged()
     with pytest.raises(CanaryTooSmall, match="1 carry it but are pinned or retired"):
         rollout_begin(version_id=candidate.id, settings={"tag": "canary"})

@@ -17,13 +17,20 @@ export interface Limit {
 
 export type Limits = Readonly<Record<string, number | string>>;
 
-export const CANARY_LIMITS: readonly Limit[] = [
+const CANARY_LIMITS: readonly Limit[] = [
   { name: "share", label: "Share of the robots (0 to 1)", fallback: 0.25 },
   { name: "tag", label: "Or the robots with this tag (empty: the share, by lot)", fallback: "" },
   { name: "min_episodes", label: "Fewest episodes before it is promoted", fallback: 20 },
   { name: "max_episodes", label: "Most episodes before a person decides", fallback: 400 },
   { name: "margin", label: "Worse by this much counts as worse (0 to 1)", fallback: 0.1 },
 ];
+
+/** The limits as the run has them now, so that confirming changes only what a person changed. */
+export const canaryLimits = (known: Readonly<Record<string, unknown>> = {}): readonly Limit[] =>
+  CANARY_LIMITS.map((limit) => {
+    const value = known[limit.name];
+    return { ...limit, fallback: typeof value === typeof limit.fallback ? (value as number | string) : limit.fallback };
+  });
 
 /** An act that waits for a word of confirmation. `make`: the request, with the reason and the limits as given. */
 export interface Plan {

@@ -7,7 +7,7 @@ import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import type { Release, Rollout } from "@/features/versions/api/versions";
-import { ActDialog, CANARY_LIMITS, type Plan } from "@/features/versions/components/act-dialog";
+import { ActDialog, canaryLimits, type Plan } from "@/features/versions/components/act-dialog";
 import { CanaryPanel } from "@/features/versions/components/canary-panel";
 import { STRATEGIES } from "@/features/versions/words";
 import { formatDay } from "@/lib/units/format";
@@ -82,7 +82,7 @@ function StrategyPanel({ run, release, mayRelease, onPlan }: ReleaseProps & Plan
       text: chosen?.about ?? "",
       button: "Choose",
       done: "The strategy is changed.",
-      ...(strategy === "canary" ? { limits: CANARY_LIMITS } : {}),
+      ...(strategy === "canary" ? { limits: canaryLimits(release.canary) } : {}),
       make: (_reason, limits) => ({ kind: "strategy", run, over: release.revision, strategy, ...(strategy === "canary" ? { canary: limits } : {}) }),
     });
   };

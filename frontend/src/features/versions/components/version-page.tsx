@@ -10,8 +10,8 @@ import { Figure } from "@/components/ui/figure";
 import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
-import { downloadPath, type Report, useReport } from "@/features/versions/api/versions";
-import { ActDialog, CANARY_LIMITS, type Plan } from "@/features/versions/components/act-dialog";
+import { downloadPath, type Report, useRelease, useReport } from "@/features/versions/api/versions";
+import { ActDialog, canaryLimits, type Plan } from "@/features/versions/components/act-dialog";
 import { ComparePanel } from "@/features/versions/components/compare-panel";
 import { DeploymentsPanel } from "@/features/versions/components/deployments-panel";
 import { NotesPanel } from "@/features/versions/components/notes-panel";
@@ -87,12 +87,13 @@ interface ActionsProps extends Omit<VersionPageProps, "id"> {
 }
 
 function VersionActions({ report: { version }, mayRelease, mayTrain, onPlan }: ActionsProps) {
+  const release = useRelease(version.run).data;
   const stage = (strategy: "canary" | "immediate", title: string, text: string): Plan => ({
     title: `${title} v${version.number}`,
     text,
     button: title,
     done: strategy === "canary" ? `v${version.number} is being tried.` : `v${version.number} is current.`,
-    ...(strategy === "canary" ? { limits: CANARY_LIMITS } : {}),
+    ...(strategy === "canary" ? { limits: canaryLimits(release?.canary) } : {}),
     make: (_reason, settings) => ({ kind: "stage", version: version.id, strategy, ...(strategy === "canary" ? { settings } : {}) }),
   });
   const mayExport = useMay("export");

@@ -76,7 +76,7 @@ import-kill-test: $(DEV) ## Kill workers of an import 20 times (KILLS=20) and lo
 
 # Two runs: what only computes and asks the database goes on both cores, each with servers of its own; what keeps time
 # (robots, links, the whole stack) has the machine to itself.
-TIMED := tests/fleet/consumers tests/fleet/daemon tests/stack tests/sop_web tests/benchmarks
+TIMED := tests/fleet/consumers tests/fleet/daemon tests/stack tests/sop_web
 
 test-python: $(DEV)
 	$(BIN)/python -m pytest tests --ignore=tests/e2e $(TIMED:%=--ignore=%) -n 2 --dist loadfile

@@ -96,7 +96,7 @@ def _read(page: Page, digest: str, train: int, val: int) -> None:
     expect(page.get_by_role("heading", name="Version 1")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text(digest, exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile(rf"^train 80\s% = {train}, val 20\s% = {val}"))).to_be_visible()
-    expect(page.get_by_text("by seed 7")).to_be_visible()
+    expect(page.get_by_text("by seed 7", exact=True)).to_be_visible()
     expect(page.locator("pre[aria-label=Card]")).to_contain_text(digest)
     expect(page.get_by_role("table", name="Statistics of action")).to_be_visible(timeout=WAIT_MS)
     page.reload()

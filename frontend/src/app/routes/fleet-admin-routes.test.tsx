@@ -144,7 +144,7 @@ describe("the assignment board", () => {
       answers(["assign"], { "PUT /api/v1/assignments/r2/t1": [200, {}], "DELETE /api/v1/assignments/r1/t1": [204, null] }),
     );
     const chip = await screen.findByRole("button", { name: /^left arm, stack: works at it, 100/ });
-    const barred = screen.getByRole<HTMLButtonElement>("button", { name: "right arm, close: its driver does not offer it" });
+    const barred = screen.getByRole<HTMLButtonElement>("button", { name: "right arm, close: cannot, its driver does not offer it" });
     expect(barred.disabled).toBe(true);
     const dataTransfer = { effectAllowed: "", dropEffect: "", setData: () => undefined };
     fireEvent.dragStart(chip, { dataTransfer });

@@ -94,7 +94,7 @@ function Row({ rule, onOpen }: { readonly rule: Rule; readonly onOpen: ((open: O
       <Cell className="py-0.5 text-right whitespace-nowrap">
         {onOpen === null ? null : (
           <>
-            <Button variant="quiet" disabled={change.isPending} aria-label={`Turn ${rule.name} ${rule.is_enabled ? "off" : "on"}`} onClick={turn}>
+            <Button variant="quiet" disabled={change.isPending} aria-label={`Turn ${rule.is_enabled ? "off" : "on"} ${rule.name}`} onClick={turn}>
               {rule.is_enabled ? "Turn off" : "Turn on"}
             </Button>
             <Button variant="quiet" aria-label={`Change ${rule.name}`} onClick={() => onOpen({ kind: "edit", rule })}>

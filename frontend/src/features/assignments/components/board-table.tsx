@@ -145,7 +145,7 @@ const WorkCell = ({ work, robot }: { readonly work: Work; readonly robot: BoardR
 );
 
 function cellWords({ robot }: Place, work: Work | undefined, isBarred: boolean): string {
-  if (isBarred) return "its driver does not offer it";
+  if (isBarred) return "cannot, its driver does not offer it";
   if (work === undefined) return "no work";
   const state = work.is_active ? `works at it, ${shareOf(work, robot)} of its episodes` : (work.problem?.text ?? "waits");
   return `${state}. Priority ${work.priority}. ${hoursWords(work)}.`;

@@ -42,7 +42,7 @@ export function StatusPage() {
   return (
     <div className="flex flex-col gap-4">
       <Headline status={data} problem={error?.message} />
-      <div className="grid gap-4 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-4 lg:grid-cols-2">
         <Parts status={data} />
         <Queues status={data} />
         <Workers status={data} />

@@ -78,7 +78,7 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
       data-armed={situation.isArmed}
       tabIndex={-1}
       onFocus={() => session.claimGamepad()}
-      className="grid h-[calc(100dvh-4.5rem)] min-h-150 min-w-0 grid-rows-[auto_minmax(0,1fr)] gap-2 rounded-lg outline-offset-4 max-md:h-auto"
+      className="grid h-[calc(100dvh-4.5rem)] min-h-150 min-w-0 grid-cols-1 grid-rows-[auto_minmax(0,1fr)] gap-2 rounded-lg outline-offset-4 max-md:h-auto"
     >
       <header className="flex min-w-0 items-center gap-2 max-md:flex-wrap">
         <h2 className="truncate text-lg font-semibold">{record.name}</h2>
@@ -93,8 +93,8 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
         </Button>
         <StopButton name={record.name} state={view.stop} onStop={actions.stop} />
       </header>
-      <div className={cn("grid min-h-0 gap-2", isCompact ? "grid-rows-[minmax(0,1fr)_auto]" : "grid-cols-1 md:grid-cols-[minmax(0,1fr)_22rem]")}>
-        <div className="grid min-h-0 min-w-0 grid-rows-[minmax(0,1fr)_auto_auto] gap-2 max-md:grid-rows-[20rem_auto_auto]">
+      <div className={cn("grid min-h-0 gap-2", isCompact ? "grid-cols-1 grid-rows-[minmax(0,1fr)_auto]" : "grid-cols-1 md:grid-cols-[minmax(0,1fr)_22rem]")}>
+        <div className="grid min-h-0 min-w-0 grid-cols-1 grid-rows-[minmax(0,1fr)_auto_auto] gap-2 max-md:grid-rows-[20rem_auto_auto]">
           <Stage session={session} view={view}>
             {isDriving ? <DragPads input={session.input} /> : null}
           </Stage>

@@ -8,6 +8,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 NODE := frontend/node_modules/.installed
 DIST := frontend/dist/.built
+TESTED := frontend/node_modules/.tested
 RUNTIME_PINS := requirements.txt $(wildcard fleet/daemon/requirements.txt fleet/daemon/drivers/*/requirements.txt)
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 LINTED := fleet learner sop_web tests scripts benchmarks manage.py
@@ -56,8 +57,11 @@ demo-reset: $(RUNTIME) ## Ask, then clear what the demo keeps (ARGS=--yes does n
 
 test: setup $(DIST) test-frontend test-e2e safety test-python ## Set up, build, and run every test
 
-test-frontend: $(NODE)
+test-frontend: $(TESTED)
+
+$(TESTED): $(NODE) $(FRONTEND_SOURCES)
 	cd frontend && npm test
+	@touch $@
 
 # A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
 test-e2e: $(DEV) $(DIST)

@@ -37,16 +37,14 @@ from fleet.outbound.addresses import AllowList, UrlInvalid
 from fleet.protocol.messages import IceServer
 from fleet.storage.base import ConfigurationInvalid
 from fleet.storage.factory import check_s3_url
+from sop_web.env_values import EnvironmentInvalid as EnvironmentInvalid
+from sop_web.env_values import count, one_of, seconds, share, some_of
 from sop_web.secret_files import SecretFileInvalid, with_secret_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEASE_MOST_S = 5.0  # a right to drive that ends is not renewed, and docs/safety.md promises its end within 5 s
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEV_SECRET_KEY = "django-insecure-for-development-on-loopback-only-0123456789"
-
-
-class EnvironmentInvalid(ValueError):
-    """A variable holds something unusable; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,46 +184,46 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         allowed_hosts=tuple(host.strip() for host in hosts.split(",") if host.strip()),
         is_debug=values.get("SOP_DEBUG", "0") == "1",
         log_format=values.get("SOP_LOG_FORMAT", "text"),
-        heartbeat_s=_seconds(values, "SOP_HEARTBEAT_S", 2.0),
-        lease_s=_seconds(values, "SOP_LEASE_S", 5.0, most=LEASE_MOST_S),
-        token_life_s=_seconds(values, "SOP_TOKEN_LIFE_S", 365 * 86400.0, most=3660 * 86400.0),
-        rate_token_per_min=_count(values, "SOP_RATE_TOKEN_PER_MIN", 600, least=1),
-        rate_user_per_min=_count(values, "SOP_RATE_USER_PER_MIN", 6000, least=1),
-        rate_address_per_min=_count(values, "SOP_RATE_ADDRESS_PER_MIN", 300, least=1),
-        run_stale_s=_seconds(values, "SOP_RUN_STALE_S", 30.0),
+        heartbeat_s=seconds(values, "SOP_HEARTBEAT_S", 2.0),
+        lease_s=seconds(values, "SOP_LEASE_S", 5.0, most=LEASE_MOST_S),
+        token_life_s=seconds(values, "SOP_TOKEN_LIFE_S", 365 * 86400.0, most=3660 * 86400.0),
+        rate_token_per_min=count(values, "SOP_RATE_TOKEN_PER_MIN", 600, least=1),
+        rate_user_per_min=count(values, "SOP_RATE_USER_PER_MIN", 6000, least=1),
+        rate_address_per_min=count(values, "SOP_RATE_ADDRESS_PER_MIN", 300, least=1),
+        run_stale_s=seconds(values, "SOP_RUN_STALE_S", 30.0),
         ice_servers=_ice_servers(values),
         turn_secret=values.get("SOP_TURN_SECRET", ""),
-        turn_ttl_s=_seconds(values, "SOP_TURN_TTL_S", 3600.0),
-        run_metric_rows=_count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
-        totp_roles=_some_of(values, "SOP_TOTP_ROLES", ("viewer", "operator", "manager", "admin", "exporter")),
-        link_life_s=_seconds(values, "SOP_LINK_LIFE_S", 3 * 86400.0, most=30 * 86400.0),
-        sign_in_failures=_count(values, "SOP_SIGN_IN_FAILURES", 10, least=3),
-        sign_in_lock_s=_seconds(values, "SOP_SIGN_IN_LOCK_S", 900.0),
+        turn_ttl_s=seconds(values, "SOP_TURN_TTL_S", 3600.0),
+        run_metric_rows=count(values, "SOP_RUN_METRIC_ROWS", 8000, least=100),
+        totp_roles=some_of(values, "SOP_TOTP_ROLES", ("viewer", "operator", "manager", "admin", "exporter")),
+        link_life_s=seconds(values, "SOP_LINK_LIFE_S", 3 * 86400.0, most=30 * 86400.0),
+        sign_in_failures=count(values, "SOP_SIGN_IN_FAILURES", 10, least=3),
+        sign_in_lock_s=seconds(values, "SOP_SIGN_IN_LOCK_S", 900.0),
         smtp_url=values.get("SOP_SMTP_URL", ""),
-        default_role=_one_of(values, "SOP_DEFAULT_ROLE", ("viewer", "operator", "manager", "exporter")),
-        help_pin_s=_seconds(values, "SOP_HELP_PIN_S", 5.0),
-        help_ranking=_one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
-        help_risk_weight=_share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
-        reset_max_s=_seconds(values, "SOP_RESET_MAX_S", 120.0),
-        video_check_s=_seconds(values, "SOP_VIDEO_CHECK_S", 120.0, most=3600.0),
-        dataset_episodes=_count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
+        default_role=one_of(values, "SOP_DEFAULT_ROLE", ("viewer", "operator", "manager", "exporter")),
+        help_pin_s=seconds(values, "SOP_HELP_PIN_S", 5.0),
+        help_ranking=one_of(values, "SOP_HELP_RANKING", ("cur", "fifo", "thrifty")),
+        help_risk_weight=share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
+        reset_max_s=seconds(values, "SOP_RESET_MAX_S", 120.0),
+        video_check_s=seconds(values, "SOP_VIDEO_CHECK_S", 120.0, most=3600.0),
+        dataset_episodes=count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
         webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
-        webhook_timeout_s=_seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),
-        webhook_disable_days=_count(values, "SOP_WEBHOOK_DISABLE_DAYS", 5, least=1),
+        webhook_timeout_s=seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),
+        webhook_disable_days=count(values, "SOP_WEBHOOK_DISABLE_DAYS", 5, least=1),
         export_destinations=_export_destinations(values),
-        export_keep_days=_count(values, "SOP_EXPORT_KEEP_DAYS", 14, least=1),
-        export_most=_count(values, "SOP_EXPORT_MOST", 100, least=1),
-        export_check_episodes=_count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
-        robot_state_days=_count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
-        patch_versions=_count(values, "SOP_PATCH_VERSIONS", 10, least=1),
-        egress_downloads=_count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
-        egress_bytes_s=_count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
-        egress_retry_s=_seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),
-        alert_period_s=_seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
-        logs_per_min=_count(values, "SOP_LOGS_PER_MIN", 30, least=1),
-        alert_days=_count(values, "SOP_ALERT_DAYS", 400, least=1),
-        ready_timeout_s=_seconds(values, "SOP_READY_TIMEOUT_S", 2.0, most=30.0),
-        ready_cache_s=_seconds(values, "SOP_READY_CACHE_S", 1.0, most=60.0),
+        export_keep_days=count(values, "SOP_EXPORT_KEEP_DAYS", 14, least=1),
+        export_most=count(values, "SOP_EXPORT_MOST", 100, least=1),
+        export_check_episodes=count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
+        robot_state_days=count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
+        patch_versions=count(values, "SOP_PATCH_VERSIONS", 10, least=1),
+        egress_downloads=count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
+        egress_bytes_s=count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
+        egress_retry_s=seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),
+        alert_period_s=seconds(values, "SOP_ALERT_PERIOD_S", 15.0, most=3600.0),
+        logs_per_min=count(values, "SOP_LOGS_PER_MIN", 30, least=1),
+        alert_days=count(values, "SOP_ALERT_DAYS", 400, least=1),
+        ready_timeout_s=seconds(values, "SOP_READY_TIMEOUT_S", 2.0, most=30.0),
+        ready_cache_s=seconds(values, "SOP_READY_CACHE_S", 1.0, most=60.0),
         **_metrics(values),
         imports=_import_bounds(values),
         postgres_programs=Path(values.get("SOP_POSTGRES_PROGRAMS", "") or _packaged_postgres()),
@@ -341,14 +339,14 @@ def _import_bounds(values: Mapping[str, str]) -> ImportBounds:
         raise EnvironmentInvalid("SOP_IMPORT_ROOTS must be absolute folders separated by ':', and not '/'")
     return ImportBounds(
         roots=roots,
-        archive_bytes=_count(values, "SOP_IMPORT_ARCHIVE_BYTES", 5 * 1024**3, least=1),
-        unpacked_bytes=_count(values, "SOP_IMPORT_UNPACKED_BYTES", 200 * 1024**3, least=1),
-        file_bytes=_count(values, "SOP_IMPORT_FILE_BYTES", 20 * 1024**3, least=1),
-        files=_count(values, "SOP_IMPORT_FILES", 200_000, least=1),
-        ratio=_count(values, "SOP_IMPORT_RATIO", 100, least=1),
-        stale_s=_seconds(values, "SOP_IMPORT_STALE_S", 300.0),
-        keep_days=_count(values, "SOP_IMPORT_KEEP_DAYS", 7, least=1),
-        most=_count(values, "SOP_IMPORT_MOST", 20, least=1),
+        archive_bytes=count(values, "SOP_IMPORT_ARCHIVE_BYTES", 5 * 1024**3, least=1),
+        unpacked_bytes=count(values, "SOP_IMPORT_UNPACKED_BYTES", 200 * 1024**3, least=1),
+        file_bytes=count(values, "SOP_IMPORT_FILE_BYTES", 20 * 1024**3, least=1),
+        files=count(values, "SOP_IMPORT_FILES", 200_000, least=1),
+        ratio=count(values, "SOP_IMPORT_RATIO", 100, least=1),
+        stale_s=seconds(values, "SOP_IMPORT_STALE_S", 300.0),
+        keep_days=count(values, "SOP_IMPORT_KEEP_DAYS", 7, least=1),
+        most=count(values, "SOP_IMPORT_MOST", 20, least=1),
     )
 
 
@@ -362,7 +360,7 @@ class _Metrics(TypedDict):
 def _metrics(values: Mapping[str, str]) -> _Metrics:
     folder, address = values.get("SOP_METRICS_DIR", ""), values.get("SOP_METRICS_ADDRESS", "") or "127.0.0.1"
     token = values.get("SOP_METRICS_TOKEN", "")
-    port = _count(values, "SOP_METRICS_PORT", 9464, least=1)
+    port = count(values, "SOP_METRICS_PORT", 9464, least=1)
     if folder and not Path(folder).is_absolute():
         raise EnvironmentInvalid("SOP_METRICS_DIR must be an absolute folder")
     try:
@@ -379,48 +377,3 @@ def _metrics(values: Mapping[str, str]) -> _Metrics:
         "metrics_port": port,
         "metrics_token": token,
     }
-
-
-def _seconds(values: Mapping[str, str], name: str, default: float, *, most: float = 86400.0) -> float:
-    text = values.get(name, "")
-    try:
-        number = float(text) if text else default
-    except ValueError:
-        raise EnvironmentInvalid(f"{name} must be a number of seconds, not '{text}'") from None
-    if not 0 < number <= most:
-        raise EnvironmentInvalid(f"{name} must lie between 0 and {most:g} seconds")
-    return number
-
-
-def _count(values: Mapping[str, str], name: str, default: int, *, least: int) -> int:
-    text = values.get(name, "") or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise EnvironmentInvalid(f"{name} must be a whole number of at least {least}, not '{text}'")
-    return int(text)
-
-
-def _one_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
-    """Return the chosen word; the first is the default."""
-    text = values.get(name, "") or known[0]
-    if text not in known:
-        raise EnvironmentInvalid(f"{name} must be one of {', '.join(known)}, not '{text}'")
-    return text
-
-
-def _some_of(values: Mapping[str, str], name: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the chosen words of a comma-separated list; the default is none."""
-    chosen = tuple(word for part in values.get(name, "").split(",") if (word := part.strip()))
-    if not set(chosen) <= set(known):
-        raise EnvironmentInvalid(f"{name} must name some of {', '.join(known)}, not '{', '.join(chosen)}'")
-    return chosen
-
-
-def _share(values: Mapping[str, str], name: str, default: float) -> float:
-    text = values.get(name, "")
-    try:
-        number = float(text) if text else default
-    except ValueError:
-        raise EnvironmentInvalid(f"{name} must be a number, not '{text}'") from None
-    if not 0 <= number <= 1:
-        raise EnvironmentInvalid(f"{name} must lie between 0 and 1")
-    return number

@@ -67,7 +67,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._calls = RobotCalls(self._send)
         self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
         self._help = HelpWatch()
-        self._logs = RobotLogDesk()
+        self._logs = RobotLogDesk(self._send)
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()
@@ -165,9 +165,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             clock_ns=time.time_ns(),
             state=await auth.off_loop(desired_state, robot_id=self._robot_id),
         )
-        messages: list[m.ServerMessage] = [welcome, *self._logs.welcome(hello)]
-        for message in messages:
-            self._send(message)
+        self._send(welcome)
+        self._logs.welcome(hello)
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 
     async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
@@ -217,8 +216,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             self._work_queue.put_nowait(message)
         except asyncio.QueueFull:
             text = f"{WORK_LIMIT} uploads wait for an answer already"
-            refusal = m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False)
-            self._send(refusal)
+            self._send(m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False))
 
     async def _on_applied(self, report: m.PolicyApplied) -> None:
         await auth.off_loop(
@@ -231,13 +229,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         )
 
     async def _on_refused(self, report: m.PolicyRefused) -> None:
-        await auth.off_loop(
-            policy.policy_version_refused,
-            robot_id=self._robot_id,
-            version_id=report.version_id,
-            code=report.code,
-            message=report.message,
-        )
+        call, version_id = policy.policy_version_refused, report.version_id
+        told = {"robot_id": self._robot_id, "version_id": version_id, "code": report.code, "message": report.message}
+        await auth.off_loop(call, **told)
 
     async def _on_lease_request(self, request: m.LeaseRequest) -> None:
         try:
@@ -249,8 +243,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
                 reason=request.reason,
             )
         except SopError as error:
-            refusal = m.LeaseReply(request_id=request.request_id, lease=None, code=error.code, message=error.message)
-            self._send(refusal)
+            self._send(m.LeaseReply(request_id=request.request_id, lease=None, code=error.code, message=error.message))
             return
         self._send(m.LeaseReply(request_id=request.request_id, lease=lease_info(granted)))
 

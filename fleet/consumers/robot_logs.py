@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from fleet.consumers.auth import off_loop
 from fleet.protocol.messages import LOGS_CAPABILITY, Hello, LogsWanted, RobotLogs
@@ -15,12 +16,14 @@ PERIOD_S = 0.5  # a daemon sends one message a second; what comes faster is drop
 class RobotLogDesk:
     """Lives with the connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[LogsWanted], None]) -> None:
+        self._send = send
         self._due_s = 0.0
 
-    def welcome(self, hello: Hello) -> list[LogsWanted]:
-        """Return the question for a daemon that knows it; any other would take it for a broken frame."""
-        return [LogsWanted(limit=FIRST_LINES)] if LOGS_CAPABILITY in hello.capabilities else []
+    def welcome(self, hello: Hello) -> None:
+        """Ask a daemon that knows the question; any other would take it for a broken frame."""
+        if LOGS_CAPABILITY in hello.capabilities:
+            self._send(LogsWanted(limit=FIRST_LINES))
 
     async def heard(self, robot_id: str, logs: RobotLogs) -> None:
         """Keep the lines. An answer counts only if it was asked for, so it cannot flood either."""

@@ -165,8 +165,7 @@ class Daemon:
         self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)
         self._link = self._make_link(identity, rng) if identity is not None and config.server is not None else None
-        secrets = (config.token or "", identity.key if identity is not None else "")
-        self._ring = LogRing(config.log, secrets=secrets)
+        self._ring = LogRing(config.log, secrets=(config.token or "", identity.key if identity is not None else ""))
         self._logs = LogSender(self._ring, config.log, send=self._send)
         self._leases = ServerLeases(send=self._send, is_open=self._is_linked)
         telemetry.watch(self._spool.stats, self._is_linked)
@@ -266,9 +265,8 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 parts = [self._uploader.run(), self._host.run()]
                 if self._link is not None:
-                    period_s = self._config.thumbnail.period_s
                     pictures = publish_thumbnails(
-                        self._board, period_s=period_s, send=self._send, is_open=self._is_linked
+                        self._board, self._config.thumbnail, send=self._send, is_open=self._is_linked
                     )
                     parts += [self._link.run(), pictures, self._teleop.run(), self._logs.run()]
                 services = [group.create_task(part) for part in parts]

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fleet.daemon.config_report import LogConfig, MetricsConfig, require
 from fleet.daemon.help_gate import HelpConfig
 from fleet.protocol.errors import SopError
 
@@ -23,11 +24,6 @@ class ConfigError(SopError):
     """A configuration that cannot be used; `data["key"]` names the culprit."""
 
     code = "config_error"
-
-
-def _require(condition: bool, problem: str) -> None:
-    if not condition:
-        raise ValueError(problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +38,12 @@ class ControlConfig:
     reset_s: float = 1.0  # robot time between two episodes, for the scene to be put back
 
     def __post_init__(self) -> None:
-        _require(0 < self.control_rate_hz <= 1000, "control_rate_hz must lie in (0, 1000]")
-        _require(0 <= self.speed_factor <= 1000, "speed_factor must lie in [0, 1000]")
-        _require(self.handover_steps >= 0, "handover_steps must not be negative")
-        _require(1 <= self.max_hold_steps <= 100_000, "max_hold_steps must lie in [1, 100000]")
-        _require(self.nonfinite_limit >= 1, "nonfinite_limit must be at least 1")
-        _require(self.reset_s >= 0, "reset_s must not be negative")
+        require(0 < self.control_rate_hz <= 1000, "control_rate_hz must lie in (0, 1000]")
+        require(0 <= self.speed_factor <= 1000, "speed_factor must lie in [0, 1000]")
+        require(self.handover_steps >= 0, "handover_steps must not be negative")
+        require(1 <= self.max_hold_steps <= 100_000, "max_hold_steps must lie in [1, 100000]")
+        require(self.nonfinite_limit >= 1, "nonfinite_limit must be at least 1")
+        require(self.reset_s >= 0, "reset_s must not be negative")
 
     @property
     def period_s(self) -> float:
@@ -76,15 +72,15 @@ class SafetyConfig:
     is_scripted_resume: bool = True  # after a lapsed lease of the scripted supervisor the policy goes on
 
     def __post_init__(self) -> None:
-        _require(min(self.max_change_per_step, default=0) > 0, "max_change_per_step must be positive")
-        _require(min(self.handover_change_per_step, default=0) > 0, "handover_change_per_step must be positive")
-        _require(self.handover_ramp_steps >= 0, "handover_ramp_steps must not be negative")
+        require(min(self.max_change_per_step, default=0) > 0, "max_change_per_step must be positive")
+        require(min(self.handover_change_per_step, default=0) > 0, "handover_change_per_step must be positive")
+        require(self.handover_ramp_steps >= 0, "handover_ramp_steps must not be negative")
         box = zip(self.workspace_low, self.workspace_high, strict=False)
         is_box = len(self.workspace_low) == len(self.workspace_high) and all(low < high for low, high in box)
-        _require(is_box, "workspace_low and workspace_high must be of one length, each low below its high")
-        _require(self.command_timeout_s > 0, "command_timeout_s must be positive")
-        _require(self.engage_timeout_s > 0, "engage_timeout_s must be positive")
-        _require(self.lease_max_s > 0, "lease_max_s must be positive")
+        require(is_box, "workspace_low and workspace_high must be of one length, each low below its high")
+        require(self.command_timeout_s > 0, "command_timeout_s must be positive")
+        require(self.engage_timeout_s > 0, "engage_timeout_s must be positive")
+        require(self.lease_max_s > 0, "lease_max_s must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +109,14 @@ class TeleopConfig:
     unlinked_s: float = 30.0  # and one that was not offered anew for this long after the server was lost
 
     def __post_init__(self) -> None:
-        _require(0 <= self.full_speed_delay_s < self.late_s, "full_speed_delay_s must lie below late_s")
-        _require(0 < self.video_slow_s < self.video_stop_s, "video_slow_s must lie below video_stop_s")
-        _require(0 <= self.late_share <= 1 and 0 <= self.video_slow_share <= 1, "shares must lie in [0, 1]")
-        _require(0 <= self.neutral < 1, "neutral must lie in [0, 1)")
+        require(0 <= self.full_speed_delay_s < self.late_s, "full_speed_delay_s must lie below late_s")
+        require(0 < self.video_slow_s < self.video_stop_s, "video_slow_s must lie below video_stop_s")
+        require(0 <= self.late_share <= 1 and 0 <= self.video_slow_share <= 1, "shares must lie in [0, 1]")
+        require(0 <= self.neutral < 1, "neutral must lie in [0, 1)")
         rates = (self.rate_hz, self.message_rate_hz, self.probe_hz, self.feedback_hz, self.offer_rate_hz)
-        _require(min(rates) > 0, "rates must be positive")
-        _require(min(self.silent_s, self.unlinked_s) > 0, "silent_s and unlinked_s must be positive")
-        _require(
+        require(min(rates) > 0, "rates must be positive")
+        require(min(self.silent_s, self.unlinked_s) > 0, "silent_s and unlinked_s must be positive")
+        require(
             min(self.rate_burst, self.offer_burst, self.clock_window, self.max_peers) >= 1, "bounds must be at least 1"
         )
 
@@ -137,10 +133,10 @@ class SupervisorConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.request_timeout_s > 0, "request_timeout_s must be positive")
-        _require(self.request_interval_s >= 0, "request_interval_s must not be negative")
-        _require(self.request_limit >= 1, "request_limit must be at least 1")
-        _require(0 < self.renew_after < 1, "renew_after must lie in (0, 1)")
+        require(self.request_timeout_s > 0, "request_timeout_s must be positive")
+        require(self.request_interval_s >= 0, "request_interval_s must not be negative")
+        require(self.request_limit >= 1, "request_limit must be at least 1")
+        require(0 < self.renew_after < 1, "renew_after must lie in (0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +145,8 @@ class SpoolConfig:
     video_crf: int = 18
 
     def __post_init__(self) -> None:
-        _require(self.capacity_bytes >= 1024**2, "capacity_bytes must be at least 1 MiB")
-        _require(0 <= self.video_crf <= 51, "video_crf must lie in [0, 51]")
+        require(self.capacity_bytes >= 1024**2, "capacity_bytes must be at least 1 MiB")
+        require(0 <= self.video_crf <= 51, "video_crf must lie in [0, 51]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +161,8 @@ class LinkConfig:
 
     def __post_init__(self) -> None:
         for name in ("connect_timeout_s", "send_timeout_s", "backoff_min_s", "unauthorised_wait_s"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +175,11 @@ class UploadConfig:
     backoff_max_s: float = 30.0
 
     def __post_init__(self) -> None:
-        _require(1 <= self.concurrency <= 16, "concurrency must lie in [1, 16]")
-        _require(1 <= self.put_attempts <= 100, "put_attempts must lie in [1, 100]")
+        require(1 <= self.concurrency <= 16, "concurrency must lie in [1, 16]")
+        require(1 <= self.put_attempts <= 100, "put_attempts must lie in [1, 100]")
         for name in ("request_timeout_s", "put_timeout_s", "backoff_min_s"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.backoff_max_s >= self.backoff_min_s, "backoff_max_s must not be below backoff_min_s")
 
 
 PUBLIC_KEY = re.compile("[0-9a-f]{64}")
@@ -209,19 +205,19 @@ class PolicyConfig:
     hold_poll_s: float = 1.0  # how often a local `revert` is looked for
 
     def __post_init__(self) -> None:
-        _require(self.unsigned in ("never", "without_keys", "always"), "unsigned is never, without_keys or always")
-        _require(all(PUBLIC_KEY.fullmatch(key) for key in self.public_keys), "public_keys are 64 hex digits each")
-        _require(self.hold_poll_s > 0, "hold_poll_s must be positive")
-        _require(self.torch_threads >= 1, "torch_threads must be at least 1")
-        _require(self.cache_bytes > 0, "cache_bytes must be positive")
+        require(self.unsigned in ("never", "without_keys", "always"), "unsigned is never, without_keys or always")
+        require(all(PUBLIC_KEY.fullmatch(key) for key in self.public_keys), "public_keys are 64 hex digits each")
+        require(self.hold_poll_s > 0, "hold_poll_s must be positive")
+        require(self.torch_threads >= 1, "torch_threads must be at least 1")
+        require(self.cache_bytes > 0, "cache_bytes must be positive")
         for name in ("fetch_timeout_s", "fetch_part_timeout_s", "fetch_later_max_s"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
+            require(getattr(self, name) > 0, f"{name} must be positive")
         rates = 10_000 <= self.fetch_rate_watched_bytes_s <= self.fetch_rate_bytes_s
-        _require(rates, "fetch rates must be at least 10000 bytes a second, the one while watched not above the other")
-        _require(1 <= self.fetch_connections <= 16, "fetch_connections must lie in [1, 16]")
-        _require(65536 <= self.fetch_part_bytes <= 1024**3, "fetch_part_bytes must lie in [64 KiB, 1 GiB]")
-        _require(1 <= self.fetch_attempts <= 100, "fetch_attempts must lie in [1, 100]")
-        _require(0 < self.backoff_min_s <= self.backoff_max_s, "backoff bounds must be positive and in order")
+        require(rates, "fetch rates must be at least 10000 bytes a second, the one while watched not above the other")
+        require(1 <= self.fetch_connections <= 16, "fetch_connections must lie in [1, 16]")
+        require(65536 <= self.fetch_part_bytes <= 1024**3, "fetch_part_bytes must lie in [64 KiB, 1 GiB]")
+        require(1 <= self.fetch_attempts <= 100, "fetch_attempts must lie in [1, 100]")
+        require(0 < self.backoff_min_s <= self.backoff_max_s, "backoff bounds must be positive and in order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +228,8 @@ class ThumbnailConfig:
     height: int = 240
 
     def __post_init__(self) -> None:
-        _require(self.period_s >= 1.0, "period_s must be at least 1: one picture a second is the limit")
-        _require(16 <= self.width <= 1280 and 16 <= self.height <= 1280, "width and height must lie in [16, 1280]")
+        require(self.period_s >= 1.0, "period_s must be at least 1: one picture a second is the limit")
+        require(16 <= self.width <= 1280 and 16 <= self.height <= 1280, "width and height must lie in [16, 1280]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,16 +265,16 @@ class MediaConfig:
     time_code: bool = False  # draw the time into the picture, for benchmarks/video.py
 
     def __post_init__(self) -> None:
-        _require(1 <= self.fps <= 60, "fps must lie in [1, 60]")
-        _require(0 < self.film_share <= 1, "film_share must lie in (0, 1]")
+        require(1 <= self.fps <= 60, "fps must lie in [1, 60]")
+        require(0 < self.film_share <= 1, "film_share must lie in (0, 1]")
         rates = 50_000 <= self.bitrate_min_bps <= self.bitrate_max_bps <= 20_000_000
-        _require(rates, "bitrates must lie in [50000, 20000000], the lower one first")
-        _require(0 <= self.loss_low < self.loss_high < 1, "0 <= loss_low < loss_high < 1 must hold")
-        _require(self.restart_max_s >= self.restart_min_s, "restart_max_s must not be below restart_min_s")
+        require(rates, "bitrates must lie in [50000, 20000000], the lower one first")
+        require(0 <= self.loss_low < self.loss_high < 1, "0 <= loss_low < loss_high < 1 must hold")
+        require(self.restart_max_s >= self.restart_min_s, "restart_max_s must not be below restart_min_s")
         counts = (self.max_views, self.message_burst, self.send_buffer_bytes, self.restart_limit)
-        _require(min(counts) >= 1, "bounds must be at least 1")
+        require(min(counts) >= 1, "bounds must be at least 1")
         for name in MEDIA_DURATIONS:
-            _require(getattr(self, name) > 0, f"{name} must be positive")
+            require(getattr(self, name) > 0, f"{name} must be positive")
 
 
 MEDIA_DURATIONS = (
@@ -286,32 +282,6 @@ MEDIA_DURATIONS = (
     *("gather_timeout_s", "answer_timeout_s", "connect_timeout_s", "silence_s", "message_rate_hz", "hang_s"),
     "restart_min_s",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogConfig:
-    """The log lines that people at the console may read. What goes to stderr is `--log-level`'s matter."""
-
-    lines: int = 500  # kept in memory, the newest
-    unsent_lines: int = 200  # warnings and errors that wait for the next message; more are counted and dropped
-    send_period_s: float = 1.0  # between two messages with warnings and errors
-    answer_period_s: float = 1.0  # between two answers; a question that comes sooner gets none
-
-    def __post_init__(self) -> None:
-        _require(1 <= self.lines <= 500 and 1 <= self.unsent_lines <= 500, "line counts must lie in [1, 500]")
-        _require(self.send_period_s > 0 and self.answer_period_s > 0, "periods must be positive")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricsConfig:
-    """Prometheus metrics. Loopback alone: they carry no password; a collector on the robot passes them on."""
-
-    port: int = 0  # none
-    address: str = "127.0.0.1"
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.port <= 65535, "port must lie in [0, 65535]; 0 serves no metrics")
-        _require(self.address in ("127.0.0.1", "::1"), "address must be 127.0.0.1 or ::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,10 +310,10 @@ class DaemonConfig:
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     def __post_init__(self) -> None:
-        _require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")
+        require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)")
         if self.server is not None:
             parts = urlsplit(self.server)
-            _require(parts.scheme in ("http", "https") and bool(parts.netloc), "server must be an http(s) URL")
+            require(parts.scheme in ("http", "https") and bool(parts.netloc), "server must be an http(s) URL")
 
 
 def load_config(

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from fleet.daemon.config import LogConfig
+from fleet.daemon.config_report import LogConfig
 from fleet.protocol.messages import MAX_LOG_LINES, MAX_LOG_TEXT, LogLine, LogsWanted, RobotLogs, RobotMessage
 
 HIDDEN = "(hidden)"

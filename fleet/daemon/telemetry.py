@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 
-from fleet.daemon.config import MetricsConfig
+from fleet.daemon.config_report import MetricsConfig
 from fleet.protocol.messages import SpoolStats
 
 logger = logging.getLogger(__name__)

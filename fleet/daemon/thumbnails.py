@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from fleet.daemon.config import ThumbnailConfig
 from fleet.daemon.status import StatusBoard
 from fleet.daemon.video import encode_jpeg
 from fleet.protocol.messages import RobotMessage, Thumbnail
@@ -16,11 +17,11 @@ MAX_THUMBNAIL_BYTES = 64 * 1024
 
 
 async def publish_thumbnails(
-    board: StatusBoard, *, period_s: float, send: Callable[[RobotMessage], bool], is_open: Callable[[], bool]
+    board: StatusBoard, config: ThumbnailConfig, *, send: Callable[[RobotMessage], bool], is_open: Callable[[], bool]
 ) -> None:
     """Send until cancelled."""
     while True:
-        await asyncio.sleep(period_s)
+        await asyncio.sleep(config.period_s)
         picture = board.take_picture()
         if picture is None or not is_open():
             continue

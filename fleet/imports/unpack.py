@@ -67,6 +67,8 @@ def unpack(archive: Path, target: Path, limits: Limits, check: Check) -> str:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull("the disk is full; nothing of this import is left on it") from error
+        if error.errno == errno.EINVAL:  # a directory that points before the file's beginning
+            raise ArchiveRefused("the archive does not unpack: it points outside itself") from None
         raise
     if not writer.hashes:
         raise ArchiveRefused("the archive is empty, or neither tar, tar.gz nor zip")

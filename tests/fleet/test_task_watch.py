@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _values(folder: Path) -> dict[tuple[str, tuple[str, ...]], float]:
-    return {(s.name, tuple(s.labels.values())): s.value for m in Files(folder).collect() for s in m.samples}
+    """By name and the sorted values of the labels, whose order is the exporter's matter."""
+    return {(s.name, tuple(sorted(s.labels.values()))): s.value for m in Files(folder).collect() for s in m.samples}
 
 
 @pytest.mark.django_db(transaction=True)

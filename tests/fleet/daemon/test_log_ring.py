@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.daemon.config import ConfigError, LogConfig, load_config
+from fleet.daemon.config import ConfigError, load_config
+from fleet.daemon.config_report import LogConfig
 from fleet.daemon.log_ring import LogRing, redacted
 from fleet.protocol.messages import LOGS_CAPABILITY, MAX_LOG_TEXT, Hello, LogsWanted, RobotLogs
 from tests.fleet.daemon.harness import running, until

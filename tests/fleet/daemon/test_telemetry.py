@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY
 
 from fleet.daemon import telemetry
 from fleet.daemon.clock import Pacer
-from fleet.daemon.config import ConfigError, MetricsConfig, load_config
+from fleet.daemon.config import ConfigError, load_config
+from fleet.daemon.config_report import MetricsConfig
 from fleet.protocol.messages import SpoolStats
 
 

@@ -33,7 +33,7 @@ def test_a_forked_worker_counts_its_tasks_and_logs_the_request(tmp_path: Path) -
     with request_named("asked-by-this-request"):
         enqueue_webhook_drain(webhook_id=webhook_id)
     command = [sys.executable, "-m", "celery", "-A", "sop_web.celery", "worker", "-Q", "hooks", "-c", "1",
-               "--hostname", "watched@%h"]  # fmt: skip
+               "--hostname", "watched@%h", "--loglevel", "INFO"]  # fmt: skip
     environment = {
         **os.environ,
         "DATABASE_URL": f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}",

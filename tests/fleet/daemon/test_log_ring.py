@@ -42,6 +42,13 @@ def test_what_is_known_to_be_secret_is_left_out_whatever_is_around_it() -> None:
     assert redacted("tried xtop-secretx twice", secrets=["", "top-secret"]) == "tried x(hidden)x twice"
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", ["token" * 800, "x" * 4000, "ab.+-" * 800, "a://" * 1000, "Ab0_" * 1000])
+def test_no_line_makes_redaction_search_for_minutes(text: str) -> None:
+    """It runs in the thread that logs; patterns that begin with any run took 159 s for the first of these."""
+    assert redacted(text) == redacted(redacted(text))
+
+
 @pytest.fixture
 def log() -> Iterator[logging.Logger]:
     found = logging.getLogger("tests.log_ring")
@@ -50,6 +57,15 @@ def log() -> Iterator[logging.Logger]:
     yield found
     for handler in list(found.handlers):
         found.removeHandler(handler)
+
+
+@pytest.mark.parametrize("text", ["episode \udc80\udcff.mp4", "\u8a9e" * 1000, "x" * 5000])
+def test_any_line_fits_into_a_message(log: logging.Logger, text: str) -> None:
+    """Names of files may hold what UTF-8 cannot; the frame's limit is in bytes."""
+    log.addHandler(ring := LogRing(LogConfig()))
+    log.warning("%s", text)
+    (line,) = ring.last(1)
+    assert 0 < len(line.text.encode()) <= MAX_LOG_TEXT
 
 
 def test_the_ring_keeps_the_newest_lines_and_counts_what_it_could_not(log: logging.Logger) -> None:

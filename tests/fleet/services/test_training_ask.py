@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from fleet.errors import PreconditionFailed, RunFenced, RunNotNow, RunNotRunning
-from fleet.models import AuditEntry, TrainingRound, TrainingRun
+from fleet.models import AuditEntry, Robot, TrainingRound, TrainingRun
 from fleet.services import training
 from fleet.services.training_ask import training_run_ask, training_run_resume
 from tests.fleet import builders
@@ -70,6 +70,16 @@ def test_a_run_that_nobody_works_at_rests_at_once_and_resumes_with_a_new_epoch(e
         training.training_run_claim(run_id=str(run.id), epoch=1, holder="w")
     again = training_run_resume(run_id=run.id, revision=paused.revision)
     assert (again.state, again.epoch, enqueued[-1]) == ("running", 3, 3)
+
+
+def test_robots_look_anew_when_the_run_that_feeds_them_rests() -> None:
+    """With two running, the newer feeds the fleet until it is paused; no robot may go on with what it had."""
+    robot = builders.enrol().robot
+    builders.running_run()
+    newer = builders.running_run()
+    before = Robot.objects.get(id=robot.id).state_revision
+    _ask(newer, State.PAUSED)
+    assert Robot.objects.get(id=robot.id).state_revision > before
 
 
 def test_what_is_asked_can_be_taken_back(enqueued: list[int]) -> None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import redis
@@ -80,6 +81,11 @@ redis.call('zadd', KEYS[2], 'XX', math.floor(now / 1000) + ARGV[4], ARGV[3])
 return math.max(0, math.ceil(paid - now))
 """
 
+# Until when (monotonic seconds) Redis is not asked after it failed: each question to one that hangs takes seconds in a
+# thread that uploads and exports need, too.
+_away_until_s = -1e9
+AWAY_S = 5.0
+
 _lanes: weakref.WeakValueDictionary[tuple[int, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
 
@@ -91,10 +97,8 @@ def egress_admit(*, robot: str, rng: random.Random | None = None) -> None:
     """
     most, turn_ms = settings.SOP_EGRESS_DOWNLOADS, settings.SOP_EGRESS_RETRY_S * 1000
     arguments = (robot or UNNAMED, most, HOLD_MS, round(turn_ms), round(WAIT_MOST_S * 1000))
-    try:
-        answer = live.connection().eval(_ADMIT, 4, *_keys("slots", "open", "queue", "due"), *arguments)
-    except redis.RedisError:
-        logger.warning("downloads are not limited: Redis does not answer", exc_info=True)
+    answer = _ask(_ADMIT, _keys("slots", "open", "queue", "due"), arguments)
+    if answer is None:
         return
     is_admitted, wait_ms = cast("list[int]", answer)
     if not is_admitted:
@@ -104,10 +108,7 @@ def egress_admit(*, robot: str, rng: random.Random | None = None) -> None:
 
 def egress_leave(*, robot: str) -> None:
     """End one connection of an admitted robot."""
-    try:
-        live.connection().eval(_LEAVE, 2, *_keys("slots", "open"), robot or UNNAMED, IDLE_MS)
-    except redis.RedisError:
-        logger.warning("a download's slot ends late: Redis does not answer", exc_info=True)
+    _ask(_LEAVE, _keys("slots", "open"), (robot or UNNAMED, IDLE_MS))
 
 
 async def egress_paced(pieces: AsyncIterator[bytes], *, robot: str) -> AsyncIterator[bytes]:
@@ -128,13 +129,21 @@ async def egress_paced(pieces: AsyncIterator[bytes], *, robot: str) -> AsyncIter
 def _pay(robot: str, size: int) -> float:
     """Return the seconds until these bytes may be sent."""
     cost_us = round(size * 1e6 / settings.SOP_EGRESS_BYTES_S)
+    wait_us = _ask(_PAY, _keys("paid", "slots"), (cost_us, BURST_MS * 1000, robot or UNNAMED, HOLD_MS))
+    return cast("int", wait_us or 0) / 1e6
+
+
+def _ask(script: str, names: tuple[str, ...], arguments: Sequence[str | int]) -> object:
+    """Return what the script answers, None while Redis is away: then nothing is limited."""
+    global _away_until_s
+    if time.monotonic() < _away_until_s:
+        return None
     try:
-        arguments = (cost_us, BURST_MS * 1000, robot or UNNAMED, HOLD_MS)
-        wait_us = cast("int", live.connection().eval(_PAY, 2, *_keys("paid", "slots"), *arguments))
+        return cast("object", live.connection().eval(script, len(names), *names, *arguments))
     except redis.RedisError:
-        logger.warning("bytes are not limited: Redis does not answer", exc_info=True)
-        return 0.0
-    return wait_us / 1e6
+        _away_until_s = time.monotonic() + AWAY_S
+        logger.warning("downloads are not limited for %.0f s: Redis does not answer", AWAY_S, exc_info=True)
+        return None
 
 
 def _keys(*names: str) -> tuple[str, ...]:

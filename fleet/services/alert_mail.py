@@ -25,12 +25,22 @@ AT_ONCE = 50  # mails a sweep
 
 
 def alert_mails_send(*, now: Callable[[], datetime] = timezone.now) -> int:
-    """Send the mails that are due; return how many were sent."""
+    """Send the mails that are due; return how many were sent. Ends where no mail server answers.
+
+    The others would wait as long for nobody, and webhooks behind them, which share the workers.
+    """
     due = AlertMail.objects.filter(state=AlertMail.State.PENDING, next_try_at__lte=now()).order_by("next_try_at", "id")
-    return sum(_try(mail_id, now()) for mail_id in list(due.values_list("id", flat=True)[:AT_ONCE]))
+    sent = 0
+    for mail_id in list(due.values_list("id", flat=True)[:AT_ONCE]):
+        is_sent = _try(mail_id, now())
+        if is_sent is None:
+            break
+        sent += is_sent
+    return sent
 
 
-def _try(mail_id: int, at: datetime) -> bool:
+def _try(mail_id: int, at: datetime) -> bool | None:
+    """Return whether it was sent; None if no mail server answers."""
     claim_s = 2 * settings.EMAIL_TIMEOUT + 10
     mine = AlertMail.objects.filter(id=mail_id, state=AlertMail.State.PENDING, next_try_at__lte=at)
     if not mine.update(next_try_at=at + timedelta(seconds=claim_s)):
@@ -40,7 +50,8 @@ def _try(mail_id: int, at: datetime) -> bool:
         _message(mail).send()
     except (OSError, smtplib.SMTPException, ValueError) as error:  # ValueError: a header that is none
         _failed(mail, error, at)
-        return False
+        answered = isinstance(error, (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, ValueError))
+        return False if answered else None
     values = {"state": AlertMail.State.SENT, "attempts": mail.attempts + 1, "next_try_at": None, "last_error": ""}
     AlertMail.objects.filter(id=mail.id).update(**values)
     return True

@@ -54,6 +54,8 @@ def alerts_tell(*, rule: AlertRule, now: datetime, is_last: bool = False) -> int
         setattr(alert, field, now)
         alert.save(update_fields=[field])
         _send(rule, alert, now)
+    if due and AlertRule.Channel.MAIL.value in rule.channels:
+        enqueue_alert_mail()
     return len(due)
 
 
@@ -74,4 +76,3 @@ def _send(rule: AlertRule, alert: Alert, now: datetime) -> None:
         return
     event = AlertMail.Event.OPENED if alert.resolved_at is None else AlertMail.Event.RESOLVED
     AlertMail.objects.create(alert=alert, event=event, recipients=rule.mail_to, next_try_at=now, created_at=now)
-    enqueue_alert_mail()

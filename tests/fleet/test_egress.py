@@ -138,10 +138,14 @@ async def test_a_robot_with_more_connections_gets_no_more(settings: Any) -> None
 
 
 def test_without_redis_nothing_is_limited(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """It is asked once and then left alone for a while: one that hangs would hold a thread for each piece."""
+    monkeypatch.setattr(egress, "_away_until_s", -1e9)
     nobody = redis.Redis(host="127.0.0.1", port=9, socket_connect_timeout=0.2)
-    monkeypatch.setattr(live, "connection", lambda: nobody)
+    asked: list[int] = []
+    monkeypatch.setattr(live, "connection", lambda: asked.append(1) or nobody)  # type: ignore[func-returns-value]
     assert [wait_s(robot) for robot in "abcd"] == [0.0] * 4
     egress_leave(robot="a")
+    assert len(asked) == 1
 
 
 # --- Over HTTP --------------------------------------------------------------------------------------------------------

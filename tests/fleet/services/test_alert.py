@@ -418,6 +418,19 @@ def test_a_mail_server_that_is_away_is_given_up_in_the_end(smtp: MailServer, set
     assert "refused" in row.last_error
 
 
+def test_a_sweep_ends_where_no_mail_server_answers(smtp: MailServer, settings: Any) -> None:
+    """Each other mail would wait as long for nobody, and webhooks behind them."""
+    settings.EMAIL_PORT = 1  # nobody listens
+    _offline(channels=["mail"], mail_to=["ann@lab.example"])
+    alerts_evaluate()
+    first = AlertMail.objects.get()
+    AlertMail.objects.create(
+        alert=first.alert, event="resolved", recipients=first.recipients, next_try_at=NOW, created_at=NOW
+    )
+    assert alert_mails_send(now=lambda: after(60)) == 0
+    assert sorted(AlertMail.objects.values_list("attempts", flat=True)) == [0, 1]
+
+
 def test_a_mail_that_a_worker_left_behind_is_taken_up_again(settings: Any) -> None:
     settings.SOP_MAIL_FROM = "sop@lab.example"
     _offline(channels=["mail"], mail_to=["ann@lab.example"])

@@ -159,7 +159,7 @@ class Link:
                 self._opened()
             self._wake.set()
         await socket.wait_closed()
-        raise ConnectionClosed(socket.protocol.close_rcvd, socket.protocol.close_sent)
+        raise socket.protocol.close_exc  # says who closed first, also where both said 1000
 
     def _opened(self) -> None:
         self.problem = ""

@@ -44,6 +44,8 @@ def fleet(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
         for seed, name in enumerate(ROBOTS):
             start_point_robot(system, name, seed=seed)
         yield system
+        for name in ROBOTS:
+            system.processes.stop(name)
 
 
 def start_point_robot(system: System, name: str, *, seed: int) -> None:
@@ -135,5 +137,3 @@ def test_a_good_version_is_promoted_by_itself(fleet: System) -> None:
         return fleet.rows("SELECT DISTINCT policy_version_id::text FROM fleet_robot") == [(better,)]
 
     fleet.wait_for(is_everywhere, what="every robot on the better version", timeout_s=120)
-    for name in ROBOTS:
-        fleet.processes.stop(name)

@@ -74,6 +74,7 @@ class Peer:
         self.enrolments = 0
         # Faults
         self.failing_puts = 0  # answer the next n PUTs with 503
+        self.close_code = 1011  # of links that are dropped
         self.cut_gets_at: int | None = None  # close the next GET of a blob after that many bytes
         self.is_ranged = True  # else every GET of a range is answered with the whole
         self.later_s: int | None = None  # answer GETs of blobs with "later, in so many seconds"
@@ -258,7 +259,7 @@ class Peer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if not any(task.done() and not task.cancelled() for task in tasks[:2]):
-            await send({"type": "websocket.close", "code": 1011})
+            await send({"type": "websocket.close", "code": self.close_code})
 
     async def _read(self, session: ServerSession, receive: Receive, wake: asyncio.Event) -> None:
         while (event := await receive())["type"] == "websocket.receive":

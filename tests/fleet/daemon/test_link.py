@@ -76,9 +76,12 @@ async def test_a_revoked_key_is_named_and_the_robot_works_on(
         await until(lambda: len(peer.registered) > known)
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012])
 async def test_a_lost_link_comes_back_and_begins_with_the_whole_state(
-    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
+    """Whatever it was closed with: a proxy that goes away says 1001, which ends the daemon no more than an error."""
+    peer.close_code = code
     async with running(peer, tmp_path, monkeypatch):
         await until(lambda: peer.status is not None)
         peer.drop()

@@ -25,13 +25,15 @@ interface ComparedProps {
 }
 
 export function Compared({ title, comparison, labels = [comparison.first.label, comparison.second.label], links }: ComparedProps) {
+  // With no episodes of both, the server says the same of both measures.
+  const { sentence, interventions_sentence: interventions } = comparison;
   return (
     <>
       <p className="text-base" role="status">
-        {comparison.sentence} {comparison.success ? `Difference ${signed(comparison.success.value)} percentage points (95 % interval ${signed(comparison.success.low)} to ${signed(comparison.success.high)}).` : ""}
+        {sentence} {comparison.success ? `Difference ${signed(comparison.success.value)} percentage points (95 % interval ${signed(comparison.success.low)} to ${signed(comparison.success.high)}).` : ""}
       </p>
       <p className="mb-3 text-base">
-        {comparison.interventions_sentence}{" "}
+        {interventions === sentence ? "" : interventions}{" "}
         {comparison.interventions ? `Difference ${comparison.interventions.value.toFixed(1)} / h (95 % interval ${comparison.interventions.low.toFixed(1)} to ${comparison.interventions.high.toFixed(1)}).` : ""}
       </p>
       <Table caption={title} columns={[{ key: "measure", label: "Measure" }, { key: "first", label: labels[0], isNumeric: true }, { key: "second", label: labels[1], isNumeric: true }]}>

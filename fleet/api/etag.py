@@ -1,7 +1,13 @@
-"""Optimistic locking over HTTP: a row's revision is its ETag; a change names the one that was read in If-Match."""
+"""Optimistic locking over HTTP: a row's revision is its ETag; a change names the one that was read in If-Match.
+
+A revision counts what people change. What else a body shows (a robot's state, how far a reading has come) moves without
+it, so that a read's ETag is the revision and a digest of the bytes: `"3.0f2c..."`. If-None-Match compares it whole,
+If-Match only the revision, and so takes `"3"` too.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from drf_spectacular.types import OpenApiTypes
@@ -11,7 +17,8 @@ from rest_framework.request import Request
 from fleet.errors import InvalidRequest, PreconditionRequired
 
 IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True)
-_ETAG = re.compile(r'"([!#-~]{1,100})"')
+# A proxy that compresses an answer makes its ETag weak (W/); the revision in it counts as before.
+_ETAG = re.compile(r'(?:W/)?"([!#-\-/-~]{1,100})(?:\.[0-9a-f]{32})?"')
 _REVISION = re.compile(r"[0-9]{1,9}")
 
 
@@ -25,8 +32,14 @@ def text_etag_of(version: str) -> dict[str, str]:
     return {"ETag": f'"{version}"'}
 
 
+def etag_of_read(content: bytes, version: str | None) -> str:
+    """Return the ETag of a read's bytes, after the quoted ETag of its view if that has one."""
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    return f'"{digest}"' if version is None else f'{version[:-1]}.{digest}"'
+
+
 def version_read(request: Request) -> str:
-    """Return the one ETag in If-Match without its quotes. Raises: PreconditionRequired without it, InvalidRequest."""
+    """Return the version in the one ETag of If-Match. Raises: PreconditionRequired without it, InvalidRequest."""
     given = request.headers.get("If-Match")
     if given is None:
         raise PreconditionRequired(

@@ -1,12 +1,12 @@
 """What every answer under /api/ carries: what is left of the rate limit, an ETag and Cache-Control.
 
-A read whose view set no ETag gets one of its bytes, and 304 if the asker holds them: the work of the query is done all
-the same, the transfer is saved. Works in sync and async chains, like `sop_web.middleware`.
+A read gets an ETag of its bytes (`fleet/api/etag.py`), and 304 if the asker holds them: the work of the query is done
+all the same, the transfer is saved. Files and pictures bring their own. Works in sync and async chains, like
+`sop_web.middleware`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +14,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
+from rest_framework.response import Response
+
+from fleet.api.etag import etag_of_read
 
 PREFIX = "/api/"
 
@@ -50,8 +53,8 @@ def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
     if not is_plain_read or not isinstance(response, HttpResponse) or response.streaming:
         return response
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if not response.has_header("ETag"):
-        response.headers["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    if isinstance(response, Response) or not response.has_header("ETag"):
+        response.headers["ETag"] = etag_of_read(response.content, response.headers.get("ETag"))
     found = get_conditional_response(request, etag=response.headers["ETag"], response=response)
     if found is None:  # its stubs think it may be
         return response

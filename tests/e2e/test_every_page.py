@@ -5,14 +5,12 @@ At 1280 px in both themes, and at the 390 px of a phone, which is for reading.
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.accessibility import violations
+from tests.e2e.accessibility import SETTLED, violations, violations_in_both_themes
 from tests.e2e.pages import ROBOTS, sign_in
 
 pytestmark = pytest.mark.e2e
@@ -30,12 +28,6 @@ PAGES_OF = {
     "/episodes/{id}": "/api/v1/episodes", "/training/{id}": "/api/v1/training-runs",
     "/versions/{id}": "/api/v1/policy-versions", "/teleop/{id}": "/api/v1/robots",
 }  # fmt: skip
-SETTLED = "() => document.getAnimations().every((each) => !(each instanceof CSSTransition))"  # colours fade over
-SHOTS = os.environ.get("SOP_SHOTS")  # a folder: keep a picture of each
-
-
-def _name_of(path: str) -> str:
-    return re.sub(r"[/?=]+", "-", path.strip("/")) or "fleet"
 
 
 @pytest.fixture(scope="session")
@@ -51,24 +43,6 @@ def admin_state(running: object, browser: object, base_url: str) -> object:
 @pytest.fixture
 def browser_context_args(browser_context_args: dict[str, object], admin_state: object) -> dict[str, object]:
     return {**browser_context_args, "storage_state": admin_state, "viewport": {"width": 1280, "height": 800}}
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_whole_in_both_themes(page: Page, path: str) -> None:
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-    page.goto(path)
-    expect(page.get_by_role("main").get_by_role("heading").first).to_be_attached()
-    page.wait_for_load_state("networkidle")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.wait_for_function(SETTLED)
-        assert violations(page) == []
-        if SHOTS:
-            page.screenshot(path=Path(SHOTS) / f"{_name_of(path)}-{scheme}.png")
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280, "it scrolls sideways"
-    assert problems == []
 
 
 PHONE = {"width": 390, "height": 844}
@@ -87,18 +61,27 @@ def _address(page: Page, path: str) -> str:
     return path.format(id=page.request.get(PAGES_OF[path]).json()["results"][0]["id"])
 
 
+def _assert_it_fits(page: Page) -> None:
+    wide = page.evaluate(TOO_WIDE)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), wide
+
+
 @pytest.mark.parametrize("path", [*PAGES, *PAGES_OF])
-def test_a_page_is_read_on_a_phone(page: Page, path: str) -> None:
-    """Nothing of it is wider than the screen but what scrolls in a box of its own; axe finds nothing there either."""
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+def test_a_page_is_whole(page: Page, path: str) -> None:
+    """In both themes, then as narrow as a phone: only what scrolls in a box of its own is wider than the screen."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     page.goto(_address(page, path))
     expect(page.get_by_role("main").get_by_role("heading").first).to_be_attached()
     page.wait_for_load_state("networkidle")
-    wide = page.evaluate(TOO_WIDE)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), wide
+    assert violations_in_both_themes(page) == []
+    _assert_it_fits(page)
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.wait_for_function(SETTLED)
     assert violations(page) == []
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"phone-{_name_of(path)}.png")
+    _assert_it_fits(page)
+    assert problems == []
 
 
 def test_the_navigation_folds_on_a_phone(page: Page) -> None:
@@ -118,10 +101,8 @@ def test_the_navigation_folds_on_a_phone(page: Page) -> None:
     expect(bar).to_be_hidden()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_palette_leads_by_keyboard_alone(page: Page, scheme: str) -> None:
+def test_the_palette_leads_by_keyboard_alone(page: Page) -> None:
     """Ctrl+K opens it with the focus in its field, axe finds nothing, Escape gives the focus back, Enter goes there."""
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.goto("/help")
     expect(page.get_by_role("heading", name="Help", exact=True)).to_be_visible()
     page.keyboard.press("Control+k")
@@ -130,7 +111,7 @@ def test_the_palette_leads_by_keyboard_alone(page: Page, scheme: str) -> None:
     page.keyboard.type(ROBOTS[0])
     option = page.get_by_role("option", name=re.compile(ROBOTS[0])).first
     expect(option).to_have_attribute("aria-selected", "true")
-    assert violations(page) == []
+    assert violations_in_both_themes(page) == []
     page.keyboard.press("Escape")
     expect(field).to_have_count(0)
     page.get_by_role("button", name="Go to or do").click()

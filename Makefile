@@ -78,12 +78,15 @@ kill-test: $(DEV) ## Kill a recording daemon 50 times (KILLS=50) and look for an
 import-kill-test: $(DEV) ## Kill workers of an import 20 times (KILLS=20) and look for a half one
 	SOP_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest tests/fleet/services/test_import_kills.py
 
-# Two runs: what only computes and asks the database goes on both cores, each with servers of its own; what keeps time
-# (robots, links, the whole stack) has the machine to itself.
-TIMED := tests/fleet/consumers tests/fleet/daemon tests/stack tests/sop_web
+# Three runs: what only computes and asks the database, and the whole stack, which waits for what must come in the end, go
+# on both cores, each with servers of its own; what keeps time (robots, links) has the machine to itself.
+STACK := tests/stack
+TIMED := tests/fleet/consumers tests/fleet/daemon tests/sop_web
+BOTH_CORES := -n 2 --dist loadfile
 
 test-python: $(DEV)
-	$(BIN)/python -m pytest tests --ignore=tests/e2e $(TIMED:%=--ignore=%) -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests --ignore=tests/e2e $(STACK:%=--ignore=%) $(TIMED:%=--ignore=%) $(BOTH_CORES)
+	$(BIN)/python -m pytest $(STACK) $(BOTH_CORES)
 	$(BIN)/python -m pytest $(TIMED)
 
 check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol

@@ -54,13 +54,15 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
     """Return everything the server wants of a robot. Raises: NotFound.
 
     The revision is read first: rows that change meanwhile make the state newer than its number says, and the next
-    heartbeat mends that; the other order would hide a change.
+    heartbeat mends that; the other order would hide a change. The newest clearing is read before the stop: the other
+    order could name one stop as in force and as cleared.
     """
     robot = Robot.objects.filter(id=robot_id).first()
     if robot is None:
         raise NotFound("there is no such robot")
     version, signers = desired_version(robot=robot).version, signing_keys()
     lease = lease_in_force(robot_id=robot.id, now=now or timezone.now())
+    cleared_stop_id = stop_cleared_newest(robot_id=robot.id)
     stop = stops_in_force(robot_ids=[robot.id]).get(str(robot.id))
     return DesiredState(
         revision=robot.state_revision,
@@ -72,7 +74,7 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         lease=lease_info(lease) if lease else None,
         handed_back_epoch=lease_handed_back(robot_id=robot.id),
         stop=stop_info(stop) if stop else None,
-        cleared_stop_id=stop_cleared_newest(robot_id=robot.id),
+        cleared_stop_id=cleared_stop_id,
         policy_keys=public_keys(signers),
         lifted_hold_id=robot.lifted_hold_id or None,
     )

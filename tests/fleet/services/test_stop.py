@@ -12,6 +12,7 @@ from fleet.errors import ClearForbidden, InvalidRequest, NotFound
 from fleet.models import Robot, RobotStop
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import DesiredState, StopInfo
+from fleet.selectors import robot as selectors
 from fleet.selectors.robot import desired_state, robot_cards
 from fleet.services.lease import lease_grant
 from fleet.services.stop import stop_clear, stop_confirm, stop_register, stops_cleared_at_robot
@@ -48,6 +49,24 @@ def test_stop_is_part_of_the_desired_state_until_cleared(robot: Robot, manager: 
     cleared = _state(robot)
     assert (cleared.stop, cleared.cleared_stop_id) == (None, stop.stop_id)
     assert before.revision < stopped.revision < cleared.revision
+
+
+@pytest.mark.parametrize("asked", ["stops_in_force", "stop_cleared_newest"])
+def test_no_stop_is_in_force_and_cleared_at_once(
+    robot: Robot, manager: Any, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Somebody clears it while the state is read: after one question of the two, whichever came first."""
+    stop, read = _stop(), getattr(selectors, asked)
+    stop_register(robot_id=robot.id, stop=stop, user=manager)
+
+    def read_then_cleared(**values: Any) -> Any:
+        found = read(**values)
+        stop_clear(robot_id=robot.id, stop_id=stop.stop_id, user=manager)
+        return found
+
+    monkeypatch.setattr(selectors, asked, read_then_cleared)
+    state = _state(robot)
+    assert state.cleared_stop_id is None or state.stop is None
 
 
 def test_copy_of_a_stop_stops_nobody_again(robot: Robot, manager: Any) -> None:

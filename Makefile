@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -78,9 +78,13 @@ kill-test: $(DEV) ## Kill a recording daemon 50 times (KILLS=50) and look for an
 import-kill-test: $(DEV) ## Kill workers of an import 20 times (KILLS=20) and look for a half one
 	SOP_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest tests/fleet/services/test_import_kills.py
 
+chaos: $(DEV) ## Break the running stack in every way that is known, write docs/reliability.md's table (SEED=1, FAULTS=redis-kill,...)
+	SOP_CHAOS_SEED=$(or $(SEED),1) SOP_CHAOS_FAULTS=$(FAULTS) SOP_CHAOS_PAGE=docs/reliability.md \
+		$(BIN)/python -m pytest tests/chaos/test_chaos.py -m chaos -p no:randomly
+
 # Three runs: what only computes and asks the database, and the whole stack, which waits for what must come in the end, go
 # on both cores, each with servers of its own; what keeps time (robots, links) has the machine to itself.
-STACK := tests/stack
+STACK := tests/stack tests/chaos
 TIMED := tests/fleet/consumers tests/fleet/daemon tests/sop_web
 BOTH_CORES := -n 2 --dist loadfile
 

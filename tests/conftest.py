@@ -29,6 +29,7 @@ _WITHOUT_SERVICES = tuple(
     ROOT / "tests" / name
     for name in (
         "architecture",
+        "chaos",  # its sites have servers of their own
         "deploy",
         "learner",
         "fleet/daemon",

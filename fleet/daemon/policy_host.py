@@ -133,7 +133,7 @@ class PolicyHost:
             PolicyApplied(
                 version_id=loaded.version_id,
                 fetched_ns=loaded.fetched_ns,
-                applied_ns=applied_ns,
+                applied_ns=max(applied_ns, loaded.fetched_ns),  # a wall clock may be set back in between
                 fetched_bytes=loaded.fetched_bytes,
             )
         )

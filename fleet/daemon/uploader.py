@@ -64,6 +64,7 @@ class Uploader:
         self._wake = asyncio.Event()
         self._is_open = False
         self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._announced: set[str] = set()  # of these EpisodeReady is on its way or being looked at
         self._backoffs: dict[str, Backoff] = {}
         self._due_s: dict[str, float] = {}
 
@@ -87,6 +88,8 @@ class Uploader:
     def receive(self, message: Answer) -> None:
         """Take an answer of the server, awaited or not."""
         future = self._answers.get(message.episode_id)
+        if isinstance(message, UploadGrant) and message.episode_id in self._announced:
+            return  # of an earlier request, which a slow server answered when it was no longer waited for
         if future is not None and not future.done():
             future.set_result(message)
         elif isinstance(message, EpisodeRegistered) or (isinstance(message, EpisodeRefused) and message.is_final):
@@ -167,7 +170,11 @@ class Uploader:
 
     async def _announce(self, manifest: EpisodeManifest) -> Answer:
         ready = EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest)
-        return await self._ask(ready)
+        self._announced.add(manifest.episode_id)
+        try:
+            return await self._ask(ready)
+        finally:
+            self._announced.discard(manifest.episode_id)
 
     async def _ask(self, message: UploadRequest | EpisodeReady) -> Answer:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -26,6 +26,7 @@ from fleet.models import DatasetEpisode, DatasetVersion
 from fleet.protocol.errors import RecordingError
 from fleet.queue import enqueue_dataset_describe
 from fleet.selectors.dataset import dataset_entries, dataset_episode_manifest
+from fleet.selectors.silence import silent_since
 from fleet.services.dataset_card import dataset_card
 from fleet.storage import ObjectMissing
 from fleet.storage.base import StoreUnavailable
@@ -61,7 +62,7 @@ def dataset_describe(*, version_id: str, budget_s: float = PIECE_S) -> bool:
 def datasets_reap() -> None:
     """Enqueue again what has shown no sign of life for a minute."""
     stale = timezone.now() - timedelta(seconds=_STALE_S)
-    rows = DatasetVersion.objects.filter(state=DatasetVersion.State.DESCRIBING, described_at__lt=stale)
+    rows = DatasetVersion.objects.filter(silent_since("described_at", stale), state=DatasetVersion.State.DESCRIBING)
     for version_id in list(rows.order_by("described_at").values_list("id", flat=True)[:10]):
         with transaction.atomic():
             rows.filter(id=version_id).update(described_at=timezone.now())

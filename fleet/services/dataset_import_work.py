@@ -39,6 +39,7 @@ from fleet.protocol.errors import InvalidEpisode, InvalidManifest, SopError
 from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, decode_manifest
 from fleet.queue import enqueue_dataset_import, enqueue_dataset_import_clean
 from fleet.selectors.objects import object_store
+from fleet.selectors.silence import is_silent, silent_since
 from fleet.services.dataset_import import (
     CLEAN_AGAIN,
     MAX_ATTEMPTS,
@@ -339,7 +340,7 @@ def dataset_import_clean(*, import_id: str) -> None:
 def dataset_imports_reap() -> None:
     """Take up imports whose worker fell silent; end those that nobody went on with; clear up again what is due."""
     now, bounds = timezone.now(), settings.SOP_IMPORTS
-    silent = Q(state__in=DatasetImport.ACTIVE, heartbeat_at__lt=now - timedelta(seconds=bounds.stale_s))
+    silent = Q(state__in=DatasetImport.ACTIVE) & silent_since("heartbeat_at", now - timedelta(seconds=bounds.stale_s))
     for import_id in DatasetImport.objects.filter(silent).values_list("id", flat=True):
         _take_up(import_id)
     waiting = Q(state__in=[State.CREATED, State.CHECKED], changed_at__lt=now - timedelta(days=bounds.keep_days))
@@ -354,7 +355,7 @@ def dataset_imports_reap() -> None:
 def _take_up(import_id: uuid.UUID) -> None:
     row = import_lock(import_id=import_id)
     stale = timezone.now() - timedelta(seconds=settings.SOP_IMPORTS.stale_s)
-    if row.state not in DatasetImport.ACTIVE or row.heartbeat_at is None or row.heartbeat_at >= stale:
+    if row.state not in DatasetImport.ACTIVE or not is_silent(row.heartbeat_at, stale):
         return
     if row.attempts >= MAX_ATTEMPTS:
         row.error_code = "import_keeps_failing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +15,7 @@ from django.utils import timezone
 from fleet.exports.errors import ExportBusy
 from fleet.models import Export
 from fleet.queue import enqueue_export_run
+from fleet.selectors.silence import silent_since
 from fleet.services.export import export_cleanup, export_ended
 from fleet.services.export_run import MAX_ATTEMPTS
 from fleet.services.export_sinks import export_sink
@@ -32,9 +33,9 @@ AT_ONCE = 100  # of each kind in one call
 def exports_reap() -> None:
     """Called every few seconds; each row is looked at again under its lock."""
     now = timezone.now()
-    for export_id in _ids(Export.objects.filter(state=Export.State.RUNNING, heartbeat_at__lt=_silent_before(now))):
+    for export_id in _ids(_silent()):
         _take_up(export_id)
-    for export_id in _ids(Export.objects.filter(state=Export.State.QUEUED, heartbeat_at__lt=now - LOST_AFTER)):
+    for export_id in _ids(_waiting()):
         _ask_again(export_id)
     for export_id in _ids(Export.objects.filter(expires_at__lt=now)):
         _expire(export_id)
@@ -45,7 +46,7 @@ def exports_reap() -> None:
 @transaction.atomic
 def _take_up(export_id: uuid.UUID) -> None:
     """Queue an export whose worker is silent again, with a new epoch, or end it if that was tried often enough."""
-    row = _locked(Export.objects.filter(state=Export.State.RUNNING, heartbeat_at__lt=_silent_before()), export_id)
+    row = _locked(_silent(), export_id)
     if row is None:
         return
     if row.cancel_requested_at is not None:
@@ -68,8 +69,7 @@ def _take_up(export_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def _ask_again(export_id: uuid.UUID) -> None:
-    waiting = Export.objects.filter(state=Export.State.QUEUED, heartbeat_at__lt=timezone.now() - LOST_AFTER)
-    row = _locked(waiting, export_id)
+    row = _locked(_waiting(), export_id)
     if row is not None:
         row.heartbeat_at = timezone.now()
         row.save(update_fields=["heartbeat_at"])
@@ -144,5 +144,11 @@ def _ids(rows: QuerySet[Export]) -> list[uuid.UUID]:
     return list(rows.order_by("heartbeat_at").values_list("id", flat=True)[:AT_ONCE])
 
 
-def _silent_before(now: datetime | None = None) -> datetime:
-    return (now or timezone.now()) - timedelta(seconds=settings.SOP_RUN_STALE_S)
+def _silent() -> QuerySet[Export]:
+    before = timezone.now() - timedelta(seconds=settings.SOP_RUN_STALE_S)
+    return Export.objects.filter(silent_since("heartbeat_at", before), state=Export.State.RUNNING)
+
+
+def _waiting() -> QuerySet[Export]:
+    before = timezone.now() - LOST_AFTER
+    return Export.objects.filter(silent_since("heartbeat_at", before), state=Export.State.QUEUED)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from fleet.access import may_take_lease
@@ -18,6 +19,7 @@ from fleet.events import hint_lease_asked, hint_lease_lost, hint_lease_offered
 from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
+from fleet.selectors.silence import CLOCK_SLACK
 from fleet.services.audit import audit_record
 from fleet.services.help import help_claimed, help_served
 from fleet.services.robot import robot_lock, robots_bump
@@ -142,14 +144,19 @@ def lease_ask(*, robot_id: uuid.UUID | str, epoch: int, by: str) -> None:
 
 
 def leases_expire(*, now: datetime | None = None) -> int:
-    """Close every open lease past its time; return how many. Each in its own transaction, locked as all others."""
+    """Close every open lease past its time; return how many. Each in its own transaction, locked as all others.
+
+    One that would last longer than any may was granted by a wall clock that was ahead; a living holder renews it.
+    """
     now = now or timezone.now()
-    overdue = Lease.objects.filter(released_at__isnull=True, expires_at__lte=now).values_list("robot_id", "epoch")
+    latest = now + timedelta(seconds=settings.SOP_LEASE_S) + CLOCK_SLACK
+    is_over = Q(expires_at__lte=now) | Q(expires_at__gt=latest)
+    overdue = Lease.objects.filter(is_over, released_at__isnull=True).values_list("robot_id", "epoch")
     closed = 0
     for robot_id, epoch in list(overdue):
         with transaction.atomic():
             lease = _open_lease(robot_lock(robot_id=robot_id), epoch)
-            if lease is not None and lease.expires_at <= now:
+            if lease is not None and not now < lease.expires_at <= latest:
                 _end(lease, now, "expired")
                 robots_bump(robot_ids=[robot_id])
                 closed += 1

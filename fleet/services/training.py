@@ -19,6 +19,7 @@ from fleet.errors import InvalidRequest, NotFound, RunFenced, RunNotRunning
 from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import DatasetVersion, Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
 from fleet.queue import enqueue_train_round
+from fleet.selectors.silence import is_silent, silent_since
 from fleet.services.audit import audit_record
 from fleet.services.metric_history import metric_history_thin
 from fleet.services.robot import robots_bump
@@ -156,7 +157,7 @@ def training_run_claim(*, run_id: str, epoch: int, holder: str) -> RunClaim:
     Raises: RunFenced, RunNotRunning, NotFound.
     """
     run = run_lock(run_id=run_id, epoch=epoch)
-    is_alive = run.heartbeat_at is not None and run.heartbeat_at > _stale_before()
+    is_alive = run.heartbeat_at is not None and not is_silent(run.heartbeat_at, _stale_before())
     if run.holder not in ("", holder[:200]) and is_alive and run.rounds.filter(committed_at__isnull=True).exists():
         raise RunFenced(f"'{run.holder}' works at this round", epoch=epoch, newest_epoch=run.epoch)
     run.holder, run.heartbeat_at = holder[:200], timezone.now()
@@ -306,14 +307,14 @@ def training_runs_reap() -> list[uuid.UUID]:
     A round that was tried `MAX_ROUND_ATTEMPTS` times and never committed fails its run instead.
     """
     limit = _stale_before()
-    silent = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING, heartbeat_at__lt=limit)
+    silent = TrainingRun.objects.filter(silent_since("heartbeat_at", limit), state=TrainingRun.State.RUNNING)
     return [run_id for run_id in list(silent.values_list("id", flat=True)) if _reap(run_id, limit)]
 
 
 @transaction.atomic
 def _reap(run_id: uuid.UUID, limit: datetime) -> bool:
     run = run_lock(run_id=run_id)
-    if run.state != TrainingRun.State.RUNNING or run.heartbeat_at is None or run.heartbeat_at >= limit:
+    if run.state != TrainingRun.State.RUNNING or not is_silent(run.heartbeat_at, limit):
         return False
     if run.rounds.filter(committed_at__isnull=True, attempts__gte=MAX_ROUND_ATTEMPTS).exists():
         message = f"a round was tried {MAX_ROUND_ATTEMPTS} times and never committed; the learner's log says why"

@@ -180,6 +180,7 @@ CELERY_BEAT_SCHEDULE = {
     "alert_mail": {"task": "fleet.alert_mail", "schedule": 30.0, "options": {"expires": 30}},
     "webhooks": {"task": "fleet.webhooks_sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
+CELERY_BEAT_SCHEDULER = "sop_web.beat:Scheduler"  # Celery's own waits for hours after a wall clock that was set back
 CELERY_BEAT_SCHEDULE_FILENAME = str(ENVIRONMENT.data_dir / "celerybeat-schedule")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

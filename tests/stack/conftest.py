@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.stack.harness import RUN, TASK, System, running_system
-from tests.stack.policies import write_random_policy
+from tests.stack.policies import record_demonstrations, write_random_policy
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +30,7 @@ def other_policy(stack_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def demonstrations(stack_folder: Path) -> Path:
     """Three demonstrations of the simulator's expert, from `python -m fleet.daemon demonstrate`."""
-    folder = stack_folder / "demonstrations"
-    command = [
-        sys.executable, "-m", "fleet.daemon", "demonstrate", "--driver", "metaworld", "--task", TASK,
-        "--seeds", "0-2", "--starts", "narrow", "--out", str(folder),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return folder
+    return record_demonstrations(stack_folder / "demonstrations", task=TASK)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from types import TracebackType
 
 
 class Relay:
-    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target`. Use as a context manager."""
+    """Forwards `host`:`port` to 127.0.0.1:`target`. Use as a context manager."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
         self._target = target
         self._flowing = threading.Event()
         self._flowing.set()
@@ -23,7 +23,7 @@ class Relay:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._start(self._accept)
 
@@ -32,6 +32,14 @@ class Relay:
 
     def mend(self) -> None:
         self._flowing.set()
+
+    def sever(self) -> None:
+        """End every connection at once, as a router that restarts does; new ones pass."""
+        with self._lock:
+            severed, self._sockets = self._sockets, []
+        for each in severed:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Relay:
         return self
@@ -52,11 +60,12 @@ class Relay:
         for thread in self._threads:
             thread.join(5)
 
-    def _start(self, work: object, *arguments: socket.socket) -> None:
+    def _start(self, work: object, *arguments: socket.socket) -> threading.Thread:
         assert callable(work)
         thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
+        self._threads = [*(each for each in self._threads if each.is_alive()), thread]
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while not self._is_closed:
@@ -80,8 +89,13 @@ class Relay:
         server.settimeout(None)
         with self._lock:
             self._sockets.append(server)
-        self._start(self._pump, server, client)
+        back = self._start(self._pump, server, client)
         self._pump(client, server)
+        back.join()
+        with self._lock:
+            self._sockets = [each for each in self._sockets if each not in (client, server)]
+        client.close()
+        server.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.protocol.messages import EpisodeReady, Heartbeat, UploadRequest
+from fleet.protocol.messages import EpisodeReady, Heartbeat, UploadGrant, UploadRequest
 from tests.fleet.daemon.harness import closed_ids, running, until
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.test_spool import check_whole
@@ -48,6 +48,21 @@ async def test_a_busy_store_is_tried_again(peer: Peer, tmp_path: Path, monkeypat
     async with running(peer, tmp_path, monkeypatch, "upload.put_attempts=2"):
         await until(lambda: len(peer.registered) >= 2)
     assert peer.failing_puts == 0
+
+
+async def test_a_grant_that_comes_late_undoes_nothing(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow server's answer to an earlier request, while "ready" is looked at: the robot waits on for "registered"."""
+    work(peer)
+    peer.deaf_to = {EpisodeReady}
+    async with running(peer, tmp_path, monkeypatch):
+        await until(lambda: peer.of(EpisodeReady))
+        first = peer.of(EpisodeReady)[0].episode_id
+        peer.tell(UploadGrant(episode_id=first, targets=()))
+        beats = len(peer.of(Heartbeat))
+        await until(lambda: len(peer.of(Heartbeat)) >= beats + 5)
+        assert [request.episode_id for request in peer.of(UploadRequest)].count(first) == 1
 
 
 async def test_a_lost_connection_resumes_without_sending_again(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import types
 from pathlib import Path
 
 import msgspec
@@ -42,6 +44,21 @@ async def test_versions_are_swapped_between_episodes(
     assert all(report.fetched_bytes > 0 and report.applied_ns >= report.fetched_ns for report in applied)
     order = [peer.registered[episode_id].policy_version_id for episode_id in peer.registrations]
     assert order == sorted(order, key=[first, second].index)
+
+
+async def test_a_wall_clock_that_is_set_back_costs_no_report(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server refuses times that run backwards, and would not know what the robot drives with."""
+    earlier_and_earlier = itertools.count(2_000_000_000_000_000_000, -1_000_000_000)
+    clock = types.SimpleNamespace(time_ns=lambda: next(earlier_and_earlier))
+    monkeypatch.setattr("fleet.daemon.policy_host.time", clock)
+    peer.update(assignments=(peer.task(),))
+    async with running(peer, tmp_path, monkeypatch):
+        peer.publish(1, dx=0.7)
+        await until(lambda: peer.of(PolicyApplied))
+    (report,) = peer.of(PolicyApplied)
+    assert report.applied_ns == report.fetched_ns
 
 
 async def test_an_interrupted_download_goes_on_where_it_stopped(

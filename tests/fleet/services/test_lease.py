@@ -120,6 +120,14 @@ def test_expired_lease_is_over_before_and_after_the_reaper(robot: Robot) -> None
     assert leases_expire() == 0
 
 
+def test_lease_of_a_clock_that_was_ahead_ends(robot: Robot) -> None:
+    """The server's wall clock is set back by an hour: nobody keeps a robot for that hour."""
+    _scripted(robot)
+    Lease.objects.update(expires_at=timezone.now() + timedelta(hours=1))
+    assert leases_expire() == 1
+    assert Lease.objects.get().end_reason == "expired"
+
+
 def test_expired_lease_of_a_person_does_not_stop_the_scripted_one(robot: Robot, django_user_model: Any) -> None:
     _person(robot, django_user_model.objects.create_user("ann"))
     past = timezone.now() - timedelta(seconds=1)

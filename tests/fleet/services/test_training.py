@@ -166,6 +166,15 @@ def test_reaper_takes_a_run_from_a_silent_holder_once(
     assert [args for _, args, _ in enqueued] == [(str(run.id), 2)]
 
 
+def test_reaper_takes_a_run_whose_holder_lived_by_a_clock_that_was_ahead(settings: Any) -> None:
+    """The server's wall clock is set back by an hour: a heartbeat of then must not hide a holder's death until then."""
+    settings.SOP_RUN_STALE_S = 30.0
+    run, ahead = builders.running_run(), builders.running_run()
+    TrainingRun.objects.filter(id=run.id).update(heartbeat_at=timezone.now() + timedelta(hours=1))
+    TrainingRun.objects.filter(id=ahead.id).update(heartbeat_at=timezone.now() + timedelta(seconds=20))
+    assert training.training_runs_reap() == [run.id], "seconds ahead is another host's clock"
+
+
 def test_round_that_keeps_failing_fails_its_run_until_a_person_starts_it_again(
     enqueued: list[Any], settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:

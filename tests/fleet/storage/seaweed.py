@@ -44,16 +44,24 @@ class SeaweedServer:
 
     endpoint: str
     log: Path
+    pid: int
+
+
+def choose_ports() -> dict[str, int]:
+    """Return a free port for every listener: the gRPC defaults are the HTTP port + 10000, which need not exist."""
+    return dict(zip(_LISTENERS, _free_ports(len(_LISTENERS)), strict=True))
 
 
 @contextlib.contextmanager
-def run_seaweed(folder: Path) -> Iterator[SeaweedServer]:
-    """Run the server for the block. SIGKILL ends it: the data is thrown away, and SIGTERM takes it 25 s."""
-    (folder / "data").mkdir(parents=True)
+def run_seaweed(folder: Path, *, ports: dict[str, int] | None = None) -> Iterator[SeaweedServer]:
+    """Run the server for the block; on the same folder and ports again it goes on with what it holds.
+
+    SIGKILL ends it: the data is thrown away by those who asked for the folder, and SIGTERM takes it 25 s.
+    """
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     (folder / "s3.json").write_text(json.dumps({"identities": _IDENTITIES}))
-    # Every listener by name: the gRPC defaults are the HTTP port + 10000, which need not be free or even exist.
-    ports = dict(zip(_LISTENERS, _free_ports(len(_LISTENERS)), strict=True))
-    server = SeaweedServer(f"http://127.0.0.1:{ports['s3.port']}", folder / "weed.log")
+    ports = ports or choose_ports()
+    endpoint, log_path = f"http://127.0.0.1:{ports['s3.port']}", folder / "weed.log"
     command = [
         str(Path(sys.executable).parent / "weed"), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={folder / 'data'}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}",
@@ -62,8 +70,9 @@ def run_seaweed(folder: Path) -> Iterator[SeaweedServer]:
         "-volume.max=8", "-master.volumeSizeLimitMB=64",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
-    with server.log.open("wb") as log:
+    with log_path.open("ab") as log:
         process = system.spawn(command, log=log, cwd=folder, on_parent_death=signal.SIGKILL)
+    server = SeaweedServer(endpoint, log_path, process.pid)
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _is_ready(server.endpoint):

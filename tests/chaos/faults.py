@@ -1,0 +1,435 @@
+"""The faults, one function each: strike, last, lift. The runner measures what comes after.
+
+A fault returns what it saw while it lasted, for the table; whatever it broke is whole again when it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from tests.chaos.parts import Namespace
+from tests.chaos.site import LEARNERS, ROBOTS, Layout, Site, moment
+from tests.stack.harness import PASSWORD, RUN
+
+MAIN = Layout("main")
+BUCKET = Layout("bucket", store="s3")
+CLOCKS = Layout("clocks", has_clocks=True)
+LAYOUTS = (CLOCKS, BUCKET, MAIN)  # the order of a run
+
+SEED = int(os.environ.get("SOP_CHAOS_SEED", "1"))  # decides the order, and when within a phase each fault strikes
+OUTAGE_S = 9.0  # longer than the silence after which links give up (heartbeats are 2 s apart)
+FROZEN_LEARNER_S = 22.0  # longer than SOP_RUN_STALE_S (15 s here): the other learner takes the run over
+PHASE_S = 2.0
+Strike = Callable[[Site, random.Random], str]
+
+
+class Skipped(Exception):
+    """This machine cannot do it; the message says why."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`name` is what FAULTS= chooses by, `says` the row's words."""
+
+    name: str
+    says: str
+    strike: Strike
+    layout: Layout = MAIN
+    is_quick: bool = False  # part of the smoke in `make test`
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(name: str, says: str, *, layout: Layout = MAIN, is_quick: bool = False) -> Callable[[Strike], Strike]:
+    def register(strike: Strike) -> Strike:
+        FAULTS.append(Fault(name, says, strike, layout, is_quick))
+        return strike
+
+    return register
+
+
+def _closed(site: Site) -> int:
+    return sum(len(site.system.closed(name)) for name in ROBOTS)
+
+
+def _last(site: Site, seconds: float = OUTAGE_S) -> str:
+    """Let the fault last; return how many episodes robots closed meanwhile."""
+    before = _closed(site)
+    site.work_for(seconds)
+    return f"{_closed(site) - before} episodes closed in {seconds:.0f} s of it"
+
+
+# --- Processes of the server -----------------------------------------------------------------------------------------
+
+
+def _kill(part: str, *, phase_s: float = PHASE_S) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, phase_s))
+        before = site.child(part).restarts
+        site.kill(part)
+        site.wait_for(lambda: site.child(part).restarts > before, what=f"{part} is started again")
+        return "started again by its supervisor"
+
+    return strike
+
+
+def _restart(part: str) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        before, began = site.child(part).restarts, time.monotonic()
+        site.restart(part)
+        site.wait_for(lambda: site.child(part).restarts > before, what=f"{part} is started again")
+        return f"ended and started again after {time.monotonic() - began:.1f} s"
+
+    return strike
+
+
+def _freeze(part: str, seconds: float = OUTAGE_S) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        site.freeze(part)
+        try:
+            return _last(site, seconds)
+        finally:
+            site.thaw(part)
+
+    return strike
+
+
+for _part, _says in (
+    ("web", "web process"),
+    ("worker", "worker of the queue `fleet`"),
+    ("beat", "beat"),
+    ("hooks", "worker of the queue `hooks`"),
+):
+    fault(f"{_part}-kill", f"{_says}: kill -9", is_quick=_part == "web")(_kill(_part))
+    fault(f"{_part}-freeze", f"{_says}: SIGSTOP, SIGCONT")(_freeze(_part))
+
+
+def _ask_export(site: Site) -> None:
+    """Ask, as a manager at the console does, for an export of all that the robots did."""
+    with httpx.Client(base_url=f"{site.stack.url}/api/v1/", timeout=20) as http:
+        http.get("session")
+        for path, body in (
+            ("session", {"username": "manager", "password": PASSWORD}),
+            ("exports", {"filter": {"origin": ["online"]}, "format": "lerobot-v3.0"}),
+        ):
+            headers = {"X-CSRFToken": http.cookies["csrftoken"], "Referer": site.stack.url}
+            http.post(path, json=body, headers=headers).raise_for_status()
+
+
+def _in_an_export(strike: Strike) -> Strike:
+    """Strike while the worker of `data` makes an export; that it is finished afterwards is one of the promises."""
+
+    def strike_it(site: Site, rng: random.Random) -> str:
+        _ask_export(site)
+        newest = "SELECT state FROM fleet_export ORDER BY created_at DESC LIMIT 1"
+        site.wait_for(lambda: site.value(newest) != "queued", what="an export is made")
+        state = site.value(newest)
+        return f"an export was {state}; {strike(site, rng)}"
+
+    return strike_it
+
+
+fault("data-kill", "worker of the queue `data`: kill -9 in an export")(_in_an_export(_kill("data", phase_s=0.0)))
+fault("data-freeze", "worker of the queue `data`: SIGSTOP, SIGCONT in an export")(_in_an_export(_freeze("data")))
+fault("web-restart", "web process: restart")(_restart("web"))
+fault("worker-restart", "worker of the queue `fleet`: restart")(_restart("worker"))
+
+
+# --- The learner -----------------------------------------------------------------------------------------------------
+
+
+def _in_a_round(site: Site) -> None:
+    query = (
+        "SELECT count(*) FROM fleet_traininground r JOIN fleet_trainingrun t ON t.id = r.run_id "
+        "WHERE t.name = %s AND r.committed_at IS NULL AND t.holder <> ''"
+    )
+    site.wait_for(lambda: site.value(query, RUN) == 1, what="a round is open")
+
+
+@fault("learner-kill-round", "learner: kill -9 in the middle of a round")
+def learner_kill_round(site: Site, rng: random.Random) -> str:
+    site.work_for(moment(rng, PHASE_S))
+    _in_a_round(site)
+    site.kill(site.holder())
+    return "a round was open"
+
+
+@fault("learner-kill-publish", "learner: kill -9 in the middle of a publication")
+def learner_kill_publish(site: Site, rng: random.Random) -> str:
+    """Strike when a blob is stored that no row names yet."""
+    holder, blobs = site.holder(), site.folder / "objects" / "policies" / "blobs"
+    known = set(blobs.iterdir())
+    deadline = time.monotonic() + 120
+    while set(blobs.iterdir()) <= known:
+        assert time.monotonic() < deadline, "nothing was published within two minutes"
+        time.sleep(0.001)
+    site.kill(holder)
+    new = {path.name.partition(".")[0] for path in set(blobs.iterdir()) - known}
+    named = site.value("SELECT count(*) FROM fleet_policyversion WHERE blobs ?| %s", list(new))
+    return "its blobs stored, no row yet" if not named else "its row written, the round open"
+
+
+@fault("learner-freeze", f"learner: SIGSTOP for {FROZEN_LEARNER_S:.0f} s in a round, SIGCONT")
+def learner_freeze(site: Site, rng: random.Random) -> str:
+    """The successor must have the run for itself when the frozen one wakes up."""
+    _in_a_round(site)
+    frozen, successor = site.holder(), LEARNERS[1]
+    epoch = "SELECT epoch FROM fleet_trainingrun WHERE name = %s"
+    before = site.value(epoch, RUN)
+    site.freeze(frozen)
+    try:
+        site.start_learner(successor)
+        site.work_for(FROZEN_LEARNER_S)
+        site.wait_for(lambda: site.holder() == successor, what="the successor holds the run")
+        site.wait_for(lambda: _has_committed_since(site, before), what="the successor committed a round")
+    finally:
+        site.thaw(frozen)
+    site.work_for(OUTAGE_S)  # both work; the one of the old epoch must not write
+    site.processes.stop(successor)
+    return f"epoch {before} -> {site.value(epoch, RUN)}; its successor committed, then it woke up"
+
+
+def _has_committed_since(site: Site, epoch: int) -> bool:
+    """Whether a round was committed under a newer epoch; a checkpoint's key ends in the epoch that wrote it."""
+    keys = site.rows("SELECT checkpoint_key FROM fleet_traininground WHERE committed_at IS NOT NULL")
+    return any(int(key.rpartition("-")[2].partition(".")[0]) > epoch for (key,) in keys)
+
+
+fault("learner-restart", "learner: restart")(_restart(LEARNERS[0]))
+
+
+# --- Redis and PostgreSQL --------------------------------------------------------------------------------------------
+
+
+def _service_kill(part: str, seconds: float = OUTAGE_S) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        site.services[part].kill()
+        try:
+            return _last(site, seconds)
+        finally:
+            site.services[part].start()
+
+    return strike
+
+
+def _service_freeze(part: str) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        site.services[part].freeze()
+        try:
+            return _last(site)
+        finally:
+            site.services[part].thaw()
+
+    return strike
+
+
+def _service_restart(part: str) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        began = time.monotonic()
+        site.services[part].stop()
+        site.services[part].start()
+        return f"away for {time.monotonic() - began:.1f} s"
+
+    return strike
+
+
+fault("redis-kill", "Redis with its append-only file: kill -9", is_quick=True)(_service_kill("redis"))
+fault("redis-freeze", "Redis: SIGSTOP, SIGCONT")(_service_freeze("redis"))
+fault("redis-restart", "Redis: restart")(_service_restart("redis"))
+fault("postgres-kill", "PostgreSQL: kill -9 of the postmaster")(_service_kill("postgres"))
+fault("postgres-freeze", "PostgreSQL: SIGSTOP, SIGCONT")(_service_freeze("postgres"))
+fault("postgres-restart", "PostgreSQL: restart")(_service_restart("postgres"))
+
+
+@fault("redis-lost", "Redis without persistence: kill -9, all state lost")
+def redis_lost(site: Site, rng: random.Random) -> str:
+    site.work_for(moment(rng, PHASE_S))
+    site.services["redis"].kill()
+    try:
+        seen = _last(site)
+        for path in (site.plan.redis.folder / "appendonlydir").iterdir():
+            path.unlink()
+    finally:
+        site.services["redis"].start()
+    return f"{seen}; queues, presence and caches gone"
+
+
+# --- Robots ----------------------------------------------------------------------------------------------------------
+
+fault("robot-kill", "one robot: kill -9")(_kill(ROBOTS[0]))
+fault("robot-freeze", "one robot: SIGSTOP, SIGCONT")(_freeze(ROBOTS[0]))
+fault("robot-restart", "one robot: restart")(_restart(ROBOTS[0]))
+
+
+@fault("robots-kill", "all robots: kill -9")
+def robots_kill(site: Site, rng: random.Random) -> str:
+    before = {name: site.child(name).restarts for name in ROBOTS}
+    for name in ROBOTS:
+        site.work_for(moment(rng, PHASE_S / 4))
+        site.kill(name)
+    site.wait_for(lambda: all(site.child(n).restarts > before[n] for n in ROBOTS), what="robots started again")
+    return "started again by their supervisors"
+
+
+@fault("robots-freeze", "all robots: SIGSTOP, SIGCONT")
+def robots_freeze(site: Site, rng: random.Random) -> str:
+    for name in ROBOTS:
+        site.freeze(name)
+    try:
+        site.work_for(OUTAGE_S)
+    finally:
+        for name in ROBOTS:
+            site.thaw(name)
+    return "none said goodbye"
+
+
+# --- The network -----------------------------------------------------------------------------------------------------
+
+
+def _cut(*links: str) -> Strike:
+    """Nothing passes and no connection ends: what a dead path looks like from both ends."""
+
+    def strike(site: Site, rng: random.Random) -> str:
+        site.work_for(moment(rng, PHASE_S))
+        for link in links:
+            site.links[link].cut()
+        try:
+            return _last(site)
+        finally:
+            for link in links:
+                site.links[link].mend()
+
+    return strike
+
+
+def _sever(*links: str) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        for _ in range(3):
+            site.work_for(moment(rng, PHASE_S))
+            for link in links:
+                site.links[link].sever()
+        return "every connection ended three times"
+
+    return strike
+
+
+for _near, _far in (("web", "postgres"), ("web", "redis"), ("worker", "postgres"), ("worker", "redis"),
+                    ("learner", "postgres"), ("learner", "redis")):  # fmt: skip
+    fault(f"cut-{_near}-{_far}", f"network {_near} - {_far}: nothing passes")(_cut(f"{_near}-{_far}"))
+fault("cut-robot-web", "network one robot - web: nothing passes")(_cut(f"{ROBOTS[0]}-web"))
+fault("cut-robots-web", "network all robots - web: nothing passes")(_cut(*(f"{name}-web" for name in ROBOTS)))
+fault("sever-robots-web", "network all robots - web: connections end")(_sever(*(f"{name}-web" for name in ROBOTS)))
+
+
+def _namespace(site: Site) -> Namespace:
+    if site.namespace is None:
+        raise Skipped(site.lacks.get("namespace", "this site has no namespace"))
+    return site.namespace
+
+
+@fault("unplug-robot", "network namespace of one robot: cable pulled, plugged in")
+def unplug_robot(site: Site, rng: random.Random) -> str:
+    namespace = _namespace(site)
+    site.work_for(moment(rng, PHASE_S))
+    namespace.unplug()
+    try:
+        return _last(site)
+    finally:
+        namespace.plug()
+
+
+@fault("netem-robot", "network namespace of one robot: 200 ms, 10 % loss by netem")
+def netem_robot(site: Site, rng: random.Random) -> str:
+    namespace = _namespace(site)
+    if not namespace.impair("delay", "200ms", "50ms", "loss", "10%"):
+        raise Skipped("this kernel has no sch_netem")
+    try:
+        return _last(site)
+    finally:
+        namespace.mend()
+
+
+# --- Disks and the object store --------------------------------------------------------------------------------------
+
+
+def _full(volume: str, lack: str) -> Strike:
+    def strike(site: Site, rng: random.Random) -> str:
+        if volume not in site.volumes:
+            raise Skipped(site.lacks.get(lack, "this site has no such volume"))
+        site.work_for(moment(rng, PHASE_S))
+        site.volumes[volume].fill()
+        try:
+            before = _closed(site)
+            for _ in range(int(OUTAGE_S)):
+                site.work_for(1.0)
+                site.volumes[volume].fill()
+            return f"{_closed(site) - before} episodes closed in {OUTAGE_S:.0f} s of it"
+        finally:
+            site.volumes[volume].empty()
+
+    return strike
+
+
+fault("store-full", "disk of the object store: full")(_full("store", "store-volume"))
+fault("robot-full", "disk of one robot: full")(_full(ROBOTS[1], "robot-volume"))
+
+
+@fault("store-gone", "object store in a folder: its volume is unmounted, mounted again")
+def store_gone(site: Site, rng: random.Random) -> str:
+    """An empty folder is left in its place, as after a boot without the volume."""
+    if "store" not in site.volumes:
+        raise Skipped(site.lacks["store-volume"])
+    site.work_for(moment(rng, PHASE_S))
+    site.volumes["store"].detach()
+    try:
+        seen = _last(site)
+        strays = [path for path in (site.folder / "objects").rglob("*") if path.is_file()]
+        assert not strays, f"{len(strays)} objects were written beside the volume, such as {strays[0]}"
+    finally:
+        site.volumes["store"].attach()
+    return seen
+
+
+fault("bucket-kill", "S3 server: kill -9", layout=BUCKET)(_service_kill("store"))
+fault("bucket-freeze", "S3 server: SIGSTOP, SIGCONT", layout=BUCKET)(_service_freeze("store"))
+fault("cut-bucket", "network S3 server - all: nothing passes", layout=BUCKET)(_cut("all-store"))
+
+
+# --- Clocks ----------------------------------------------------------------------------------------------------------
+
+
+def _jump(machines: tuple[str, ...], offset_s: int) -> Strike:
+    """Jump, work on so, and jump back: two jumps, one each way."""
+
+    def strike(site: Site, rng: random.Random) -> str:
+        for machine in machines:
+            site.clocks[machine].set(offset_s)
+        try:
+            return _last(site, 15.0)
+        finally:
+            for machine in machines:
+                site.clocks[machine].set(0)
+
+    return strike
+
+
+HOUR_S = 3600
+for _sign, _word in ((1, "ahead"), (-1, "back")):
+    fault(f"clock-robot-{_word}", f"one robot's wall clock: an hour {_word}, and right again", layout=CLOCKS)(
+        _jump((ROBOTS[0],), _sign * HOUR_S)
+    )
+    fault(f"clock-server-{_word}", f"the server's wall clock: an hour {_word}, and right again", layout=CLOCKS)(
+        _jump(("server",), _sign * HOUR_S)
+    )

@@ -1,0 +1,19 @@
+"""Two faults of the catalogue in every test run, so that the suite itself stays whole between two runs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos.faults import FAULTS, Fault
+
+QUICK = [fault for fault in FAULTS if fault.is_quick]
+
+
+@pytest.mark.timeout(600)
+def test_quick_faults_break_no_promise(strike: Callable[[Fault], None]) -> None:
+    """The web process and Redis are killed; each time everything works again and both sides agree."""
+    assert len(QUICK) == 2
+    for fault in QUICK:
+        strike(fault)

@@ -48,8 +48,11 @@ def show_alive() -> None:
 def is_counted(path: Path) -> bool:
     """Whether a file of metrics counts: all do but what a process that has died said was open, and one that is being
     made right now, which is empty until it has its first size."""
-    if path.stat().st_size == 0:
-        return False
+    try:
+        if path.stat().st_size == 0:
+            return False
+    except FileNotFoundError:
+        return False  # a process that took its id over removed it since the folder was listed
     if not path.name.startswith(LIVE_GAUGES):
         return True
     lock = path.with_name(path.stem.rpartition("_")[2] + ".lock")
@@ -106,4 +109,4 @@ def _route(request: HttpRequest, response: HttpResponseBase) -> str:
         return "static" if response.status_code < 400 else "unmatched"
     if match.url_name == "console" or match.route.startswith("admin/"):
         return match.url_name if match.url_name == "console" else "admin"
-    return match.route.replace("api/v1/", "/api/v1/", 1) if match.route.startswith("api/") else f"/{match.route}"
+    return f"/{match.route}"

@@ -17,12 +17,14 @@ from celery import signals
 from fleet import live, telemetry
 from fleet.acting import request_id_or_empty, request_named
 from fleet.log_context import bound
+from fleet.protocol import tracing
 from fleet.queue import SUBJECTS
 
 logger = logging.getLogger(__name__)
 
 DUE_HEADER = "sop_due_s"  # Unix seconds
 REQUEST_HEADER = "sop_request_id"
+PARENT_HEADER, LINK_HEADER = "sop_traceparent", "sop_tracelink"
 BEAT_S = 5.0
 SCHEDULER = "beat"
 _running = threading.local()
@@ -36,6 +38,8 @@ def connect() -> None:
         (signals.task_postrun, _end),
         (signals.worker_ready, _worker_ready),
         (signals.beat_init, _scheduler_ready),
+        (signals.worker_init, _trace),
+        (signals.worker_process_shutdown, _untrace),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"fleet.task_watch.{receiver.__name__}")
 
@@ -44,6 +48,9 @@ def _publish(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
         headers.setdefault(DUE_HEADER, _due_s(headers))
         headers.setdefault(REQUEST_HEADER, request_id_or_empty())
+        # A task is a part of the request that asked for it. One that a task asks for is linked: a training run would be
+        # one trace for as long as it runs.
+        headers.setdefault(LINK_HEADER if _is_in_task() else PARENT_HEADER, tracing.current())
 
 
 def _due_s(headers: dict[str, Any]) -> float:
@@ -63,6 +70,10 @@ def _begin(task_id: str = "", task: Any = None, args: tuple[Any, ...] = (), **_:
     subject = SUBJECTS.get(task.name)
     about = {subject: str(args[0])[:64]} if subject and args else {}
     context.enter_context(bound(task=task.name, task_id=task_id, **about))
+    parent, link = (str(getattr(request, name, None) or "") for name in (PARENT_HEADER, LINK_HEADER))
+    links = (link,) if link else ()
+    traced = tracing.span(f"task {task.name}", parent=parent, links=links, kind="CONSUMER", attributes=about)
+    _running.work = context.enter_context(traced)
     _running.began, _running.context = time.monotonic(), context
     due_s = getattr(request, DUE_HEADER, None)
     if isinstance(due_s, int | float):
@@ -76,8 +87,23 @@ def _end(task: Any = None, state: str | None = None, **_: Any) -> None:
     took_s = time.monotonic() - began
     telemetry.TASKS.labels(task.name, (state or "unknown").lower()).inc()
     telemetry.TASK_SECONDS.labels(task.name).observe(took_s)
+    if state not in (None, "SUCCESS"):
+        _running.work.fail(str(state))
     _running.began = None
     _running.context.close()
+
+
+def _is_in_task() -> bool:
+    return getattr(_running, "began", None) is not None
+
+
+def _trace(**_: Any) -> None:
+    """Before a pool forks: the exporter's queue and thread are made anew in each child."""
+    tracing.start("sop-worker")
+
+
+def _untrace(**_: Any) -> None:
+    tracing.finish()
 
 
 def _worker_ready(sender: Any = None, **_: Any) -> None:

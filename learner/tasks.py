@@ -26,7 +26,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 from celery import shared_task
@@ -55,7 +54,7 @@ from fleet.services.training import (
 )
 from fleet.storage import ObjectStore, keys
 from fleet.storage.base import ObjectMissing, StoreUnavailable
-from learner import telemetry
+from learner import telemetry, tracing
 
 if TYPE_CHECKING:
     from learner.config import RunConfig
@@ -87,6 +86,7 @@ class _Warm:
     checkpoint_sha256: str | None = None
     cursor: int = 0
     prefetched: int = 0
+    draws: tracing.Draws = field(default_factory=tracing.Draws)
 
 
 @dataclass
@@ -105,6 +105,7 @@ class _Outbox:
 
     rows: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     flushed_at: float = 0.0
+    sampled: list[str] = field(default_factory=list)
 
 
 @shared_task(name="learner.train_round")  # type: ignore[untyped-decorator]
@@ -171,13 +172,15 @@ class _RoundHooks:
             _prefetch(self.warm, self.claim)
 
     def publish(self, step: int) -> None:
-        artifact = self.warm.trainer.artifact(run_id=self.claim.run_id, parent_id=self.plan.newest_version_id)
-        policy_version_publish(
-            run_id=self.claim.run_id,
-            manifest_bytes=encode_policy_manifest(artifact.manifest),
-            blobs=artifact.blobs,
-            epoch=self.claim.epoch,
-        )
+        _note_drawn(self.warm, self.outbox)
+        with self.warm.draws.published(step):
+            artifact = self.warm.trainer.artifact(run_id=self.claim.run_id, parent_id=self.plan.newest_version_id)
+            policy_version_publish(
+                run_id=self.claim.run_id,
+                manifest_bytes=encode_policy_manifest(artifact.manifest),
+                blobs=artifact.blobs,
+                epoch=self.claim.epoch,
+            )
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
         self.outbox.rows.append((step, values))
@@ -195,11 +198,12 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
     """Return a trainer at the round's start: the one of the last round, or a new one from base and checkpoint."""
     import torch
 
+    from learner.checkpoint import decode_checkpoint
     from learner.config import RunConfig as Config
     from learner.config import from_mapping
     from learner.data.index import StoredEpisodes
     from learner.metrics import Versions
-    from learner.tensorboard import Board
+    from learner.tensorboard import Board, run_folder
     from learner.trainer import build_trainer
 
     warm = _process.warm
@@ -220,33 +224,22 @@ def _warm_trainer(claim: RunClaim, plan: RoundPlan) -> _Warm:
         ),
         config,
         Versions(count=plan.newest_version_number or 0),
-        Board(_board_folder(claim.name), first_step=plan.start_step + 1),
+        Board(run_folder(settings.SOP_TENSORBOARD_DIR, claim.name), first_step=plan.start_step + 1),
     )
     if plan.checkpoint_key is not None:
         data = store.get(plan.checkpoint_key)
         if hashlib.sha256(data).hexdigest() != plan.checkpoint_sha256:
             raise ArtifactMismatch("the checkpoint differs from its hash", key=plan.checkpoint_key)
         # Episodes first: the buffers must be those of the committed round before its windows are put on top.
-        _ingest(warm, claim, upto=_cursor_of(data))
+        _ingest(warm, claim, upto=decode_checkpoint(data)[0].cursor)
         warm.trainer.restore(data)
         warm.checkpoint_sha256 = plan.checkpoint_sha256
     return warm
 
 
-def _board_folder(run_name: str) -> Path:
-    """A folder of each run's own, whatever its name is made of."""
-    return Path(settings.SOP_TENSORBOARD_DIR) / quote(run_name, safe=" ").replace(".", "%2E")
-
-
 def _stands_at(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> bool:
     is_same = (warm.run_id, warm.checkpoint_sha256) == (claim.run_id, plan.checkpoint_sha256)
     return is_same and warm.trainer.gradient_steps == plan.start_step and plan.checkpoint_sha256 is not None
-
-
-def _cursor_of(data: bytes) -> int:
-    from learner.checkpoint import decode_checkpoint
-
-    return decode_checkpoint(data)[0].cursor
 
 
 def _base_network(store: ObjectStore, run_id: str) -> PolicyNetwork:
@@ -302,6 +295,7 @@ def _ingest(warm: _Warm, claim: RunClaim, *, upto: int) -> None:
         if (manifest := _manifest_or_none(claim, row)) is not None:
             known = Provenance(added_s=row.indexed_at.timestamp(), policy_step=row.policy_step, is_frozen=row.is_frozen)
             warm.trainer.ingest([manifest], {row.id: known})
+            warm.draws.known(manifest)
     warm.cursor = max(warm.cursor, upto)
 
 
@@ -330,10 +324,16 @@ def _manifest_or_none(claim: RunClaim, row: LearnerEpisode) -> EpisodeManifest |
 def _flush(warm: _Warm, claim: RunClaim, outbox: _Outbox) -> None:
     if outbox.rows:
         run_metrics_record(run_id=claim.run_id, epoch=claim.epoch, rows=outbox.rows)
-    if sampled := warm.trainer.replay.take_first_sampled():
+    if sampled := _note_drawn(warm, outbox):
         episodes_mark_sampled(episode_ids=sampled)
-    outbox.rows = []
+    outbox.rows, outbox.sampled = [], []
     outbox.flushed_at = time.monotonic()
+
+
+def _note_drawn(warm: _Warm, outbox: _Outbox) -> list[str]:
+    warm.draws.drawn(drawn := warm.trainer.replay.take_first_sampled())
+    outbox.sampled += drawn
+    return outbox.sampled
 
 
 def _commit(warm: _Warm, claim: RunClaim, plan: RoundPlan) -> None:

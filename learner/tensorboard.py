@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -22,6 +23,11 @@ from tensorboardX.proto.summary_pb2 import Summary
 logger = logging.getLogger(__name__)
 
 _numbers = itertools.count()  # tells the files of one process apart, which may begin in the same second
+
+
+def run_folder(base: Path, run_name: str) -> Path:
+    """A folder of each run's own, whatever its name is made of."""
+    return base / quote(run_name, safe=" ").replace(".", "%2E")
 
 
 class Board:

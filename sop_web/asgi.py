@@ -7,11 +7,13 @@ import warnings
 
 from django.core.asgi import get_asgi_application
 
+from fleet.protocol import tracing
 from sop_web.metrics import show_alive
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sop_web.settings.dev")
 django_application = get_asgi_application()
 show_alive()
+tracing.start("sop-web")
 
 # These import models, so Django must be set up first.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

@@ -79,7 +79,7 @@ class Environment:
     `default_role`: of users to whom nobody gave roles, such as those of `manage.py createsuperuser`'s kin; superusers
     and staff among them are admins.
     `totp_roles`: whose roles wait until they set up a second factor, "admin,manager"; default none. `link_life_s`: of
-    invitations and password resets. `smtp_url`: see `mail_settings`.
+    invitations and password resets. `smtp_url`: see `mail.py`.
     `sign_in_failures`: wrong tries at one account (five times as many from one
     address) that lock it for `sign_in_lock_s` after the last.
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
@@ -262,36 +262,6 @@ def database_settings(url: str) -> dict[str, object]:
         # No statement of this system takes a minute; one that hangs must not hold locks for ever.
         "OPTIONS": {"connect_timeout": 10, "options": "-c statement_timeout=60000", **query},
     }
-
-
-@dataclass(frozen=True)
-class MailSettings:
-    """Where mail is handed in. `sender` empty: nowhere. `tls`: starttls, implicit or none."""
-
-    sender: str = ""
-    host: str = "localhost"
-    port: int = 587
-    user: str = ""
-    password: str = ""
-    tls: str = "starttls"
-
-
-def mail_settings(url: str) -> MailSettings:
-    """Read `smtp://user:password@host:587?from=sop@lab.example&tls=starttls`; an empty URL: nothing is mailed.
-
-    Raises: EnvironmentInvalid.
-    """
-    if not url:
-        return MailSettings()
-    parts = urlsplit(url)
-    query = {key: found[-1] for key, found in parse_qs(parts.query).items()}
-    sender, tls = query.get("from", ""), query.get("tls", "starttls")
-    if parts.scheme != "smtp" or not parts.hostname or not sender:
-        raise EnvironmentInvalid("SOP_SMTP_URL must look like smtp://user:password@host:587?from=sop@lab.example")
-    if tls not in ("starttls", "implicit", "none"):
-        raise EnvironmentInvalid("SOP_SMTP_URL: tls is starttls, implicit or none")
-    port = parts.port or (465 if tls == "implicit" else 587)
-    return MailSettings(sender, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""), tls)
 
 
 def _ice_servers(values: Mapping[str, str]) -> tuple[IceServer, ...]:

@@ -1,4 +1,4 @@
-"""`python -m sop_web.healthcheck web PATH | worker | beat`: exit status 0 if this container's process does its work.
+"""`python -m sop_web.healthcheck web PATH | worker | beat | exporter`: exit status 0 if this container's process works.
 
 For docker-compose.yml, from inside the container. The learner has none: its solo worker answers nothing while it
 trains, and a round whose holder is silent is given to another by `fleet.reap`.
@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from sop_web.env import read_environment
@@ -23,9 +23,21 @@ BEAT_STALE_S = 600.0  # beat writes its schedule every 180 s
 def web(path: str, *, port: int) -> str:
     """Return what is wrong with the server on this port, "" if nothing; asks as the proxy in front does."""
     host = urlsplit(read_environment().public_url).hostname or "127.0.0.1"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    return _asked(path, port, {"Host": host, "X-Forwarded-Proto": "https"}, timeout_s=TIMEOUT_S)
+
+
+def exporter() -> str:
+    """Return what is wrong with the exporter; the question is a scrape, which waits for parts that do not answer."""
+    environment = read_environment()
+    allowed = {"Authorization": f"Bearer {environment.metrics_token}"} if environment.metrics_token else {}
+    timeout_s = TIMEOUT_S + environment.ready_timeout_s
+    return _asked("/metrics", environment.metrics_port, allowed, timeout_s=timeout_s)
+
+
+def _asked(path: str, port: int, headers: Mapping[str, str], *, timeout_s: float) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
-        connection.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
+        connection.request("GET", path, headers=dict(headers))
         status = connection.getresponse().status
     except OSError as error:
         return f"no answer on port {port}: {error}"
@@ -58,8 +70,11 @@ def main(arguments: Sequence[str]) -> str:
             return worker()
         case ["beat"]:
             return beat()
+        case ["exporter"]:
+            return exporter()
     return __doc__ or ""
 
 
 if __name__ == "__main__":
+    os.environ.pop("SOP_METRICS_DIR", None)  # one process a minute, which must leave no file of metrics
     sys.exit(main(sys.argv[1:]) or 0)

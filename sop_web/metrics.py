@@ -13,12 +13,15 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from fleet.protocol import tracing
 
 FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
 LIVE_GAUGES = "gauge_live"
@@ -48,8 +51,11 @@ def show_alive() -> None:
 def is_counted(path: Path) -> bool:
     """Whether a file of metrics counts: all do but what a process that has died said was open, and one that is being
     made right now, which is empty until it has its first size."""
-    if path.stat().st_size == 0:
-        return False
+    try:
+        if path.stat().st_size == 0:
+            return False
+    except FileNotFoundError:
+        return False  # a process that took its id over removed it since the folder was listed
     if not path.name.startswith(LIVE_GAUGES):
         return True
     lock = path.with_name(path.stem.rpartition("_")[2] + ".lock")
@@ -79,23 +85,38 @@ class RequestMetrics:
         if self._is_async:
             return self._answer_async(request)
         began = time.perf_counter()
-        return _counted(request, self._get_response(request), began)
+        with _traced(request) as work:
+            return _counted(request, self._get_response(request), began, work)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
-        return _counted(request, await self._get_response(request), began)
+        with _traced(request) as work:
+            return _counted(request, await self._get_response(request), began, work)
 
 
-def _counted(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
-    from fleet.telemetry import request_answered  # after the settings, which say where prometheus_client writes
+def _traced(request: HttpRequest) -> AbstractContextManager[tracing.Work]:
+    """A request begins a trace of its own, linked to the one it names: strangers write no other's."""
+    return tracing.span("request", links=(request.headers.get("traceparent", ""),), kind="SERVER")
+
+
+def _counted(request: HttpRequest, response: HttpResponseBase, began: float, work: tracing.Work) -> HttpResponseBase:
+    from fleet.telemetry import (
+        METHODS,
+        OTHER,
+        request_answered,
+    )  # after the settings, which say where prometheus_client writes
 
     length = response.headers.get("Content-Length", "")
     size = int(length) if length.isdigit() else None if response.streaming else len(getattr(response, "content", b""))
-    took_s = time.perf_counter() - began
+    took_s, route, method = time.perf_counter() - began, _route(request, response), request.method or ""
     request_answered(
-        method=request.method or "", route=_route(request, response), status=response.status_code, took_s=took_s,
+        method=method, route=route, status=response.status_code, took_s=took_s,
         size=size if request.method != "HEAD" else None,
     )  # fmt: skip
+    work.rename(f"{method if method in METHODS else OTHER} {route}")
+    work.set({"http.route": route, "http.response.status_code": response.status_code})
+    if response.status_code >= 500:
+        work.fail(str(response.status_code))
     return response
 
 
@@ -106,4 +127,4 @@ def _route(request: HttpRequest, response: HttpResponseBase) -> str:
         return "static" if response.status_code < 400 else "unmatched"
     if match.url_name == "console" or match.route.startswith("admin/"):
         return match.url_name if match.url_name == "console" else "admin"
-    return match.route.replace("api/v1/", "/api/v1/", 1) if match.route.startswith("api/") else f"/{match.route}"
+    return f"/{match.route}"

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-SECRET_NAMES = ("DATABASE_URL", "REDIS_URL", "SOP_SECRET_KEY", "SOP_TURN_SECRET", "SOP_SMTP_URL")
+SECRET_NAMES = (
+    "DATABASE_URL", "REDIS_URL", "SOP_SECRET_KEY", "SOP_TURN_SECRET", "SOP_SMTP_URL", "SOP_METRICS_TOKEN",
+)  # fmt: skip
+OPTIONAL = ("SOP_SMTP_URL",)  # an empty file says that there is none: Compose refuses a file that is not there
 _MOST_BYTES = 64 * 1024
 
 
@@ -19,7 +22,8 @@ class SecretFileInvalid(ValueError):
 def with_secret_files(values: Mapping[str, str]) -> Mapping[str, str]:
     """Return `values` with every NAME of SECRET_NAMES that only NAME_FILE gives.
 
-    Raises: SecretFileInvalid if both are set, or the file cannot be read, is empty, or is no text of one line.
+    Raises: SecretFileInvalid if both are set, or the file cannot be read, is no text of one line, or is empty and its
+    NAME is none of OPTIONAL.
     """
     read = {name: _secret(values, name) for name in SECRET_NAMES if values.get(f"{name}_FILE")}
     return {**values, **read} if read else values
@@ -36,6 +40,8 @@ def _secret(values: Mapping[str, str], name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SecretFileInvalid(f"{variable}: cannot read {path}: {problem}") from None
+    if not text and name in OPTIONAL:
+        return ""
     if not text or len(text) > _MOST_BYTES or len(text.splitlines()) != 1:
         raise SecretFileInvalid(f"{variable}: {path} must hold one line of text")
     return text

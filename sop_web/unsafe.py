@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sop_web.env import Environment, mail_settings
+from sop_web.env import Environment
+from sop_web.mail import mail_settings
 
 SECRET_LEAST = 50  # characters, of which at least SECRET_KINDS differ: Django's own measure
 SECRET_KINDS = 5

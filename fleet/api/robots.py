@@ -52,6 +52,7 @@ class RobotOut(serializers.ModelSerializer[Robot]):
             "is_paused",
             "driver",
             "daemon_version",
+            "protocol",
             "policy_version",
             "enrolled_at",
             "last_seen_at",

@@ -250,6 +250,7 @@ class Robot(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at: datetime | None = None
     policy_version: str | None = None
     daemon_version: str = ""
+    protocol: int | None = None
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import logging
 
 from fleet.clock import to_ns
 from fleet.errors import VideoCheckSlow
+from fleet.protocol import tracing
 from fleet.protocol.errors import SopError
 from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegistered, UploadGrant, UploadRequest
 from fleet.services.episode import episode_register, episode_upload_grant
@@ -31,8 +32,10 @@ def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | Epis
         return EpisodeRefused(
             episode_id=ready.episode_id, code="invalid_manifest", message="the ids differ", is_final=True
         )
+    parent, about = ready.manifest.traceparent or "", {"sop.episode": ready.episode_id, "sop.robot": robot_id}
     try:
-        row = episode_register(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
+        with tracing.span("server.register", parent=parent, kind="SERVER", attributes=about):
+            row = episode_register(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
     except Exception as error:  # each kind is told apart in _refusal
         return _refusal(ready.episode_id, error)
     episode_registered(row.size_bytes)

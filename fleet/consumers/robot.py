@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
@@ -114,6 +115,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
                 if isinstance(message, m.Heartbeat):
                     self._send(m.HeartbeatAck(clock_ns=message.clock_ns, server_clock_ns=time.time_ns()))
         except ProtocolError as error:
+            if (offered := error.data.get("offered")) is not None:  # of an UnsupportedProtocol
+                await auth.off_loop(robot.robot_speaks, robot_id=self._robot_id, protocol=offered)
             await self._fail(error)
             return
         for message in messages:
@@ -159,7 +162,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
     async def _on_hello(self, hello: m.Hello) -> None:
         await auth.off_loop(robot.robot_hello, robot_id=self._robot_id, session_id=self._session_id, hello=hello)
         welcome = m.Welcome(
-            protocol=m.PROTOCOL_VERSION,
+            protocol=self._session.protocol,
             session_id=self._session_id,
             heartbeat_s=settings.SOP_HEARTBEAT_S,
             clock_ns=time.time_ns(),
@@ -219,14 +222,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             self._send(m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False))
 
     async def _on_applied(self, report: m.PolicyApplied) -> None:
-        await auth.off_loop(
-            policy.policy_version_applied,
-            robot_id=self._robot_id,
-            version_id=report.version_id,
-            fetched_ns=report.fetched_ns,
-            applied_ns=report.applied_ns,
-            fetched_bytes=report.fetched_bytes,
-        )
+        call = policy.policy_version_applied
+        await auth.off_loop(call, robot_id=self._robot_id, **msgspec.structs.asdict(report))
 
     async def _on_refused(self, report: m.PolicyRefused) -> None:
         call, version_id = policy.policy_version_refused, report.version_id

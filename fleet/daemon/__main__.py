@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
 def run_robot(arguments: list[str]) -> int:
     from fleet.daemon import app, telemetry
     from fleet.daemon.config import load_config
+    from fleet.protocol import tracing
 
     options = _parser().parse_args(arguments)
     logging.basicConfig(
@@ -54,6 +55,7 @@ def run_robot(arguments: list[str]) -> int:
             overrides=tuple(options.set),
             given={key: value for key, value in given.items() if value is not None},
         )
+        tracing.start("sop-robot")
         with telemetry.served(config.metrics):
             asyncio.run(app.run(config))
     except SopError as error:

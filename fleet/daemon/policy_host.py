@@ -27,6 +27,7 @@ from fleet.daemon.downloads import Downloads, FetchFailed, FetchLater
 from fleet.daemon.policy_hold import CurrentVersion, VersionNotHeld, follow, read_hold
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.trust import Trust
+from fleet.protocol import tracing
 from fleet.protocol.errors import PolicyError, ProbeFailed, StaleOrder, UnknownArchitecture, Untrusted
 from fleet.protocol.messages import (
     DesiredState,
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedPolicy:
-    """A version that passed its probe."""
+    """A version that passed its probe. `traceparent`: of its loading, if that was traced."""
 
     version_id: str
     number: int
@@ -52,6 +53,7 @@ class LoadedPolicy:
     manifest: PolicyManifest
     fetched_ns: int
     fetched_bytes: int
+    traceparent: str = ""
 
 
 class PolicyHost:
@@ -125,6 +127,9 @@ class PolicyHost:
 
     def _applied(self, loaded: LoadedPolicy, applied_ns: int) -> None:
         logger.info("policy %d (%s) drives from the next episode on", loaded.number, loaded.version_id)
+        if loaded.traceparent:
+            start_ns = loaded.fetched_ns  # it waits for its episode's end
+            tracing.record("robot.apply", start_ns=start_ns, end_ns=applied_ns, parent=loaded.traceparent)
         try:
             self._store.write_current(CurrentVersion(number=loaded.number, manifest=loaded.manifest))
         except OSError:
@@ -235,12 +240,14 @@ class PolicyHost:
             return
 
     async def _follow(self, target: PolicyTarget) -> None:
+        began_ns = time.time_ns()
         try:
             self._trust.check(target)
             manifest, fetched_bytes = await self._fetch(target)
             fetched_ns = time.time_ns()
             policy = await asyncio.to_thread(self._load, manifest)
         except PolicyError as error:
+            self._traced(target, began_ns, failed=error.code)
             logger.error("policy %d refused: %s: %s", target.number, error.code, error.message)
             if isinstance(error, Untrusted | StaleOrder):  # an order that is in order may name the same version
                 self._distrusted = (target.version_id, target.signature)
@@ -251,12 +258,25 @@ class PolicyHost:
             return
         self._settled = target.version_id
         self._trust.followed(target)
-        loaded = LoadedPolicy(target.version_id, target.number, policy, manifest, fetched_ns, fetched_bytes)
+        traceparent = self._traced(target, began_ns)
+        loaded = LoadedPolicy(
+            target.version_id, target.number, policy, manifest, fetched_ns, fetched_bytes, traceparent
+        )
         with self._lock:
             if self._hold is None:  # else somebody took the robot back while this one was fetched
                 self._ready = loaded
             kept = [item.manifest for item in (self._ready, self._running) if item is not None]
         self._store.evict({blob.sha256 for item in kept for blob in item.blobs})
+
+    def _traced(self, target: PolicyTarget, began_ns: int, failed: str = "") -> str:
+        """Note the loading of a version in the trace of its publish; one without a trace is none of ours."""
+        if not target.traceparent:
+            return ""
+        about: tracing.Attributes = {"sop.version": target.version_id, "sop.number": target.number}
+        end_ns, parent = time.time_ns(), target.traceparent
+        return tracing.record(
+            "robot.load", start_ns=began_ns, end_ns=end_ns, parent=parent, attributes=about, failed=failed
+        )
 
     async def _fetch(self, target: PolicyTarget) -> tuple[PolicyManifest, int]:
         manifest = await self._store.fetch_manifest(self._downloads, target)

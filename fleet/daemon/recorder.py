@@ -14,6 +14,7 @@ import numpy as np
 
 from fleet.daemon.episode import EpisodeRecording
 from fleet.daemon.files import sync
+from fleet.protocol import tracing
 from fleet.protocol.errors import InvalidEpisode
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
@@ -125,4 +126,24 @@ def describe(
         objects=objects,
         software=software,
         calibration=msgspec.UNSET if recording.calibration is None else recording.calibration,
+        traceparent=_traced(recording) or msgspec.UNSET,
+    )
+
+
+def _traced(recording: EpisodeRecording) -> str:
+    """Begin the episode's trace with its capture; return the traceparent, "" if this robot does not trace."""
+    spec = recording.spec
+    return tracing.record(
+        "robot.episode",
+        start_ns=recording.started_ns,
+        end_ns=recording.ended_ns,
+        attributes={
+            "sop.episode": spec.episode_id,
+            "sop.robot": spec.robot_id,
+            "sop.task": spec.task_slug,
+            "sop.version": spec.policy_version_id,
+            "sop.outcome": recording.outcome.value,
+            "sop.steps": recording.steps,
+            "sop.human_steps": recording.human_steps,
+        },
     )

@@ -19,6 +19,7 @@ from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import UploadConfig
 from fleet.daemon.enrolment import problem_of
 from fleet.daemon.spool import Spool
+from fleet.protocol import tracing
 from fleet.protocol.errors import RecordingError, SopError
 from fleet.protocol.messages import (
     EpisodeReady,
@@ -130,12 +131,25 @@ class Uploader:
             waking.cancel()
 
     async def _deliver(self, episode_id: str) -> None:
+        began_ns, failed, traceparent = time.time_ns(), "", ""
         try:
-            self._conclude(await self._attempt(episode_id))
+            manifest = self._spool.manifest(episode_id)
+            traceparent = manifest.traceparent or ""
+            answer = await self._attempt(manifest)
+            failed = answer.code if isinstance(answer, EpisodeRefused) else ""
+            self._conclude(answer)
         except (UploadFailed, RecordingError) as error:
+            failed = error.code
             self._postpone(episode_id, error.message)
         except OSError as error:
+            failed = type(error).__name__
             self._postpone(episode_id, f"{type(error).__name__}: {error}")
+        if traceparent:
+            about = {"sop.episode": episode_id}
+            end_ns = time.time_ns()
+            tracing.record(
+                "robot.upload", start_ns=began_ns, end_ns=end_ns, parent=traceparent, attributes=about, failed=failed
+            )
 
     def _postpone(self, episode_id: str, problem: str) -> None:
         bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
@@ -154,13 +168,13 @@ class Uploader:
             self._spool.mark_refused(episode_id, code=answer.code, message=answer.message)
             logger.error("episode %s refused for good: %s: %s", episode_id, answer.code, answer.message)
 
-    async def _attempt(self, episode_id: str) -> EpisodeRegistered | EpisodeRefused:
-        manifest = self._spool.manifest(episode_id)
+    async def _attempt(self, manifest: EpisodeManifest) -> EpisodeRegistered | EpisodeRefused:
+        episode_id = manifest.episode_id
         size, sha256 = sha256_of_file(self._spool.path(episode_id, MANIFEST_OBJECT))
         objects = (*manifest.objects, ObjectRecord(name=MANIFEST_OBJECT, size=size, sha256=sha256))
         answer = await self._ask(UploadRequest(episode_id=episode_id, objects=objects))
         if isinstance(answer, UploadGrant):
-            await self._put_all(episode_id, objects, answer)
+            await self._put_all(manifest, objects, answer)
             answer = await self._announce(manifest)
         if isinstance(answer, EpisodeRefused) and not answer.is_final:
             raise UploadFailed(f"refused for now: {answer.code}: {answer.message}")
@@ -189,7 +203,7 @@ class Uploader:
         finally:
             del self._answers[message.episode_id]
 
-    async def _put_all(self, episode_id: str, objects: tuple[ObjectRecord, ...], grant: UploadGrant) -> None:
+    async def _put_all(self, manifest: EpisodeManifest, objects: tuple[ObjectRecord, ...], grant: UploadGrant) -> None:
         """PUT what is not stored yet, the manifest last."""
         targets = {target.name: target for target in grant.targets}
         for record in objects:
@@ -197,11 +211,12 @@ class Uploader:
             if target is None:
                 raise UploadFailed(f"the grant lacks '{record.name}'")
             if not target.is_stored:
-                await self._put(self._spool.path(episode_id, record.name), record, target)
+                path = self._spool.path(manifest.episode_id, record.name)
+                await self._put(path, record, target, tracing.headers(manifest.traceparent or ""))
 
-    async def _put(self, path: Path, record: ObjectRecord, target: UploadTarget) -> None:
+    async def _put(self, path: Path, record: ObjectRecord, target: UploadTarget, traced: dict[str, str]) -> None:
         """PUT one object, again after a lost connection or a busy server. Raises: UploadFailed."""
-        headers = {**target.headers, "Content-Length": str(record.size)}
+        headers = {**traced, **target.headers, "Content-Length": str(record.size)}
         bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
         backoff = Backoff(**bounds, rng=self._rng)
         problem = ""

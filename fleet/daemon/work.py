@@ -24,6 +24,7 @@ from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.policy_host import LoadedPolicy
 from fleet.daemon.spool import Spool
 from fleet.daemon.status import StatusBoard
+from fleet.protocol import tracing
 from fleet.protocol.authority import Mode
 from fleet.protocol.errors import RecordingError
 from fleet.protocol.messages import AssignedTask
@@ -136,6 +137,9 @@ class Writer:
                 logger.exception("episode %s is lost: it cannot be written", episode_id)
                 self._board.update(detail=f"episode not recorded: {type(error).__name__}: {error}"[:2000])
                 return
+            tracing.record(
+                "robot.close", start_ns=manifest.ended_ns, end_ns=time.time_ns(), parent=manifest.traceparent or ""
+            )
             text = "episode %s closed: %s %s, %d steps, %d human"
             logger.info(text, episode_id, manifest.task_slug, manifest.outcome, manifest.steps, manifest.human_steps)
             return

@@ -6,13 +6,14 @@ from django.db import models
 from django.db.models import F, Q
 
 from fleet.models.robot import Robot
+from fleet.protocol.tracing import TRACEPARENT_CHARS
 
 
 class PolicyVersion(models.Model):
     """A published version: immutable. `number` counts 0, 1, 2, ... within its run; 0 is the base.
 
     `blobs`: SHA-256 -> size in bytes of each safetensors file. `parent`: what it was trained from, where known. `notes`
-    alone may change.
+    alone may change. `traceparent`: of its publish, if that was traced.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -29,6 +30,7 @@ class PolicyVersion(models.Model):
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
     notes = models.CharField(max_length=4000, blank=True)
     notes_revision = models.PositiveIntegerField(default=0)
+    traceparent = models.CharField(max_length=TRACEPARENT_CHARS, blank=True, db_default="", default="")
 
     class Meta:
         ordering = ("-published_at",)

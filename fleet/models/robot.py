@@ -26,6 +26,9 @@ class Robot(models.Model):
     lease_epoch = models.PositiveIntegerField(default=0, help_text="Epoch of the newest lease ever granted.")
     driver = models.JSONField(default=dict, blank=True, help_text="DriverInfo of the newest connection.")
     daemon_version = models.CharField(max_length=200, blank=True)
+    protocol = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="What its newest Hello spoke, whether the server does or not."
+    )
     architectures = models.JSONField(default=list, blank=True)
     capabilities = models.JSONField(default=list, blank=True, help_text="What the daemon's Hello named.")
     policy_version = models.ForeignKey(

@@ -14,9 +14,9 @@ from typing import Annotated
 import msgspec
 
 from fleet.protocol.authority import Mode, Source
-from fleet.protocol.recording import EpisodeManifest, ObjectRecord
+from fleet.protocol.recording import EpisodeManifest, ObjectRecord, Traceparent
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3  # what came with it: compat.py
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -162,6 +162,7 @@ class PolicyTarget(Part, frozen=True, kw_only=True):
     epoch: Count = 0
     key: str = ""
     signature: str = ""
+    traceparent: Traceparent | msgspec.UnsetType = msgspec.UNSET  # of the publish, where the learner traces
 
 
 class PolicyKey(Part, frozen=True, kw_only=True):

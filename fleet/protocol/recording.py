@@ -13,7 +13,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from fleet.protocol.authority import MODE_CODES, SOURCE_CODES, Mode, Source
 from fleet.protocol.calibration import Calibration, validate_calibration
 from fleet.protocol.errors import UNPARSABLE, InvalidEpisode, InvalidManifest
+from fleet.protocol.tracing import TRACEPARENT_CHARS
 
 MANIFEST_SCHEMA = 1
 STEPS_OBJECT = "steps.parquet"
@@ -49,6 +50,9 @@ class Outcome(enum.StrEnum):
     FAILURE = "failure"
     TIMEOUT = "timeout"
     ABORTED = "aborted"
+
+
+Traceparent = Annotated[str, msgspec.Meta(max_length=TRACEPARENT_CHARS)]
 
 
 class OutcomeSource(enum.StrEnum):
@@ -150,6 +154,7 @@ class EpisodeManifest(_Record, frozen=True, kw_only=True):
     objects: tuple[ObjectRecord, ...]
     software: dict[str, str]
     calibration: Calibration | msgspec.UnsetType = msgspec.UNSET  # absent, not null: older manifests keep their bytes
+    traceparent: Traceparent | msgspec.UnsetType = msgspec.UNSET  # of a robot that traces (protocol/tracing.py)
 
     @property
     def is_terminated(self) -> bool:

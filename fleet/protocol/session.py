@@ -19,6 +19,7 @@ from fleet.protocol.codec import (
     encode_server_frame,
     peek_protocol,
 )
+from fleet.protocol.compat import OLDEST_ROBOT, for_robot
 from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, UnexpectedMessage, UnsupportedProtocol
 from fleet.protocol.messages import (
     PROTOCOL_VERSION,
@@ -74,20 +75,21 @@ class Outbox(Generic[_Message]):
         return messages
 
 
-def _check_protocol(protocol: int) -> None:
-    if protocol != PROTOCOL_VERSION:
-        text = f"this side speaks protocol {PROTOCOL_VERSION}, the peer {protocol}"
+def _check_protocol(protocol: int, *, oldest: int) -> None:
+    if not oldest <= protocol <= PROTOCOL_VERSION:
+        spoken = f"{oldest} to {PROTOCOL_VERSION}" if oldest < PROTOCOL_VERSION else f"{PROTOCOL_VERSION}"
+        text = f"this side speaks protocol {spoken}, the peer {protocol}"
         raise UnsupportedProtocol(text, spoken=PROTOCOL_VERSION, offered=protocol)
 
 
-def _decoded(decode: Callable[[bytes], _Frame], data: bytes, state: LinkState) -> _Frame:
+def _decoded(decode: Callable[[bytes], _Frame], data: bytes, state: LinkState, *, oldest: int) -> _Frame:
     """Decode; a greeting that does not parse is blamed on its version if that differs."""
     try:
         return decode(data)
     except MalformedFrame:
         protocol = peek_protocol(data) if state is LinkState.GREETING else None
         if protocol is not None:
-            _check_protocol(protocol)
+            _check_protocol(protocol, oldest=oldest)
         raise
 
 
@@ -144,7 +146,7 @@ class RobotSession:
 
         A gap queues a Resync. Raises: MalformedFrame, FrameTooLarge, UnexpectedMessage, UnsupportedProtocol.
         """
-        frame = _decoded(decode_server_frame, data, self.state)
+        frame = _decoded(decode_server_frame, data, self.state, oldest=PROTOCOL_VERSION)
         self._heard_at = now
         is_gap = self._sequence.has_gap(frame.seq)
         body = frame.body
@@ -164,7 +166,7 @@ class RobotSession:
     def _greet(self, body: ServerMessage) -> None:
         if not isinstance(body, Welcome):
             raise UnexpectedMessage(f"expected Welcome, got {type(body).__name__}")
-        _check_protocol(body.protocol)
+        _check_protocol(body.protocol, oldest=PROTOCOL_VERSION)
         self.state = LinkState.OPEN
         self.heartbeat_s = body.heartbeat_s
 
@@ -180,22 +182,28 @@ class RobotSession:
 
 
 class ServerSession:
-    """The server's end, one a robot connection."""
+    """The server's end, one a robot connection. `protocol`: the robot's, from its Hello on."""
 
     def __init__(self, *, now: float, heartbeat_s: float) -> None:
         self.state = LinkState.GREETING
+        self.protocol = PROTOCOL_VERSION
         self._heartbeat_s = heartbeat_s
         self._sequence = _Sequence()
         self._outbox: Outbox[ServerMessage] = Outbox()
         self._heard_at = now
 
     def send(self, message: ServerMessage) -> None:
-        """Queue a message; Welcome opens the session. Raises: UnexpectedMessage, OutboxFull."""
+        """Queue a message, without what an older robot cannot read; Welcome opens the session.
+
+        Raises: UnexpectedMessage, OutboxFull.
+        """
         if isinstance(message, Welcome):
             self.state = LinkState.OPEN
         elif self.state is LinkState.GREETING and not isinstance(message, Fault):
             raise UnexpectedMessage("nothing but Welcome or Fault may be sent before Welcome")
-        self._outbox.put(message)
+        readable = for_robot(message, self.protocol)
+        if readable is not None:
+            self._outbox.put(readable)
 
     def drain(self) -> list[bytes]:
         """Return the frames to write to the socket now, in order."""
@@ -208,14 +216,15 @@ class ServerSession:
 
         Raises: MalformedFrame, FrameTooLarge, UnexpectedMessage, UnsupportedProtocol.
         """
-        frame = _decoded(decode_robot_frame, data, self.state)
+        frame = _decoded(decode_robot_frame, data, self.state, oldest=OLDEST_ROBOT)
         self._heard_at = now
         is_gap = self._sequence.has_gap(frame.seq)
         body = frame.body
         if self.state is LinkState.GREETING:
             if not isinstance(body, Hello):
                 raise UnexpectedMessage(f"expected Hello, got {type(body).__name__}")
-            _check_protocol(body.protocol)
+            _check_protocol(body.protocol, oldest=OLDEST_ROBOT)
+            self.protocol = body.protocol
             return [body]
         if isinstance(body, Hello):
             raise UnexpectedMessage("a second Hello")

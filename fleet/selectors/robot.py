@@ -108,6 +108,7 @@ def policy_target(version: PolicyVersion, *, holder: str = "") -> PolicyTarget:
         manifest_sha256=version.manifest_sha256,
         blob_urls={sha256: sign(keys.policy_blob(sha256)) for sha256 in version.blobs},
         published_ns=to_ns(version.published_at),
+        traceparent=version.traceparent or msgspec.UNSET,
         patches={
             blob: PolicyPatch(
                 base=base,

@@ -16,6 +16,7 @@ from fleet.clock import from_ns
 from fleet.errors import NotFound
 from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, TrainingRun
+from fleet.protocol import tracing
 from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.policy import PolicyManifest, decode_policy_manifest, encode_policy_manifest
 from fleet.selectors.objects import object_store
@@ -117,6 +118,7 @@ def _insert(run: TrainingRun, manifest: PolicyManifest, sha256: str) -> PolicyVe
         trained_at=from_ns(manifest.trained_ns),
         published_at=now,
         parent=_parent(manifest),
+        traceparent=tracing.current(),
     )
     _announce(run, version)
     policy_version_event(version=version)

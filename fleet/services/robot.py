@@ -25,6 +25,8 @@ from fleet.services.robot_state import robot_state_note, robot_state_of
 
 logger = logging.getLogger(__name__)
 
+MOST_PROTOCOL = 32767  # that its column holds
+
 
 def robot_key_check(*, robot_id: str, key: str) -> Robot:
     """Return the robot whose unrevoked key this is. Raises: Unauthorised, the same for every reason."""
@@ -68,6 +70,7 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
     known = Robot.objects.filter(id=robot_id).update(
         driver=msgspec.to_builtins(hello.driver),
         daemon_version=hello.daemon_version[:200],
+        protocol=hello.protocol,
         architectures=list(hello.architectures),
         capabilities=[name[:64] for name in hello.capabilities[:64]],
         policy_version=version,
@@ -78,6 +81,12 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
         _note_hosted(robot_id, version)
     hint_link(robot_id)
     hint_consoles("robot", robot_id)
+
+
+def robot_speaks(*, robot_id: str, protocol: int) -> None:
+    """Note the protocol of a robot that is refused for it, so that the console can say why it stays away."""
+    if 0 <= protocol <= MOST_PROTOCOL:
+        Robot.objects.filter(id=robot_id).update(protocol=protocol)
 
 
 def _note_hosted(robot_id: str, version: PolicyVersion) -> None:

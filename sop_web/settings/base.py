@@ -10,8 +10,9 @@ from typing import Any
 from celery.schedules import crontab
 
 import sop_web.celery  # noqa: F401  # every Django process enqueues through this app, not Celery's amqp default
-from sop_web.env import REPOSITORY, database_settings, mail_settings, read_environment
+from sop_web.env import REPOSITORY, database_settings, read_environment
 from sop_web.logs import logging_config
+from sop_web.mail import mail_settings
 from sop_web.metrics import keep_in
 
 ENVIRONMENT = read_environment()

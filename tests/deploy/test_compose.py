@@ -18,7 +18,7 @@ from sop_web.unsafe import unsafe_values
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?")
-SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "data", "beat", "learner-cpu", "learner-nvidia")
+SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "data", "beat", "learner-cpu", "learner-nvidia", "exporter")
 # Once, not for ever; and why each of these runs without a health check.
 ONE_SHOT = {"migrate", "s3-bucket"}
 NO_HEALTH = {
@@ -55,7 +55,7 @@ def test_every_service_is_there_with_its_profile(compose: dict[str, Any]) -> Non
     profiles = {name: tuple(service.get("profiles", ())) for name, service in compose["services"].items()}
     assert profiles == {
         "postgres": (), "redis": (), "s3": ("s3",), "s3-bucket": ("s3",), "migrate": (),
-        "web": (), "worker": (), "hooks": (), "data": (), "beat": (), "learner-cpu": (), "nginx": (),
+        "web": (), "worker": (), "hooks": (), "data": (), "beat": (), "learner-cpu": (), "nginx": (), "exporter": (),
         "learner-nvidia": ("nvidia",), "coturn": ("turn",), "robot": ("robots",),
     }  # fmt: skip
 
@@ -104,9 +104,10 @@ def test_services_are_hardened(compose: dict[str, Any]) -> None:
         assert "build" in service or service["user"] not in ("root", "0", "0:0"), name
 
 
-def test_only_nginx_and_coturn_publish_and_on_loopback_unless_told(compose: dict[str, Any]) -> None:
-    """PostgreSQL, Redis and the bucket are on a network without a way out or in."""
+def test_who_publishes_and_on_loopback_unless_told(compose: dict[str, Any]) -> None:
+    """PostgreSQL, Redis and the bucket are on a network without a way out or in; metrics never leave the host."""
     ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert ports.pop("exporter") == ["127.0.0.1:9464:9464"]
     assert set(ports) == {"nginx", "coturn"}
     assert all(port.startswith("${SOP_BIND:-127.0.0.1}:") for each in ports.values() for port in each)
     assert compose["networks"]["back"] == {"internal": True}
@@ -141,6 +142,7 @@ def test_configure_makes_every_secret_once(compose: dict[str, Any], secrets_fold
     assert again.returncode == 2 and "has secrets already" in again.stderr
     assert {path.name: path.read_bytes() for path in secrets_folder.iterdir()} == before
     read = {name: content.decode() for name, content in before.items()}
+    assert len(read["metrics_token"]) >= 20 and read["smtp_url"] == ""
     assert read["postgres_password"] in read["database_url"]
     assert f"requirepass {read['redis_password']}\nappendonly yes" in read["redis.conf"]
     assert f"static-auth-secret={read['turn_secret']}\n" in read["turnserver.conf"]
@@ -175,11 +177,13 @@ def test_production_starts_with_what_compose_gives(compose: dict[str, Any], secr
     }
     values = {name: _filled(str(value), {"SOP_DOMAIN": "fleet.example"}) for name, value in environments[0].items()}
     values = {name: str(files.get(value, value)) for name, value in values.items()}
-    assert {f"{name}_FILE" for name in SECRET_NAMES} - set(values) == {"SOP_SMTP_URL_FILE"}
+    assert {f"{name}_FILE" for name in SECRET_NAMES} <= set(values)
     found = read_environment(values)
     assert unsafe_values(found) == []
     assert values["DJANGO_SETTINGS_MODULE"] == "sop_web.settings.production"
     assert (found.public_url, found.allowed_hosts) == ("https://fleet.example", ("fleet.example",))
+    assert found.smtp_url == "" and found.metrics_token == (secrets_folder / "metrics_token").read_text()
+    assert str(found.metrics_dir) == "/data/metrics" and "data:/data" in compose["services"]["exporter"]["volumes"]
 
 
 def _filled(text: str, given: dict[str, str]) -> str:
@@ -209,6 +213,7 @@ def test_health_says_whether_the_work_is_done(compose: dict[str, Any]) -> None:
         assert {"test", "interval", "timeout", "retries"} <= set(services[name]["healthcheck"]), name
     assert services["web"]["healthcheck"]["test"][-2:] == ["web", "/readyz"]
     assert "/healthz" in services["nginx"]["healthcheck"]["test"][1]
+    assert services["exporter"]["healthcheck"]["test"][-1] == "exporter"
 
 
 def test_nothing_starts_before_what_it_needs(compose: dict[str, Any]) -> None:

@@ -209,3 +209,41 @@ def test_a_process_with_the_id_of_a_dead_one_has_nothing_open(tmp_path: Path, mo
     metrics.show_alive()
     metrics._locks.pop().close()
     assert not left.exists() and other.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_container_checks_its_exporter(tmp_path: Path, serve: Any) -> None:
+    """The health check is a scrape with the token; it says no to a wrong one, and leaves no file of metrics."""
+    url = serve(tmp_path, "t" * 20)
+    command = [sys.executable, "-m", "sop_web.healthcheck", "exporter"]
+    environment = {**os.environ, "SOP_METRICS_DIR": str(tmp_path), "SOP_METRICS_PORT": url.rpartition(":")[2]}
+
+    def check(token: str) -> subprocess.CompletedProcess[str]:
+        found = {**environment, "SOP_METRICS_TOKEN": token}
+        return subprocess.run(command, env=found, capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+    assert check("t" * 20).returncode == 0
+    assert check("w" * 20).stderr.strip() == "/metrics answers 401"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_writes_no_metrics(tmp_path: Path) -> None:
+    """`docker compose exec web python manage.py ...` would leave a file for each process id, for ever."""
+    environment = {**os.environ, "SOP_METRICS_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "sop_web.settings.test"}
+    code = "import fleet.telemetry as t; t.episode_registered(1); print(t.EPISODES._value.get())"
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout.strip() == "1.0", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_went_away_since_it_was_listed_does_not_count(tmp_path: Path) -> None:
+    assert not metrics.is_counted(tmp_path / "gauge_livesum_1.db")
+    assert not metrics.is_counted(tmp_path / "counter_1.db")
+
+
+@pytest.mark.django_db
+def test_every_route_begins_with_a_slash() -> None:
+    before = _count("sop_http_requests_total", method="GET", route="/api/docs", status="200")
+    assert Client().get("/api/docs").status_code == 200
+    assert _count("sop_http_requests_total", method="GET", route="/api/docs", status="200") == before + 1

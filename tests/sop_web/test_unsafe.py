@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sop_web.env import EnvironmentInvalid, read_environment
+from sop_web.mail import MailSettings, mail_settings
 from sop_web.secret_files import SECRET_NAMES
 from sop_web.unsafe import unsafe_values
 from tests.sop_web.test_settings import SAFE
@@ -108,6 +109,41 @@ def test_a_secret_file_that_is_none_is_refused(tmp_path: Path, content: bytes | 
         path.write_bytes(content)
     with pytest.raises(EnvironmentInvalid, match=f"SOP_SECRET_KEY_FILE.*{said}"):
         read_environment({"SOP_SECRET_KEY_FILE": str(path)})
+
+
+def test_an_empty_file_of_a_mail_server_is_none(tmp_path: Path) -> None:
+    """Compose cannot leave a file out, and most labs begin without mail."""
+    (tmp_path / "smtp_url").write_text("\n")
+    assert read_environment({**SAFE, "SOP_SMTP_URL_FILE": str(tmp_path / "smtp_url")}).smtp_url == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("smtp://mail.example", "from must be one address"),
+        ("smtp://mail.example?from=sop", "from must be one address"),
+        ("smtp://mail.example?from=sop@lab.example%0ABcc:x@y.example", "from must be one address"),
+        ("smtp://mail.example?from=a@b.example&from=", "from must be one address"),
+        ("https://mail.example?from=sop@lab.example", "must look like"),
+        ("smtp://:25?from=sop@lab.example", "must look like"),
+        ("smtp://u:pass/word@mail.example?from=sop@lab.example", "must look like"),
+        ("smtp://mail.example?from=sop@lab.example&tsl=none", "nothing else"),
+        ("smtp://mail.example?from=sop@lab.example&tls=off", "tls is"),
+        ("smtp://mail.example:99999?from=sop@lab.example", "port"),
+        ("smtp://robot@mail.example?from=sop@lab.example", "go together"),
+        ("smtp://:hunter2@mail.example?from=sop@lab.example", "go together"),
+    ],
+)
+def test_a_mail_server_that_is_none_is_refused(url: str, problem: str) -> None:
+    """A typing error must not mean 'without TLS' or 'without a password'; what is said repeats no password."""
+    with pytest.raises(EnvironmentInvalid, match=problem) as caught:
+        mail_settings(url)
+    assert "hunter2" not in str(caught.value) and "pass/word" not in str(caught.value)
+
+
+def test_a_mail_server_is_read() -> None:
+    found = mail_settings("smtp://u%40x:p%2Fw@mail.example?from=sop@lab.example&tls=implicit")
+    assert found == MailSettings("sop@lab.example", "mail.example", 465, "u@x", "p/w", "implicit")
 
 
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:

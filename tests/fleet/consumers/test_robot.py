@@ -7,6 +7,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from fleet.consumers.calls import send_to_robot
-from fleet.models import Episode, Lease, PolicyDeployment, Robot
+from fleet.models import Episode, Lease, PolicyDeployment, PolicyVersion, Robot
+from fleet.protocol import compat
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.protocol.codec import MAX_ROBOT_FRAME_BYTES, encode_robot_frame
@@ -27,6 +29,8 @@ from fleet.services.policy import policy_version_publish
 from fleet.services.robot import robot_key_revoke, robot_pause
 from tests.fleet import builders
 from tests.fleet.consumers.peers import RobotPeer, joined_robot, robot_peer
+
+FROZEN = Path(__file__).resolve().parents[1] / "protocol" / f"golden_v{compat.OLDEST_ROBOT}"
 
 
 def _until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -95,7 +99,35 @@ def test_other_protocol_version_is_refused(server: str, protocol: int) -> None:
     enrolled = builders.enrol()
     with robot_peer(server, enrolled.robot.id, enrolled.key, builders.hello(protocol=protocol)) as peer:
         assert peer.closed_with() == ("unsupported_protocol", 4400)
-    assert Robot.objects.get().daemon_version == ""
+    robot = Robot.objects.get()
+    assert (robot.daemon_version, robot.protocol) == ("", protocol)  # for the console, which says why it stays away
+    _is_alive(server)
+
+
+def test_a_robot_of_the_protocol_before_is_served_in_its_own(server: str) -> None:
+    """Every frame that such a robot ever wrote (tests/fleet/protocol/golden_v2) is taken, and none ends the link."""
+    old, enrolled, run = compat.OLDEST_ROBOT, builders.enrol(), builders.running_run()
+    manifest, blobs = builders.policy(run.id)
+    version = policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs)
+    PolicyVersion.objects.filter(id=version.id).update(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+    written = [msgspec.msgpack.decode(path.read_bytes())[1] for path in sorted(FROZEN.glob("robot-*.msgpack"))]
+    bodies = [body for body in written if body["type"] not in ("hello", "goodbye")]
+    got: dict[str, dict[str, Any]] = {}
+    with robot_peer(server, enrolled.robot.id, enrolled.key, builders.hello(protocol=old)) as peer:
+        deadline = time.monotonic() + 30
+        wanted = {"welcome", "heartbeat_ack", "upload_grant", "episode_refused", "lease_reply", "state_changed"}
+        while wanted - set(got) and time.monotonic() < deadline:
+            _, body = msgspec.msgpack.decode(peer.socket.recv(timeout=10))
+            got.setdefault(body["type"], body)
+            if body["type"] == "welcome":
+                for seq, each in enumerate(bodies, start=2):
+                    peer.socket.send(msgspec.msgpack.encode([seq, each]))
+    assert wanted <= set(got) and not got.get("fault", {}).get("is_fatal")
+    assert got["welcome"]["protocol"] == old
+    for body in (got["welcome"], got["state_changed"]):
+        assert body["state"]["policy"]["version_id"] == str(version.id)
+        assert "traceparent" not in body["state"]["policy"]  # it would refuse the whole message
+    assert Robot.objects.get(id=enrolled.robot.id).protocol == old
     _is_alive(server)
 
 

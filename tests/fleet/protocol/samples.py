@@ -1,5 +1,7 @@
 """One sample of every message, shared by the golden files and the round-trip tests."""
 
+import msgspec
+
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import (
     PROTOCOL_VERSION,
@@ -100,6 +102,7 @@ CONNECTION = "f1e2d3c4-b5a6-4978-8a9b-0c1d2e3f4a07"
 STOP_ID = "6c5b4a39-2817-4f06-95e4-d3c2b1a09f08"
 VERSION_ID = "51b0e2de-7f0c-4a6b-8a5e-2c4d6e8f0a03"
 NOW_NS = 1_795_000_000_000_000_000
+TRACEPARENT = f"00-{'a1' * 16}-{'b2' * 8}-01"
 
 OBJECTS = (
     ObjectRecord(name="steps.parquet", size=1234, sha256="a" * 64),
@@ -185,6 +188,7 @@ STATE = DesiredState(
         manifest_sha256="c" * 64,
         blob_urls={"d" * 64: "/objects/policies/blobs/d.safetensors"},
         published_ns=NOW_NS,
+        traceparent=TRACEPARENT,
     ),
     lease=LEASE,
     handed_back_epoch=2,
@@ -258,7 +262,11 @@ ROBOT_MESSAGES = (
     Heartbeat(clock_ns=NOW_NS, status=STATUS),
     Thumbnail(camera="front", captured_ns=NOW_NS, jpeg=b"\xff\xd8"),
     UploadRequest(episode_id=EPISODE_ID, objects=OBJECTS),
-    EpisodeReady(episode_id=EPISODE_ID, uploaded_ns=NOW_NS, manifest=MANIFEST),
+    EpisodeReady(
+        episode_id=EPISODE_ID,
+        uploaded_ns=NOW_NS,
+        manifest=msgspec.structs.replace(MANIFEST, traceparent=TRACEPARENT),
+    ),
     PolicyApplied(version_id=VERSION_ID, fetched_ns=NOW_NS, applied_ns=NOW_NS, fetched_bytes=512),
     PolicyRefused(version_id=VERSION_ID, code="artifact_mismatch", message="hash differs"),
     LeaseRequest(request_id="r1", reason="no progress"),

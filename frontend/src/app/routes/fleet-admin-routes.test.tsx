@@ -1,6 +1,7 @@
 import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
+import { PROTOCOL_VERSION } from "@/protocol/generated";
 import { type Answer, renderApp } from "@/testing/render-app";
 
 const TASK = {
@@ -20,6 +21,7 @@ const ROBOT = {
   is_paused: false,
   driver: { name: "metaworld" },
   daemon_version: "0.1.0",
+  protocol: PROTOCOL_VERSION,
   enrolled_at: "2026-11-26T09:00:00Z",
   last_seen_at: null,
   tags: ["lab"],
@@ -84,6 +86,18 @@ describe("tasks", () => {
 });
 
 describe("robots", () => {
+  it.each([
+    [PROTOCOL_VERSION, null],
+    [null, null],
+    [PROTOCOL_VERSION - 1, `Protocol ${PROTOCOL_VERSION - 1}, upgrade the robot soon`],
+    [PROTOCOL_VERSION - 2, `Refused: protocol ${PROTOCOL_VERSION - 2}, upgrade the robot`],
+    [PROTOCOL_VERSION + 1, `Refused: protocol ${PROTOCOL_VERSION + 1}, upgrade the server`],
+  ])("says what becomes of a robot that speaks protocol %s", async (protocol, said) => {
+    renderApp("/settings/robots", answers([], { "GET /api/v1/robots": [200, { results: [{ ...ROBOT, protocol }] }] }));
+    await screen.findByText("left arm");
+    expect(screen.queryByText(/rotocol \d/)?.textContent ?? null).toBe(said);
+  });
+
   it("makes a code and shows it once", async () => {
     const code = {
       id: "c1",

@@ -12,6 +12,8 @@ export interface Robot {
   readonly is_paused: boolean;
   readonly driver: string | null;
   readonly daemon_version: string;
+  /** Of its newest Hello, whether the server speaks it or not; null before the first. */
+  readonly protocol: number | null;
   readonly enrolled_at: string;
   readonly last_seen_at: string | null;
   readonly tags: readonly string[];
@@ -61,6 +63,7 @@ const robot = record<Robot>({
   is_paused: boolean,
   driver: driverName,
   daemon_version: text,
+  protocol: nullable(number),
   enrolled_at: text,
   last_seen_at: nullable(text),
   tags: list(text),

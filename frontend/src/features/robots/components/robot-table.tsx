@@ -14,6 +14,7 @@ import { useServerNow } from "@/hooks/use-now";
 import { useRobots } from "@/lib/socket/fleet-store";
 import { formatAge } from "@/lib/units/format";
 import { elapsed, unixMilliseconds } from "@/lib/units/quantity";
+import { PROTOCOL_VERSION } from "@/protocol/generated";
 
 const columns = [
   { key: "robot", label: "Robot" },
@@ -50,6 +51,7 @@ export function RobotTable({ robots, onEdit, onRekey }: RobotTableProps) {
             <Cell>{robot.driver ?? "Not connected yet"}</Cell>
             <Cell className="numeric whitespace-nowrap">
               <DaemonVersion version={robot.daemon_version} newest={newest} />
+              <ProtocolSkew protocol={robot.protocol} />
             </Cell>
             <Cell className="numeric whitespace-nowrap">
               <LastSeen robot={robot} />
@@ -84,6 +86,18 @@ function DaemonVersion({ version, newest }: { readonly version: string; readonly
       {version}
       <Chip icon={TriangleAlert} tone="caution">{`Fleet has ${newest}`}</Chip>
     </span>
+  );
+}
+
+/** A robot one protocol behind works; any other stays away until one side is upgraded (docs/upgrade.md). */
+function ProtocolSkew({ protocol }: { readonly protocol: number | null }) {
+  if (protocol === null || protocol === PROTOCOL_VERSION) return null;
+  const isServed = protocol === PROTOCOL_VERSION - 1;
+  const wish = protocol < PROTOCOL_VERSION ? "upgrade the robot" : "upgrade the server";
+  return (
+    <Chip icon={TriangleAlert} tone={isServed ? "caution" : "fault"} className="mt-1">
+      {isServed ? `Protocol ${protocol}, ${wish} soon` : `Refused: protocol ${protocol}, ${wish}`}
+    </Chip>
   );
 }
 

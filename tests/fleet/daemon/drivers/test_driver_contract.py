@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from fleet.daemon.drivers.base import Advised, Driver, DriverError
 from fleet.daemon.drivers.registry import UnknownDriver, create_driver, driver_names
+from tests.fleet.daemon.drivers.lerobot_made import looped_options
 from tests.fleet.daemon.drivers.recorded import record_episodes
 
 Options = dict[str, dict[str, Any]]
@@ -20,9 +22,16 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     folder = tmp_path_factory.mktemp("episodes")
     record_episodes(folder, seeds=(1, 2))
     return {
+        "lerobot": _looped(tmp_path_factory.mktemp("looped")),
         "metaworld": {"renderer": "raycast"},
         "replay": {"folder": str(folder)},
     }
+
+
+def _looped(folder: Path) -> dict[str, Any]:
+    """Where it was told to be after one step: a gripper may go on to its place while the robot holds."""
+    options = looped_options(folder)
+    return options | {"robot": options["robot"] | {"speed": 100.0}}
 
 
 @pytest.fixture(scope="module", params=driver_names())

@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -138,3 +138,6 @@ screenshots: $(DEV) $(DIST) ## Take the pictures of the docs from a running demo
 
 verify-lerobot: $(RUNTIME) ## Load our exports with the real lerobot 0.6.1 and compare (Python 3.12, 5.4 GB; EPISODES=folder)
 	@scripts/verify-lerobot $(EPISODES)
+
+verify-robot: $(DEV) ## Drive robots of the real lerobot 0.6.1 and load what was recorded (Python 3.12, 5.4 GB)
+	@scripts/verify-robot

@@ -160,7 +160,7 @@ class Daemon:
         rng = random.Random()  # jitter only: nothing recorded depends on it
         self._inbox = ControlInbox()
         self._board = StatusBoard()
-        self._stops = Stops(self._inbox, state_dir)
+        self._stops = Stops(self._inbox, state_dir, driver)
         spool_dir = state_dir.path / "spool"
         self._spool = Spool(spool_dir, capacity_bytes=config.spool.capacity_bytes, video_crf=config.spool.video_crf)
         self._server_time = ServerTime(lease_max_s=config.safety.lease_max_s)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fleet.daemon.clock import Clock, Pacer, SystemClock
 from fleet.daemon.config import ControlConfig, SafetyConfig, SupervisorConfig, TeleopConfig, ThumbnailConfig
-from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback, declared_calibration
+from fleet.daemon.drivers.base import Driver, DriverError, StepFeedback, declared_calibration, resting_of
 from fleet.daemon.episode import EpisodeBuffer, EpisodeRecording, EpisodeSpec, Step
 from fleet.daemon.help_gate import HelpConfig
 from fleet.daemon.help_watch import HelpWatch
@@ -104,7 +104,7 @@ class EpisodeRunner:
         self._events = events
         self._told_epoch = left_epoch
         self._help = HelpWatch(asking if asking is not None else HelpConfig(is_enabled=False), self._clock)
-        self._guard = ActionGuard(safety, driver.info.action_names)
+        self._guard = ActionGuard(safety, driver.info.action_names, kept_axes=driver.info.kept_axes)
         self.pilot = Pilot(
             safety=safety,
             supervisor=supervision if supervision is not None else SupervisorConfig(),
@@ -235,7 +235,7 @@ class _Episode:
         self._spec = spec
         self._proposer = Proposer(policy, axes=len(info.action_names))
         self._observation = first
-        self._shaper = Shaper(runner._guard, runner._safety, runner._teleop)
+        self._shaper = Shaper(runner._guard, runner._safety, runner._teleop, resting=resting_of(runner._driver))
         self._driven = 0
         self._held = 0
         self._broken = 0

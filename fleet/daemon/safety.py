@@ -31,10 +31,14 @@ class Guarded:
 class ActionGuard:
     """Limits of one robot, spread over its axes.
 
-    Raises (constructor): ConfigError if a tuple fits neither one value nor the axes, or a range is empty.
+    Raises (constructor): ConfigError if a tuple fits neither one value nor the axes, or a range is empty; if
+    `kept_axes`, the driver's own, differ from those of `safety.kept_axes`: one that only the driver keeps would be sent
+    to the middle of its range to hold still, one that only the configuration keeps would go on moving.
     """
 
-    def __init__(self, config: SafetyConfig, action_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: SafetyConfig, action_names: tuple[str, ...], *, kept_axes: tuple[str, ...] | None = None
+    ) -> None:
         self._low = _spread("safety.low", config.low, len(action_names))
         self._high = _spread("safety.high", config.high, len(action_names))
         self._max_change = _spread("safety.max_change_per_step", config.max_change_per_step, len(action_names))
@@ -48,6 +52,10 @@ class ActionGuard:
         if bool((self._low >= self._high).any()):
             raise ConfigError("'safety.low' must be below 'safety.high' on every axis", key="safety.low")
         self._kept = np.array([name in config.kept_axes for name in action_names])
+        kept = [name for name, is_kept in zip(action_names, self._kept, strict=True) if is_kept]
+        if kept_axes is not None and set(kept) != set(kept_axes):
+            text = f"the driver keeps {sorted(kept_axes)} when nobody moves them, 'safety.kept_axes' means {kept}"
+            raise ConfigError(text, key="safety.kept_axes")
 
     @property
     def rest(self) -> Array:

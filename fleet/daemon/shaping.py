@@ -38,11 +38,14 @@ class Shaped:
 class Shaper:
     """Keeps the last command and how long its changes stay bounded."""
 
-    def __init__(self, guard: ActionGuard, safety: SafetyConfig, teleop: TeleopConfig) -> None:
+    def __init__(
+        self, guard: ActionGuard, safety: SafetyConfig, teleop: TeleopConfig, *, resting: Array | None = None
+    ) -> None:
+        """`resting`: the command that changes nothing at the episode's start, float32 [A]; None for `guard.rest`."""
         self._guard = guard
         self._ramp_steps = safety.handover_ramp_steps
         self._teleop = teleop
-        self._previous = guard.rest
+        self._previous = guard.rest if resting is None else resting
         self._ramp_left = 0
         self._is_slowing = False
 

@@ -1,4 +1,5 @@
 """Where all stops arrive, on the event loop: the control loop is told first, then the state directory.
+A driver whose `reset` moves a robot asks here by itself (`base.StopAware`).
 
 The server's (StopRobot and DesiredState), a viewer's data channel, SIGUSR1; clearing comes from the server or SIGUSR2.
 """
@@ -9,6 +10,7 @@ import logging
 import time
 import uuid
 
+from fleet.daemon.drivers.base import Driver, StopAware
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.state_dir import StateDir
 from fleet.daemon.stop_latch import StopLatch
@@ -20,11 +22,13 @@ logger = logging.getLogger(__name__)
 class Stops:
     """The robot's stop latch, kept in `state_dir` over a restart."""
 
-    def __init__(self, inbox: ControlInbox, state_dir: StateDir) -> None:
+    def __init__(self, inbox: ControlInbox, state_dir: StateDir, driver: Driver | None = None) -> None:
         self._inbox = inbox
         self._state_dir = state_dir
         self._latch = StopLatch(state_dir.read_stops())
         self._inbox.put_stop(self._latch.newest, count=self._latch.count)
+        if isinstance(driver, StopAware):
+            driver.watch_stop(lambda: self.newest is not None)
 
     @property
     def newest(self) -> StopInfo | None:

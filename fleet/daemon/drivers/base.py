@@ -15,7 +15,7 @@ Raises: DriverError from any method when the hardware or simulator fails; the da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -78,6 +78,28 @@ class Calibrated(Protocol):
     @property
     def calibration(self) -> Mapping[str, Any]:
         """Whatever tells one calibration from another, as JSON can hold it, 16 KiB at most; units in the names."""
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A driver with axes that keep their value (`DriverInfo.kept_axes`), wherever an episode finds them."""
+
+    @property
+    def resting_action(self) -> Array:
+        """The action that changes nothing now, float32 [A] in [-1, 1]; known after `reset`."""
+
+
+@runtime_checkable
+class StopAware(Protocol):
+    """A driver whose `reset` moves a real robot: it asks, and ends its movement at once when somebody stopped it."""
+
+    def watch_stop(self, is_stopped: Callable[[], bool]) -> None:
+        """Take what `reset` asks between its movements; called once, before `connect`."""
+
+
+def resting_of(driver: Driver) -> Array | None:
+    """Return the action that changes nothing now; None from a driver for which that is zero on every axis."""
+    return driver.resting_action if isinstance(driver, Resting) else None
 
 
 def declared_calibration(driver: Driver) -> Calibration | None:

@@ -10,7 +10,11 @@ from typing import Any, cast
 
 from fleet.daemon.drivers.base import Driver, DriverError
 
-_FACTORIES: dict[str, str] = {"metaworld": "fleet.daemon.drivers.metaworld.driver:create"}
+_FACTORIES: dict[str, str] = {
+    "lerobot": "fleet.daemon.drivers.lerobot.driver:create",
+    "metaworld": "fleet.daemon.drivers.metaworld.driver:create",
+    "replay": "fleet.daemon.drivers.replay.driver:create",
+}
 
 
 class UnknownDriver(DriverError):

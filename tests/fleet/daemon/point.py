@@ -30,6 +30,7 @@ class PointDriver:
             proprio_names=("x", "gripper"),
             cameras=(CameraInfo(name="front", width=SIZE, height=SIZE),),
             tasks=("reach",),
+            kept_axes=("gripper",),
         )
         self.x = 0.0
         self.gripper = 0.0

@@ -105,3 +105,13 @@ def test_slowing_leaves_the_grip_alone() -> None:
     guard = ActionGuard(SafetyConfig(), NAMES)
     assert guard.slowed(row(1.0, -0.5, 0.9), 0.5).tolist() == pytest.approx([0.5, -0.25, 0.9])
     assert guard.is_moving(row(0.0, 0.1, 0.0)) and not guard.is_moving(row(0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("kept", [(), ("gripper", "dx"), ("dx",)])
+def test_axes_that_only_one_of_driver_and_configuration_keeps_are_refused(kept: tuple[str, ...]) -> None:
+    """Held at zero, an axis that is a place goes to the middle of its range; kept, one that is a speed goes on."""
+    names = ("dx", "gripper")
+    ActionGuard(SafetyConfig(), names, kept_axes=("gripper",))
+    with pytest.raises(ConfigError) as raised:
+        ActionGuard(SafetyConfig(), names, kept_axes=kept)
+    assert raised.value.data["key"] == "safety.kept_axes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fleet.daemon.state_dir import STOPS_FILE, StateDir
 from fleet.daemon.stop_latch import CLEARED, LATCHED, StopLatch
 from fleet.daemon.stops import Stops
 from fleet.protocol.messages import DesiredState, StopInfo
+from tests.fleet.daemon.point import PointDriver
 
 
 def info(name: str) -> StopInfo:
@@ -117,3 +119,22 @@ def test_a_damaged_memory_stops_the_robot(tmp_path: Path, content: bytes) -> Non
     stops.clear_by_signal()
     assert Stops(ControlInbox(), state).newest is None
     state.close()
+
+
+class _Arm(PointDriver):
+    """Its reset moves something: it asks whether somebody stopped it."""
+
+    def watch_stop(self, is_stopped: Callable[[], bool]) -> None:
+        self.is_stopped = is_stopped
+
+
+def test_a_driver_that_moves_in_reset_hears_of_a_stop_and_of_its_end(tmp_path: Path) -> None:
+    arm, state = _Arm(), StateDir(tmp_path)
+    stops = Stops(ControlInbox(), state, arm)
+    heard = [arm.is_stopped()]
+    stops.stop_by_signal()
+    heard.append(arm.is_stopped())
+    stops.clear_by_signal()
+    heard.append(arm.is_stopped())
+    state.close()
+    assert heard == [False, True, False]

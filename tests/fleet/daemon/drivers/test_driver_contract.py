@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fleet.daemon.drivers.base import Advised, Driver, DriverError
 from fleet.daemon.drivers.registry import UnknownDriver, create_driver, driver_names
+from tests.fleet.daemon.drivers.lerobot_made import looped_options
+from tests.fleet.daemon.drivers.recorded import record_episodes
 
-OPTIONS = {"metaworld": {"renderer": "raycast"}}
+Options = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    folder = tmp_path_factory.mktemp("episodes")
+    record_episodes(folder, seeds=(1, 2))
+    return {
+        "lerobot": _looped(tmp_path_factory.mktemp("looped")),
+        "metaworld": {"renderer": "raycast"},
+        "replay": {"folder": str(folder)},
+    }
+
+
+def _looped(folder: Path) -> dict[str, Any]:
+    """Where it was told to be after one step: a gripper may go on to its place while the robot holds."""
+    options = looped_options(folder)
+    return options | {"robot": options["robot"] | {"speed": 100.0}}
 
 
 @pytest.fixture(scope="module", params=driver_names())
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    created = create_driver(request.param, OPTIONS.get(request.param, {}))
+def driver(request: pytest.FixtureRequest, options: Options) -> Iterator[Driver]:
+    created = create_driver(request.param, options[request.param])
     created.connect()
     yield created
     created.close()
@@ -34,9 +55,9 @@ def test_info_describes_what_observations_and_actions_hold(driver: Driver) -> No
     assert len(set(driver.info.tasks)) == len(driver.info.tasks)
 
 
-def test_info_is_known_before_connect() -> None:
+def test_info_is_known_before_connect(options: Options) -> None:
     for name in driver_names():
-        assert create_driver(name, OPTIONS.get(name, {})).info.name == name
+        assert create_driver(name, options[name]).info.name == name
 
 
 def test_apply_answers_with_a_finite_reward_and_changes_the_observation(driver: Driver) -> None:
@@ -93,9 +114,9 @@ def test_an_advisor_acts_within_the_limits(driver: Driver) -> None:
     assert 0.0 <= driver.advisor.progress() <= 1.0
 
 
-def test_close_may_be_called_twice_and_before_connect() -> None:
+def test_close_may_be_called_twice_and_before_connect(options: Options) -> None:
     for name in driver_names():
-        created = create_driver(name, OPTIONS.get(name, {}))
+        created = create_driver(name, options[name])
         created.close()
         created.close()
 

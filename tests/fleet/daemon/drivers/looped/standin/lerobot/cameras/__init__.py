@@ -1,0 +1,1 @@
+"""As lerobot.cameras: no types of its own."""

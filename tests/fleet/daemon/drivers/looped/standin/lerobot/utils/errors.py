@@ -1,0 +1,5 @@
+"""As lerobot.utils.errors."""
+
+
+class DeviceNotConnectedError(ConnectionError):
+    pass

@@ -180,9 +180,14 @@ describe("the assignment board", () => {
     await waitFor(() => expect(app.requests.some((request) => request.key === "PUT /api/v1/assignments/r1/t2")).toBe(true));
   });
 
-  it("only shows the board to who may not assign", async () => {
+  it("only shows the board to who may not assign, and says why", async () => {
     renderApp("/settings/assignments", answers([]));
-    const chip = await screen.findByRole<HTMLButtonElement>("button", { name: /^left arm, stack/ });
-    expect(chip.disabled).toBe(true);
+    await screen.findByRole("button", { name: /^left arm, stack/ });
+    const refusal = "Your role does not let you assign tasks.";
+    expect(screen.getByText(refusal)).toBeDefined();
+    for (const name of [/^left arm, stack/, "left arm, close: no work", "Assign left arm to close"]) {
+      const control = screen.getByRole<HTMLButtonElement>("button", { name });
+      expect([control.disabled, control.title]).toEqual([true, refusal]);
+    }
   });
 });

@@ -117,13 +117,15 @@ describe("versions", () => {
     expect(requests.find(({ key }) => key.startsWith("POST"))?.body).toEqual({ reason: "drops cups" });
   });
 
-  it("lists versions with stage, numbers and descent; an operator gets no buttons", async () => {
+  it("lists versions with stage, numbers and descent; what an operator may not do says so", async () => {
     renderApp("/versions", answers({ "GET /api/v1/session": [200, { user: { username: "ann", permissions: [] } }] }));
     const table = await screen.findByRole("table", { name: "Versions" });
     const rows = within(table).getAllByRole("row").slice(1);
     expect(rows.map((row) => within(row).getByRole("link").textContent)).toEqual(["v2", "v1", "v0"]);
     expect(within(rows[1] as HTMLElement).getByText("Current")).toBeDefined();
-    expect(screen.queryByRole("button", { name: "Roll back all robots" })).toBeNull();
+    const controls = ["Roll back all robots", "Pause", "Promote", "Roll back"].map((name) => screen.getByRole<HTMLButtonElement>("button", { name }));
+    for (const { disabled, title } of [...controls, screen.getByLabelText<HTMLSelectElement>("Strategy")])
+      expect([disabled, title]).toEqual([true, "Your role does not let you release versions."]);
   });
 
   it("says what a refusal was", async () => {
@@ -154,7 +156,13 @@ describe("versions", () => {
     renderApp("/versions/v-2", answers({ "GET /api/v1/session": signedIn(VIEWER) }));
     const download = await screen.findByRole<HTMLButtonElement>("button", { name: "Download" });
     expect([download.disabled, download.title]).toEqual([true, "Your role does not let you export."]);
-    for (const name of ["Promote", "Try on some robots", "Save"]) expect(screen.queryByRole("button", { name })).toBeNull();
+    const release = "Your role does not let you release versions.";
+    for (const name of ["Promote", "Try on some robots", "Pin arm-3", "Unpin arm-3"]) {
+      const button = screen.getByRole<HTMLButtonElement>("button", { name });
+      expect([button.disabled, button.title]).toEqual([true, release]);
+    }
+    expect(screen.getByRole<HTMLButtonElement>("button", { name: "Train on from here" }).title).toBe("Your role does not let you start training.");
+    expect(within(screen.getByRole("group", { name: release })).getByRole("textbox", { name: "Notes" })).toBeDefined();
   });
 
   it("pins, unpins and notes over what was read, and says when somebody was quicker", async () => {

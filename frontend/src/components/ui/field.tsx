@@ -1,8 +1,13 @@
-/** Labelled inputs. The label is always visible or, where space is short, always there for screen readers. */
+/**
+ * Labelled inputs. The label is always visible or, where space is short, always there for screen readers.
+ * `needs`: the right that a choice takes; who lacks it sees the field disabled, with the reason as its description.
+ */
 
 import { type ComponentProps, type ReactNode, useId } from "react";
 
+import { useRefusal } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
+import type { Permission } from "@/lib/permissions";
 
 const box =
   "w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-ink hover:border-ink-muted " +
@@ -48,9 +53,19 @@ export function TextAreaField({ label, isLabelHidden = false, className, ...rest
 interface SelectFieldProps extends Omit<ComponentProps<"select">, "onChange">, LabelProps {
   readonly options: readonly { readonly value: string; readonly label: string }[];
   readonly onValue: (value: string) => void;
+  readonly needs?: Permission;
 }
 
-export function SelectField({ label, isLabelHidden = false, options, onValue, className, ...rest }: SelectFieldProps) {
+export function SelectField({ needs, ...rest }: SelectFieldProps) {
+  return needs === undefined ? <PlainSelectField {...rest} /> : <GuardedSelectField needs={needs} {...rest} />;
+}
+
+function GuardedSelectField({ needs, ...rest }: SelectFieldProps & { readonly needs: Permission }) {
+  const refusal = useRefusal(needs);
+  return refusal === null ? <PlainSelectField {...rest} /> : <PlainSelectField {...rest} disabled title={refusal} />;
+}
+
+function PlainSelectField({ label, isLabelHidden = false, options, onValue, className, ...rest }: Omit<SelectFieldProps, "needs">) {
   const id = useId();
   return (
     <div className={className}>

@@ -13,13 +13,14 @@ import { type Board, type BoardRobot, type BoardTask, type Move, useBoard, useMo
 import { BoardTable } from "@/features/assignments/components/board-table";
 import { Suggestions } from "@/features/assignments/components/suggestions";
 import { WorkDialog } from "@/features/assignments/components/work-dialog";
+import { useRefusal } from "@/hooks/use-session";
 
 export interface Place {
   readonly robot: BoardRobot;
   readonly task: BoardTask;
 }
 
-export function AssignmentBoard({ canEdit }: { readonly canEdit: boolean }) {
+export function AssignmentBoard() {
   const { data: board, error, refetch } = useBoard();
   if (board === undefined && error !== null)
     return (
@@ -38,10 +39,11 @@ export function AssignmentBoard({ canEdit }: { readonly canEdit: boolean }) {
         </Notice>
       </Card>
     );
-  return <OpenBoard board={board} canEdit={canEdit} />;
+  return <OpenBoard board={board} />;
 }
 
-function OpenBoard({ board, canEdit }: { readonly board: Board; readonly canEdit: boolean }) {
+function OpenBoard({ board }: { readonly board: Board }) {
+  const refusal = useRefusal("assign");
   const [search, setSearch] = useState("");
   const [opened, setOpened] = useState<Place | null>(null);
   const moves = useMoves();
@@ -56,7 +58,7 @@ function OpenBoard({ board, canEdit }: { readonly board: Board; readonly canEdit
   );
   return (
     <div className="flex flex-col gap-4">
-      <Suggestions board={board} canEdit={canEdit && !moves.isPending} onMoves={carryOut} />
+      <Suggestions board={board} isBusy={moves.isPending} onMoves={carryOut} />
       <Card className="overflow-hidden">
         <div className="flex flex-wrap items-center gap-3 border-b border-line px-3 py-2">
           <TextField
@@ -69,15 +71,13 @@ function OpenBoard({ board, canEdit }: { readonly board: Board; readonly canEdit
             onChange={(event) => setSearch(event.target.value)}
           />
           <p className="text-sm text-ink-muted">
-            {canEdit
-              ? "Choose a cell to give or change work. Drag a chip to move it, with Ctrl to copy it."
-              : "Managers and admins assign robots."}
+            {refusal ?? "Choose a cell to give or change work. Drag a chip to move it, with Ctrl to copy it."}
           </p>
         </div>
         {shown.length === 0 ? (
           <Notice icon={Grid3x3} title="No robot is called so" />
         ) : (
-          <BoardTable robots={shown} tasks={board.tasks} canEdit={canEdit && !moves.isPending} onOpen={setOpened} onMoves={carryOut} />
+          <BoardTable robots={shown} tasks={board.tasks} refusal={refusal} isBusy={moves.isPending} onOpen={setOpened} onMoves={carryOut} />
         )}
       </Card>
       {opened === null ? null : <WorkDialog place={opened} onClose={() => setOpened(null)} onMoves={carryOut} />}

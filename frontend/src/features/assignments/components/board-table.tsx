@@ -14,7 +14,10 @@ import { fraction } from "@/lib/units/quantity";
 interface BoardTableProps {
   readonly robots: readonly BoardRobot[];
   readonly tasks: readonly BoardTask[];
-  readonly canEdit: boolean;
+  /** Why this person may not assign; null if they may. */
+  readonly refusal: string | null;
+  /** Moves are on their way. */
+  readonly isBusy: boolean;
   readonly onOpen: (place: Place) => void;
   readonly onMoves: (moves: readonly Move[], told: string) => void;
 }
@@ -23,7 +26,7 @@ interface Dragged extends Place {
   readonly work: Work;
 }
 
-export function BoardTable({ robots, tasks, canEdit, onOpen, onMoves }: BoardTableProps) {
+export function BoardTable({ robots, tasks, refusal, isBusy, onOpen, onMoves }: BoardTableProps) {
   const [dragged, setDragged] = useState<Dragged | null>(null);
   const columns = [{ key: "robot", label: "Robot" }, ...tasks.map((task) => ({ key: task.id, label: task.slug }))];
   const drop = (to: Place, isCopy: boolean) => {
@@ -55,7 +58,8 @@ export function BoardTable({ robots, tasks, canEdit, onOpen, onMoves }: BoardTab
               <BoardCell
                 place={{ robot, task }}
                 at={[row, column]}
-                canEdit={canEdit}
+                refusal={refusal}
+                isBusy={isBusy}
                 isTarget={dragged !== null && !cannot(robot, task)}
                 onOpen={onOpen}
                 onDrag={setDragged}
@@ -79,17 +83,19 @@ const successWords = ({ success }: BoardTask): string =>
 interface BoardCellProps {
   readonly place: Place;
   readonly at: readonly [number, number];
-  readonly canEdit: boolean;
+  readonly refusal: string | null;
+  readonly isBusy: boolean;
   readonly isTarget: boolean;
   readonly onOpen: (place: Place) => void;
   readonly onDrag: (dragged: Dragged | null) => void;
   readonly onDrop: (to: Place, isCopy: boolean) => void;
 }
 
-function BoardCell({ place, at, canEdit, isTarget, onOpen, onDrag, onDrop }: BoardCellProps) {
+function BoardCell({ place, at, refusal, isBusy, isTarget, onOpen, onDrag, onDrop }: BoardCellProps) {
   const { robot, task } = place;
   const work = robot.assignments.find((each) => each.task === task.slug);
   const isBarred = work === undefined && cannot(robot, task);
+  const canEdit = refusal === null && !isBusy;
   const hover = (event: DragEvent) => {
     if (!isTarget) return;
     event.preventDefault();
@@ -116,7 +122,7 @@ function BoardCell({ place, at, canEdit, isTarget, onOpen, onDrag, onDrop }: Boa
       onKeyDown={(event) => moveFocus(event, at)}
       onClick={() => onOpen(place)}
       aria-label={`${robot.name}, ${task.slug}: ${cellWords(place, work, isBarred)}`}
-      title={work?.problem?.text ?? (isBarred ? "The robot's driver does not offer this task." : undefined)}
+      title={work?.problem?.text ?? (isBarred ? "The robot's driver does not offer this task." : (refusal ?? undefined))}
       className={cn(
         "group flex h-9 w-full min-w-28 items-center justify-center gap-1.5 rounded-md border px-2 text-xs",
         work === undefined ? "border-transparent text-ink-muted" : "border-line-strong bg-raised font-medium",

@@ -8,11 +8,12 @@ import { type Board, type Move, plain } from "@/features/assignments/api/board";
 
 interface SuggestionsProps {
   readonly board: Board;
-  readonly canEdit: boolean;
+  /** Moves are on their way. */
+  readonly isBusy: boolean;
   readonly onMoves: (moves: readonly Move[], told: string) => void;
 }
 
-export function Suggestions({ board, canEdit, onMoves }: SuggestionsProps) {
+export function Suggestions({ board, isBusy, onMoves }: SuggestionsProps) {
   return (
     <Panel title="Balance">
       {board.suggestions.length === 0 ? (
@@ -31,7 +32,7 @@ export function Suggestions({ board, canEdit, onMoves }: SuggestionsProps) {
               <li key={suggestion.task} className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm">
                 <Lightbulb aria-hidden className="size-4 shrink-0 text-ink-muted" />
                 <span className="grow">{suggestion.text}</span>
-                <Button needs="assign" disabled={!canEdit} onClick={give} aria-label={`Assign ${robot.name} to ${suggestion.task}`}>
+                <Button needs="assign" disabled={isBusy} onClick={give} aria-label={`Assign ${robot.name} to ${suggestion.task}`}>
                   Assign
                 </Button>
               </li>

@@ -22,11 +22,10 @@ const columns = [
 
 interface DeploymentsProps {
   readonly report: Report;
-  readonly mayRelease: boolean;
   readonly onPlan: (plan: Plan) => void;
 }
 
-export function DeploymentsPanel({ report: { version, deployments }, mayRelease, onPlan }: DeploymentsProps) {
+export function DeploymentsPanel({ report: { version, deployments }, onPlan }: DeploymentsProps) {
   const pin = (row: Deployment) =>
     onPlan({
       title: `Pin ${row.robot_name} to v${version.number}`,
@@ -61,18 +60,24 @@ export function DeploymentsPanel({ report: { version, deployments }, mayRelease,
               </Cell>
               <Cell isNumeric>{sizeText(row.fetched_bytes)}</Cell>
               <Cell>
-                {mayRelease ? (
-                  <span className="inline-flex gap-1">
-                    <Button variant="quiet" aria-label={`Pin ${row.robot_name}`} onClick={() => pin(row)}>
-                      Pin
-                    </Button>
-                    <Button variant="quiet" aria-label={`Unpin ${row.robot_name}`} onClick={() => unpin(row)}>
-                      Unpin
-                    </Button>
-                  </span>
-                ) : (
-                  "–"
-                )}
+                <span className="inline-flex gap-1">
+                  <Button
+                    variant="quiet"
+                    needs="release_versions"
+                    aria-label={`Pin ${row.robot_name}`}
+                    onClick={() => pin(row)}
+                  >
+                    Pin
+                  </Button>
+                  <Button
+                    variant="quiet"
+                    needs="release_versions"
+                    aria-label={`Unpin ${row.robot_name}`}
+                    onClick={() => unpin(row)}
+                  >
+                    Unpin
+                  </Button>
+                </span>
               </Cell>
             </tr>
           ))}

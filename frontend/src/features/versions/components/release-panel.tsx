@@ -15,23 +15,18 @@ import { formatDay } from "@/lib/units/format";
 interface ReleaseProps {
   readonly run: string;
   readonly release: Release;
-  /** Whether the person may change what robots drive with. */
-  readonly mayRelease: boolean;
 }
 
-export function ReleasePanels({ run, release, mayRelease }: ReleaseProps) {
+export function ReleasePanels({ run, release }: ReleaseProps) {
   const [plan, setPlan] = useState<Plan | null>(null);
   const trying = release.rollout;
   return (
     <>
       {trying === null ? null : (
-        <CanaryPanel
-          rollout={trying}
-          actions={mayRelease ? <CanaryActions rollout={trying} onPlan={setPlan} /> : null}
-        />
+        <CanaryPanel rollout={trying} actions={<CanaryActions rollout={trying} onPlan={setPlan} />} />
       )}
       <div className="mb-4 grid grid-cols-1 gap-4 xl:grid-cols-2">
-        <StrategyPanel run={run} release={release} mayRelease={mayRelease} onPlan={setPlan} />
+        <StrategyPanel run={run} release={release} onPlan={setPlan} />
         <HistoryPanel release={release} />
       </div>
       {plan === null ? null : <ActDialog plan={plan} onClose={() => setPlan(null)} />}
@@ -57,23 +52,23 @@ function CanaryActions({ rollout, onPlan }: PlanProps & { readonly rollout: Roll
   return (
     <div className="flex flex-wrap gap-2">
       {rollout.state === "paused" ? (
-        <Button onClick={() => decide("resume", "Resume", `Its robots go on with v${ours}.`, "The canary goes on.")}>Resume</Button>
+        <Button needs="release_versions" onClick={() => decide("resume", "Resume", `Its robots go on with v${ours}.`, "The canary goes on.")}>Resume</Button>
       ) : (
-        <Button onClick={() => decide("pause", "Pause", `Its robots go back to v${theirs} until it is resumed.`, "The canary is paused.")}>
+        <Button needs="release_versions" onClick={() => decide("pause", "Pause", `Its robots go back to v${theirs} until it is resumed.`, "The canary is paused.")}>
           Pause
         </Button>
       )}
-      <Button onClick={() => decide("promote", "Promote", `Every robot that is not pinned gets v${ours}, without waiting for more evidence.`, `v${ours} is current.`)}>
+      <Button needs="release_versions" onClick={() => decide("promote", "Promote", `Every robot that is not pinned gets v${ours}, without waiting for more evidence.`, `v${ours} is current.`)}>
         Promote
       </Button>
-      <Button onClick={() => decide("roll-back", "Roll back", `Its robots go back to v${theirs} at the end of their episodes.`, `v${ours} is rolled back.`, true)}>
+      <Button needs="release_versions" onClick={() => decide("roll-back", "Roll back", `Its robots go back to v${theirs} at the end of their episodes.`, `v${ours} is rolled back.`, true)}>
         Roll back
       </Button>
     </div>
   );
 }
 
-function StrategyPanel({ run, release, mayRelease, onPlan }: ReleaseProps & PlanProps) {
+function StrategyPanel({ run, release, onPlan }: ReleaseProps & PlanProps) {
   const known = STRATEGIES.find(({ value }) => value === release.strategy);
   const choose = (strategy: string) => {
     const chosen = STRATEGIES.find(({ value }) => value === strategy);
@@ -110,22 +105,25 @@ function StrategyPanel({ run, release, mayRelease, onPlan }: ReleaseProps & Plan
           </>
         )}
       </p>
-      {mayRelease ? (
-        <div className="mt-3 flex flex-wrap items-end gap-2">
-          <SelectField
-            label="Strategy"
-            value={release.strategy}
-            options={STRATEGIES}
-            onValue={(value) => {
-              if (value !== release.strategy) choose(value);
-            }}
-            className="w-40"
-          />
-          <Button onClick={rollBack} disabled={release.current_number === null || release.current_number === 0}>
-            Roll back all robots
-          </Button>
-        </div>
-      ) : null}
+      <div className="mt-3 flex flex-wrap items-end gap-2">
+        <SelectField
+          label="Strategy"
+          needs="release_versions"
+          value={release.strategy}
+          options={STRATEGIES}
+          onValue={(value) => {
+            if (value !== release.strategy) choose(value);
+          }}
+          className="w-40"
+        />
+        <Button
+          needs="release_versions"
+          onClick={rollBack}
+          disabled={release.current_number === null || release.current_number === 0}
+        >
+          Roll back all robots
+        </Button>
+      </div>
     </Panel>
   );
 }

@@ -23,16 +23,10 @@ import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
 import { formatCount, formatDay } from "@/lib/units/format";
 
-interface VersionPageProps {
-  readonly id: string;
-  readonly mayRelease: boolean;
-  readonly mayTrain: boolean;
-}
-
-export function VersionPage({ id, mayRelease, mayTrain }: VersionPageProps) {
+export function VersionPage({ id }: { readonly id: string }) {
   const { data, error, refetch } = useReport(id);
   usePageTitle(data === undefined ? "Version" : `Version ${data.version.number} of ${data.run_name}`);
-  if (data !== undefined) return <KnownVersion report={data} mayRelease={mayRelease} mayTrain={mayTrain} />;
+  if (data !== undefined) return <KnownVersion report={data} />;
   if (error === null) return <Skeleton className="h-96" />;
   if (error instanceof ProblemError && error.problem.status === 404) {
     return (
@@ -54,7 +48,7 @@ export function VersionPage({ id, mayRelease, mayTrain }: VersionPageProps) {
   );
 }
 
-function KnownVersion({ report, mayRelease, mayTrain }: Omit<VersionPageProps, "id"> & { readonly report: Report }) {
+function KnownVersion({ report }: { readonly report: Report }) {
   const { version } = report;
   const [plan, setPlan] = useState<Plan | null>(null);
   return (
@@ -66,27 +60,27 @@ function KnownVersion({ report, mayRelease, mayTrain }: Omit<VersionPageProps, "
           </h1>
           <StageChips stages={version.stages} />
         </div>
-        <VersionActions report={report} mayRelease={mayRelease} mayTrain={mayTrain} onPlan={setPlan} />
+        <VersionActions report={report} onPlan={setPlan} />
       </div>
       <VersionFigures report={report} />
       <div className="grid grid-cols-1 gap-4 xl:grid-cols-2">
         <ComparePanel version={version} />
         <TasksPanel report={report} />
         <DataPanel report={report} />
-        <NotesPanel key={version.notes} version={version} mayEdit={mayRelease} />
+        <NotesPanel key={version.notes} version={version} />
       </div>
-      <DeploymentsPanel report={report} mayRelease={mayRelease} onPlan={setPlan} />
+      <DeploymentsPanel report={report} onPlan={setPlan} />
       {plan === null ? null : <ActDialog plan={plan} onClose={() => setPlan(null)} />}
     </>
   );
 }
 
-interface ActionsProps extends Omit<VersionPageProps, "id"> {
+interface ActionsProps {
   readonly report: Report;
   readonly onPlan: (plan: Plan) => void;
 }
 
-function VersionActions({ report: { version }, mayRelease, mayTrain, onPlan }: ActionsProps) {
+function VersionActions({ report: { version }, onPlan }: ActionsProps) {
   const release = useRelease(version.run).data;
   const stage = (strategy: "canary" | "immediate", title: string, text: string): Plan => ({
     title: `${title} v${version.number}`,
@@ -97,24 +91,23 @@ function VersionActions({ report: { version }, mayRelease, mayTrain, onPlan }: A
     make: (_reason, settings) => ({ kind: "stage", version: version.id, strategy, ...(strategy === "canary" ? { settings } : {}) }),
   });
   const mayExport = useMay("export");
+  const mayTrain = useMay("run_training");
   const isCurrent = version.stages.includes("current");
   return (
     <div className="flex flex-wrap gap-2">
-      {mayRelease ? (
-        <>
-          <Button
-            onClick={() => onPlan(stage("canary", "Try", "Some robots drive with it, and their episodes are compared with the others'."))}
-          >
-            Try on some robots
-          </Button>
-          <Button
-            disabled={isCurrent}
-            onClick={() => onPlan(stage("immediate", "Promote", "Every robot that is not pinned gets it at the end of its episode."))}
-          >
-            Promote
-          </Button>
-        </>
-      ) : null}
+      <Button
+        needs="release_versions"
+        onClick={() => onPlan(stage("canary", "Try", "Some robots drive with it, and their episodes are compared with the others'."))}
+      >
+        Try on some robots
+      </Button>
+      <Button
+        needs="release_versions"
+        disabled={isCurrent}
+        onClick={() => onPlan(stage("immediate", "Promote", "Every robot that is not pinned gets it at the end of its episode."))}
+      >
+        Promote
+      </Button>
       {mayTrain ? (
         <Link
           to={`/training/new?from=${version.id}&copy=${version.run}`}
@@ -122,7 +115,9 @@ function VersionActions({ report: { version }, mayRelease, mayTrain, onPlan }: A
         >
           Train on from here
         </Link>
-      ) : null}
+      ) : (
+        <Button needs="run_training">Train on from here</Button>
+      )}
       {mayExport ? (
         <a
           href={downloadPath(version.id)}

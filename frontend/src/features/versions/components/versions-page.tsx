@@ -12,7 +12,7 @@ import { Lineage } from "@/features/versions/components/lineage";
 import { ReleasePanels } from "@/features/versions/components/release-panel";
 import { useUrlText } from "@/hooks/use-url-choice";
 
-export function VersionsPage({ mayRelease }: { readonly mayRelease: boolean }) {
+export function VersionsPage() {
   const { data, error, refetch } = useVersionRuns();
   const [chosen, choose] = useUrlText("run", "");
   const runs = data?.results;
@@ -43,13 +43,13 @@ export function VersionsPage({ mayRelease }: { readonly mayRelease: boolean }) {
           </Notice>
         </Card>
       ) : (
-        <RunVersions key={run.id} run={run.id} mayRelease={mayRelease} />
+        <RunVersions key={run.id} run={run.id} />
       )}
     </>
   );
 }
 
-function RunVersions({ run, mayRelease }: { readonly run: string; readonly mayRelease: boolean }) {
+function RunVersions({ run }: { readonly run: string }) {
   const lineage = useLineage(run);
   const release = useRelease(run);
   const error = lineage.error ?? release.error;
@@ -60,7 +60,7 @@ function RunVersions({ run, mayRelease }: { readonly run: string; readonly mayRe
   const { versions } = lineage.data;
   return (
     <>
-      <ReleasePanels run={run} release={release.data} mayRelease={mayRelease} />
+      <ReleasePanels run={run} release={release.data} />
       <Card className="overflow-hidden">
         {versions.length === 0 ? (
           <Notice icon={GitBranch} title="No version yet">

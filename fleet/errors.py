@@ -19,6 +19,7 @@
     ├── NameTaken           name_taken
     ├── DuplicateEpisode    duplicate_id       an episode's id with other content
     ├── VideoCheckSlow      video_check_slow   an episode's videos were not read through in time; may be tried again
+    ├── VideoUnchecked      video_unchecked    the same as often as it is tried; the robot keeps the episode
     ├── NothingToUndo      nothing_to_undo    the episode has no label, or none of this bulk change
     ├── SelectionChanged    selection_changed      other episodes are found, or other labels, than were shown
     ├── SelectionEmpty      selection_empty        there is no episode to freeze
@@ -140,6 +141,10 @@ class DuplicateEpisode(RecordingError):
 
 class VideoCheckSlow(SopError):
     code = "video_check_slow"
+
+
+class VideoUnchecked(SopError):
+    code = "video_unchecked"
 
 
 class NothingToUndo(SopError):

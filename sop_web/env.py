@@ -37,6 +37,7 @@ from fleet.outbound.addresses import AllowList, UrlInvalid
 from fleet.protocol.messages import IceServer
 from fleet.storage.base import ConfigurationInvalid
 from fleet.storage.factory import check_s3_url
+from fleet.storage.parts import MIN_PART_BYTES
 from sop_web.env_values import EnvironmentInvalid as EnvironmentInvalid
 from sop_web.env_values import count, one_of, seconds, share, some_of
 from sop_web.secret_files import SecretFileInvalid, with_secret_files
@@ -85,7 +86,9 @@ class Environment:
     `help_pin_s`: how long a request for help keeps its rank at least. `help_ranking`: fifo, cur or thrifty, until a
     manager chooses. `help_risk_weight`: of thrifty, in [0, 1]; the rest is the weight of the policy's uncertainty.
     `reset_max_s`: between two episodes of a robot counts as resetting; a longer time is a break.
-    `video_check_s`: in which an arriving video must be read through; after that the robot is asked to try again.
+    `video_check_s`: in which an arriving episode must be read through; after that the robot is asked to try again.
+    `video_check_tries`: after so many of them it is refused for good.
+    `parts_above_bytes`: objects of robots above this come in parts of `part_bytes` (S3 takes 5 MiB at least).
     `dataset_episodes`: that one version of a dataset may hold.
     `webhook_allow`: hosts and networks, by commas, that webhooks may reach though they are not public.
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
@@ -135,6 +138,9 @@ class Environment:
     help_risk_weight: float
     reset_max_s: float
     video_check_s: float
+    video_check_tries: int
+    parts_above_bytes: int
+    part_bytes: int
     dataset_episodes: int
     webhook_allow: str
     webhook_timeout_s: float
@@ -206,6 +212,9 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         help_risk_weight=share(values, "SOP_HELP_RISK_WEIGHT", 0.5),
         reset_max_s=seconds(values, "SOP_RESET_MAX_S", 120.0),
         video_check_s=seconds(values, "SOP_VIDEO_CHECK_S", 120.0, most=3600.0),
+        video_check_tries=count(values, "SOP_VIDEO_CHECK_TRIES", 5, least=1),
+        parts_above_bytes=count(values, "SOP_PARTS_ABOVE_BYTES", 64 * 1024**2, least=1),
+        part_bytes=count(values, "SOP_PART_BYTES", 16 * 1024**2, least=MIN_PART_BYTES),
         dataset_episodes=count(values, "SOP_DATASET_EPISODES", 500_000, least=1),
         webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
         webhook_timeout_s=seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),

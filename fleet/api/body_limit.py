@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from fleet.api.errors import PROBLEM_TYPE, problem
 from fleet.protocol.errors import SopError
 from fleet.selectors.objects import object_store
-from fleet.storage.local import URL_PREFIX, LocalStore
+from fleet.storage.local import URL_PREFIX, LocalStore, put_promise
 
 DRAIN_S = 5.0  # for which a refused body is still read, and dropped
 _LENGTH_DIGITS = 18
@@ -66,7 +66,8 @@ def _is_signed(scope: Scope, headers: dict[str, str], length: int) -> bool:
     if not isinstance(store, LocalStore):
         return False
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    promise = f"{length}:{headers.get('x-sop-sha256', '')}"
+    sha256, upload, part = headers.get("x-sop-sha256", ""), query.get("upload", ""), query.get("part", "")
+    promise = put_promise(length, sha256, upload=upload, part=part)
     key, expires, signature = scope["path"].removeprefix(URL_PREFIX), query.get("expires"), query.get("signature")
     try:
         store.check_signature("PUT", key, expires=expires or "", signature=signature or "", promise=promise)

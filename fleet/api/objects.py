@@ -23,7 +23,7 @@ from fleet.errors import NotFound
 from fleet.protocol.errors import SopError
 from fleet.selectors.objects import object_store
 from fleet.storage import keys
-from fleet.storage.local import LocalStore
+from fleet.storage.local import LocalStore, put_promise
 
 LIMITED = (keys.POLICY_BLOBS, keys.POLICY_PATCHES)  # what every robot asks for in the same second
 _TYPE = "application/octet-stream"
@@ -47,7 +47,7 @@ async def object_view(request: HttpRequest, key: str) -> HttpResponseBase:
 
 
 def _write(request: HttpRequest, store: LocalStore, key: str) -> HttpResponse:
-    """Store the body if its size and hash are the signed ones; 201 if it is new, 200 if it was there.
+    """Store the body if its size and hash are the signed ones; 201 if it is new, 200 if it was there, or is a part.
 
     `body_limit.py` refused unsigned bodies before; the check here is the one that this view's correctness rests on.
     """
@@ -57,8 +57,13 @@ def _write(request: HttpRequest, store: LocalStore, key: str) -> HttpResponse:
         return _refuse(411, "length_required", "send Content-Length")
     if not _SHA256.fullmatch(sha256):
         return _refuse(422, "invalid_request", "send X-Sop-Sha256 as 64 lower-case hex digits")
-    _check(request, store, key, promise=f"{length}:{sha256}")
-    is_new = store.put_verified(key, cast(BinaryIO, request), size=length, sha256=sha256)
+    upload, part = request.GET.get("upload", ""), request.GET.get("part", "")
+    _check(request, store, key, promise=put_promise(length, sha256, upload=upload, part=part))
+    body = cast(BinaryIO, request)
+    if upload:
+        store.put_part(key, body, upload=upload, number=int(part), size=length, sha256=sha256)
+        return HttpResponse(status=200)
+    is_new = store.put_verified(key, body, size=length, sha256=sha256)
     return HttpResponse(status=201 if is_new else 200)
 
 

@@ -9,18 +9,21 @@ from fleet.errors import VideoCheckSlow
 from fleet.protocol import tracing
 from fleet.protocol.errors import SopError
 from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegistered, UploadGrant, UploadRequest
-from fleet.services.episode import episode_register, episode_upload_grant
 from fleet.services.episode_check import ObjectAbsent
+from fleet.services.episode_turn import episode_register_in_turn
+from fleet.services.episode_upload import episode_upload_grant
 from fleet.storage import ConfigurationInvalid, StoreUnavailable
 from fleet.telemetry import episode_registered, upload_refused
 
 logger = logging.getLogger(__name__)
 
 
-def answer_upload(request: UploadRequest) -> UploadGrant | EpisodeRefused:
-    """Return where to PUT the objects, or why not."""
+def answer_upload(request: UploadRequest, *, takes_parts: bool = False) -> UploadGrant | EpisodeRefused:
+    """Return where to PUT the objects, or why not. `takes_parts`: the daemon named PARTS_CAPABILITY."""
     try:
-        targets = episode_upload_grant(episode_id=request.episode_id, objects=request.objects)
+        targets = episode_upload_grant(
+            episode_id=request.episode_id, objects=request.objects, parts=request.parts, takes_parts=takes_parts
+        )
     except Exception as error:  # each kind is told apart in _refusal
         return _refusal(request.episode_id, error)
     return UploadGrant(episode_id=request.episode_id, targets=targets)
@@ -35,7 +38,7 @@ def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | Epis
     parent, about = ready.manifest.traceparent or "", {"sop.episode": ready.episode_id, "sop.robot": robot_id}
     try:
         with tracing.span("server.register", parent=parent, kind="SERVER", attributes=about):
-            row = episode_register(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
+            row = episode_register_in_turn(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
     except Exception as error:  # each kind is told apart in _refusal
         return _refusal(ready.episode_id, error)
     episode_registered(row.size_bytes)

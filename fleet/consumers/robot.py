@@ -69,6 +69,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
         self._help = HelpWatch()
         self._logs = RobotLogDesk(self._send)
+        self._takes_parts = False
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()
@@ -170,6 +171,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         )
         self._send(welcome)
         self._logs.welcome(hello)
+        self._takes_parts = m.PARTS_CAPABILITY in hello.capabilities
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 
     async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
@@ -388,7 +390,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             message = await self._work_queue.get()
             try:
                 if isinstance(message, m.UploadRequest):
-                    self._send(await auth.off_loop_delivery(answer_upload, message))
+                    self._send(await auth.off_loop_delivery(answer_upload, message, takes_parts=self._takes_parts))
                 else:
                     self._send(await auth.off_loop_delivery(answer_ready, self._robot_id, message))
             except OutboxFull as error:

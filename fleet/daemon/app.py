@@ -39,7 +39,7 @@ from fleet.daemon.media.host import create_media
 from fleet.daemon.policy_host import PolicyHost, architectures
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.report import LoopEvents, StepReport
-from fleet.daemon.software import DAEMON_VERSION, software
+from fleet.daemon.software import DAEMON_VERSION, capabilities, software
 from fleet.daemon.spool import Spool
 from fleet.daemon.state_dir import StateDir
 from fleet.daemon.status import StatusBoard
@@ -51,7 +51,6 @@ from fleet.daemon.trust import Trust
 from fleet.daemon.uploader import Uploader
 from fleet.daemon.work import Worker, Writer
 from fleet.protocol.messages import (
-    LOGS_CAPABILITY,
     PROTOCOL_VERSION,
     AssignedTask,
     DesiredState,
@@ -324,7 +323,7 @@ class Daemon:
             clock_ns=time.time_ns(),
             driver=self._driver.info,
             architectures=self._architectures,
-            capabilities=(LOGS_CAPABILITY, *(("scripted_supervisor",) if self._config.supervisor.is_enabled else ())),
+            capabilities=capabilities(is_supervised=self._config.supervisor.is_enabled),
             policy_version_id=self._host.version_id,
         )
 

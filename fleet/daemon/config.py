@@ -168,7 +168,9 @@ class LinkConfig:
 @dataclass(frozen=True, kw_only=True)
 class UploadConfig:
     concurrency: int = 2
-    request_timeout_s: float = 30.0  # for the server's answer to UploadRequest and to EpisodeReady
+    # For the server's answer to UploadRequest and EpisodeReady: above what it may take to read two large episodes
+    # through (SOP_VIDEO_CHECK_S, 120 s each). A link that closes ends the wait at once.
+    request_timeout_s: float = 300.0
     put_timeout_s: float = 120.0  # for one read or write of one PUT
     put_attempts: int = 3  # in a row, before the episode waits for its next turn
     backoff_min_s: float = 0.5

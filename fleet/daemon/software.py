@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
+from fleet.protocol.messages import LOGS_CAPABILITY, PARTS_CAPABILITY
+
 DAEMON_VERSION = "0.1.0"
+
+
+def capabilities(*, is_supervised: bool) -> tuple[str, ...]:
+    """Return what Hello says that this daemon knows beyond the protocol's first version."""
+    return (LOGS_CAPABILITY, PARTS_CAPABILITY, *(("scripted_supervisor",) if is_supervised else ()))
 
 
 def software() -> dict[str, str]:

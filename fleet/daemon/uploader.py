@@ -1,7 +1,8 @@
 """Delivers closed episodes: ask where to, PUT every object, say ready, wait for "registered". Idempotent throughout.
 
-Every step may be repeated after any crash or loss of connection: the server answers `is_stored` for what it holds and
-EpisodeRegistered for what it knows. An episode waits its turn with back-off after a failure and is never dropped.
+Every step may be repeated after any crash or loss of connection: the server answers `is_stored` for what it holds,
+grants the parts that it lacks of a large object, and answers EpisodeRegistered for what it knows. An episode waits its
+turn with back-off after a failure and is never dropped.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import UploadConfig
 from fleet.daemon.enrolment import problem_of
+from fleet.daemon.parts import cut, pieces
 from fleet.daemon.spool import Spool
 from fleet.protocol import tracing
 from fleet.protocol.errors import RecordingError, SopError
@@ -25,6 +26,8 @@ from fleet.protocol.messages import (
     EpisodeReady,
     EpisodeRefused,
     EpisodeRegistered,
+    ObjectParts,
+    PartTarget,
     RobotMessage,
     UploadGrant,
     UploadRequest,
@@ -34,7 +37,7 @@ from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, ObjectRec
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 256 * 1024
+MAX_ROUNDS = 100  # of asking for parts of one episode; 2 GiB in parts of 5 MiB take 9
 IDLE_S = 60.0  # how long to wait when nothing is due; anything new wakes at once
 Answer = UploadGrant | EpisodeRegistered | EpisodeRefused
 
@@ -169,12 +172,10 @@ class Uploader:
             logger.error("episode %s refused for good: %s: %s", episode_id, answer.code, answer.message)
 
     async def _attempt(self, manifest: EpisodeManifest) -> EpisodeRegistered | EpisodeRefused:
-        episode_id = manifest.episode_id
-        size, sha256 = sha256_of_file(self._spool.path(episode_id, MANIFEST_OBJECT))
+        size, sha256 = sha256_of_file(self._spool.path(manifest.episode_id, MANIFEST_OBJECT))
         objects = (*manifest.objects, ObjectRecord(name=MANIFEST_OBJECT, size=size, sha256=sha256))
-        answer = await self._ask(UploadRequest(episode_id=episode_id, objects=objects))
-        if isinstance(answer, UploadGrant):
-            await self._put_all(manifest, objects, answer)
+        answer = await self._store(manifest, objects)
+        if answer is None:
             answer = await self._announce(manifest)
         if isinstance(answer, EpisodeRefused) and not answer.is_final:
             raise UploadFailed(f"refused for now: {answer.code}: {answer.message}")
@@ -203,20 +204,46 @@ class Uploader:
         finally:
             del self._answers[message.episode_id]
 
-    async def _put_all(self, manifest: EpisodeManifest, objects: tuple[ObjectRecord, ...], grant: UploadGrant) -> None:
-        """PUT what is not stored yet, the manifest last."""
-        targets = {target.name: target for target in grant.targets}
-        for record in objects:
-            target = targets.get(record.name)
-            if target is None:
-                raise UploadFailed(f"the grant lacks '{record.name}'")
-            if not target.is_stored:
-                path = self._spool.path(manifest.episode_id, record.name)
-                await self._put(path, record, target, tracing.headers(manifest.traceparent or ""))
+    async def _store(self, manifest: EpisodeManifest, objects: tuple[ObjectRecord, ...]) -> Answer | None:
+        """PUT what is not stored yet, the manifest last; None when everything is. Else what the server says instead."""
+        cuts: dict[str, ObjectParts] = {}
+        for _ in range(MAX_ROUNDS):
+            request = UploadRequest(episode_id=manifest.episode_id, objects=objects, parts=tuple(cuts.values()))
+            grant = await self._ask(request)
+            if not isinstance(grant, UploadGrant):
+                return grant
+            targets = {target.name: target for target in grant.targets if not target.is_stored}
+            parted = [target for target in targets.values() if target.part_bytes]
+            for record in objects:
+                if record.name not in {target.name for target in grant.targets}:
+                    raise UploadFailed(f"the grant lacks '{record.name}'")
+                is_due = record.name in targets and not targets[record.name].part_bytes
+                if is_due and not (parted and record.name == MANIFEST_OBJECT):
+                    await self._put(manifest, record.name, targets[record.name], start=0, size=record.size)
+            if not parted:
+                return None
+            for target in parted:
+                await self._put_parts(manifest, target, cuts)
+        raise UploadFailed(f"parts are missing after {MAX_ROUNDS} rounds")
 
-    async def _put(self, path: Path, record: ObjectRecord, target: UploadTarget, traced: dict[str, str]) -> None:
-        """PUT one object, again after a lost connection or a busy server. Raises: UploadFailed."""
-        headers = {**traced, **target.headers, "Content-Length": str(record.size)}
+    async def _put_parts(self, manifest: EpisodeManifest, target: UploadTarget, cuts: dict[str, ObjectParts]) -> None:
+        """PUT the parts that were granted, of which the server must have been told; if it was not, get ready to."""
+        known, path = cuts.get(target.name), self._spool.path(manifest.episode_id, target.name)
+        if known is None or known.part_bytes != target.part_bytes:
+            cuts[target.name] = await asyncio.to_thread(cut, path, name=target.name, part_bytes=target.part_bytes)
+            return
+        whole = path.stat().st_size
+        for part in target.parts:
+            start = (part.number - 1) * target.part_bytes
+            size = min(target.part_bytes, whole - start)
+            await self._put(manifest, target.name, part, start=start, size=size)
+
+    async def _put(
+        self, manifest: EpisodeManifest, name: str, target: UploadTarget | PartTarget, *, start: int, size: int
+    ) -> None:
+        """PUT an object, or a part of one, again after a lost connection or a busy server. Raises: UploadFailed."""
+        path, traced = self._spool.path(manifest.episode_id, name), tracing.headers(manifest.traceparent or "")
+        headers = {**traced, **target.headers, "Content-Length": str(size)}
         bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
         backoff = Backoff(**bounds, rng=self._rng)
         problem = ""
@@ -224,8 +251,9 @@ class Uploader:
             if attempt:
                 await asyncio.sleep(backoff.next_s())
             try:
+                body = pieces(path, start=start, size=size)
                 response = await self._client.put(
-                    target.url, content=_pieces(path), headers=headers, timeout=self._config.put_timeout_s
+                    target.url, content=body, headers=headers, timeout=self._config.put_timeout_s
                 )
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -235,10 +263,4 @@ class Uploader:
             problem = problem_of(response)
             if response.status_code < 500 and response.status_code != 429:
                 break  # an expired grant or other content under this name: a new grant tells more
-        raise UploadFailed(f"PUT {record.name}: {problem}")
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
+        raise UploadFailed(f"PUT {name}: {problem}")

@@ -26,6 +26,8 @@ RowId = Annotated[str, msgspec.Meta(max_length=36)]  # a UUID; checked where it 
 MAX_LOG_LINES = 500  # of one message: with the texts' length below, a frame stays under its limit
 MAX_LOG_TEXT = 1000  # bytes, as the daemon cuts it
 LOGS_CAPABILITY = "logs"
+PARTS_CAPABILITY = "parts"  # the daemon sends large objects in parts
+MAX_PARTS = 1000  # of one object: a request with the hashes of some stays under its frame's limit
 Sdp = Annotated[str, msgspec.Meta(max_length=48 * 1024)]
 
 
@@ -227,13 +229,36 @@ class OrderKind(enum.StrEnum):
     END = "end"  # end as aborted; the next task as drawn
 
 
-class UploadTarget(Part, frozen=True, kw_only=True):
-    """Where to PUT one object. `is_stored`: it is there already with this hash, nothing to send."""
+class ObjectParts(Part, frozen=True, kw_only=True):
+    """How the robot cut an object: every part but the last has `part_bytes`; `sha256`: of each part, in order."""
+
+    name: str
+    part_bytes: Count
+    sha256: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=64)], ...], msgspec.Meta(max_length=MAX_PARTS)]
+
+
+class PartTarget(Part, frozen=True, kw_only=True):
+    """Where to PUT one part, `number` from 1 on."""
+
+    number: Count
+    url: Text
+    headers: dict[str, str]
+
+
+class UploadTarget(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Where to PUT one object. `is_stored`: it is there already with this hash, nothing to send.
+
+    `part_bytes`: not 0 if it must come in parts of so many bytes, which `UploadRequest.parts` has to name first.
+    `parts`: some of those that are missing; there may be more when these are stored. Neither is sent to a daemon that
+    did not name PARTS_CAPABILITY.
+    """
 
     name: str
     url: Text
     headers: dict[str, str]
     is_stored: bool
+    part_bytes: Count = 0
+    parts: tuple[PartTarget, ...] = ()
 
 
 # --- Robot -> server -------------------------------------------------------------------------------------------------
@@ -265,11 +290,16 @@ class Thumbnail(Message, frozen=True, tag="thumbnail", kw_only=True):
     jpeg: Annotated[bytes, msgspec.Meta(max_length=64 * 1024)]
 
 
-class UploadRequest(Message, frozen=True, tag="upload_request", kw_only=True):
-    """Ask where to put the objects of a closed episode, the manifest among them."""
+class UploadRequest(Message, frozen=True, tag="upload_request", kw_only=True, omit_defaults=True):
+    """Ask where to put the objects of a closed episode, the manifest among them.
+
+    `parts`: of the objects that a grant wanted in parts. Asked again when all parts that were granted are stored: the
+    server puts the object together when none is missing.
+    """
 
     episode_id: str
     objects: tuple[ObjectRecord, ...]
+    parts: tuple[ObjectParts, ...] = ()
 
 
 class EpisodeReady(Message, frozen=True, tag="episode_ready", kw_only=True):

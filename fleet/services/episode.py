@@ -1,4 +1,4 @@
-"""Episodes: where to put their objects, and their registration, which makes them exist."""
+"""Episodes: their registration, which makes them exist. Where their objects go is `episode_upload.py`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from django.db.models import Max
 from django.utils import timezone
 
 from fleet.clock import from_ns
-from fleet.errors import DuplicateEpisode, InvalidRequest, UnknownReference
+from fleet.errors import DuplicateEpisode, UnknownReference
 from fleet.events import hint_consoles
 from fleet.models import Episode, PolicyVersion, Robot, Segment, Task
-from fleet.protocol.errors import InvalidManifest, ObjectMismatch, RecordingError
-from fleet.protocol.messages import UploadTarget
+from fleet.protocol.errors import InvalidManifest, RecordingError
 from fleet.protocol.recording import (
     MANIFEST_OBJECT,
-    MAX_OBJECT_BYTES,
     EpisodeManifest,
-    ObjectRecord,
     interventions_of,
     validate_manifest,
 )
@@ -36,36 +33,7 @@ from fleet.storage import keys
 
 logger = logging.getLogger(__name__)
 
-UPLOAD_URL_EXPIRES_S = 3600
-MAX_OBJECTS = 32
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def episode_upload_grant(*, episode_id: str, objects: Sequence[ObjectRecord]) -> tuple[UploadTarget, ...]:
-    """Return where to PUT each object; those stored already with the same hash need nothing.
-
-    Raises: InvalidRequest for impossible names, sizes or hashes; ObjectMismatch if a key holds other content.
-    """
-    if not _UUID.fullmatch(episode_id):
-        raise InvalidRequest("episode_id must be a UUID", field="episode_id")
-    if not 0 < len(objects) <= MAX_OBJECTS or len({record.name for record in objects}) != len(objects):
-        raise InvalidRequest(f"an episode has 1 to {MAX_OBJECTS} objects, each once", field="objects")
-    return tuple(_upload_target(episode_id, record) for record in objects)
-
-
-def _upload_target(episode_id: str, record: ObjectRecord) -> UploadTarget:
-    is_sound = _NAME.fullmatch(record.name) and _SHA256.fullmatch(record.sha256)
-    if not is_sound or not 0 < record.size <= MAX_OBJECT_BYTES:
-        raise InvalidRequest(f"object '{record.name[:64]}' has a bad name, size or hash", field="objects")
-    store, key = object_store(), keys.episode_object(episode_id, record.name)
-    if store.exists(key):
-        if store.digest(key) != (record.size, record.sha256):
-            raise ObjectMismatch(f"'{record.name}' of this episode is stored with other content", object=record.name)
-        return UploadTarget(name=record.name, url="", headers={}, is_stored=True)
-    signed = store.sign_put(key, size=record.size, sha256=record.sha256, expires_s=UPLOAD_URL_EXPIRES_S)
-    return UploadTarget(name=record.name, url=signed.url, headers=signed.headers, is_stored=False)
 
 
 def episode_register(*, robot_id: str | None, manifest: EpisodeManifest, uploaded_ns: int | None) -> Episode:
@@ -309,6 +277,7 @@ def _discard(manifest: EpisodeManifest) -> None:
     """Remove the objects of an episode that was refused for good."""
     if not _UUID.fullmatch(manifest.episode_id) or Episode.objects.filter(id=manifest.episode_id).exists():
         return
-    store = object_store()
-    for key in list(store.list(keys.episode_object(manifest.episode_id, ""))):
+    store, prefix = object_store(), keys.episode_object(manifest.episode_id, "")
+    for key in list(store.list(prefix)):
         store.delete(key)
+    store.abandon(prefix)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import IO, cast
 
 from django.conf import settings
@@ -42,35 +43,36 @@ def episode_objects_check(manifest: EpisodeManifest) -> None:
 
     Raises: ObjectAbsent, ObjectMismatch, InvalidEpisode, InvalidVideo, VideoCheckSlow.
     """
-    _check_bytes(manifest)
+    deadline_s = time.monotonic() + settings.SOP_VIDEO_CHECK_S
+
+    def check_time() -> None:
+        if time.monotonic() > deadline_s:
+            raise VideoCheckSlow(f"the episode was not read through in {settings.SOP_VIDEO_CHECK_S:g} s")
+
+    _check_bytes(manifest, check_time)
     try:
         steps = decode_steps(object_store().get(keys.episode_object(manifest.episode_id, STEPS_OBJECT)))
         validate_steps(steps, manifest)
-        _check_videos(manifest)
+        _check_videos(manifest, check_time)
     except ObjectMissing:  # the collector took it for an upload that nobody finished
         raise ObjectAbsent("an object went away while it was checked") from None
 
 
-def _check_bytes(manifest: EpisodeManifest) -> None:
+def _check_bytes(manifest: EpisodeManifest, check_time: Callable[[], object]) -> None:
+    """Of an object that came in parts this reads the whole: its parts were checked, what they make was not."""
     body = encode_manifest(manifest)
     records = [*manifest.objects, ObjectRecord(name=MANIFEST_OBJECT, size=len(body), sha256=manifest_sha256(manifest))]
     store = object_store()
     for record in records:
         try:
-            found = store.digest(keys.episode_object(manifest.episode_id, record.name))
+            found = store.digest(keys.episode_object(manifest.episode_id, record.name), before_read=check_time)
         except ObjectMissing:
             raise ObjectAbsent(f"'{record.name}' is not stored", object=record.name) from None
         if found != (record.size, record.sha256):
             raise ObjectMismatch(f"'{record.name}' differs from the manifest in size or SHA-256", object=record.name)
 
 
-def _check_videos(manifest: EpisodeManifest) -> None:
-    deadline_s = time.monotonic() + settings.SOP_VIDEO_CHECK_S
-
-    def check_time() -> None:
-        if time.monotonic() > deadline_s:
-            raise VideoCheckSlow(f"the videos were not read through in {settings.SOP_VIDEO_CHECK_S:g} s")
-
+def _check_videos(manifest: EpisodeManifest, check_time: Callable[[], object]) -> None:
     for camera in manifest.cameras:
         key = keys.episode_object(manifest.episode_id, camera.object)
         with SeekableObject(object_store(), key, before_read=check_time) as file:

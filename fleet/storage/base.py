@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from fleet.protocol.errors import SopError
+
+if TYPE_CHECKING:
+    from fleet.storage.parts import PartedUpload, PartPlan
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,9}")
 
@@ -122,8 +125,11 @@ class ObjectStore(abc.ABC):
         """Return the size in bytes. Raises: ObjectMissing."""
 
     @abc.abstractmethod
-    def digest(self, key: str) -> tuple[int, str]:
-        """Return (size, lower-case hex SHA-256) of the bytes that are there now. Raises: ObjectMissing."""
+    def digest(self, key: str, *, before_read: Callable[[], object] = lambda: None) -> tuple[int, str]:
+        """Return (size, lower-case hex SHA-256) of the bytes that are there now. Raises: ObjectMissing.
+
+        `before_read`: called before each megabyte that has to be read for it; what it raises ends the reading.
+        """
 
     @abc.abstractmethod
     def delete(self, key: str) -> None:
@@ -159,6 +165,17 @@ class ObjectStore(abc.ABC):
         Other bytes than promised are refused and nothing is stored. A key that is taken keeps its content: the same
         bytes again change nothing (200, or 412 where the store does not compare), other bytes are refused (409, 412).
         """
+
+    @abc.abstractmethod
+    def parted(self, key: str, plan: PartPlan) -> PartedUpload:
+        """Go on with the unfinished upload of this object in parts, or begin one. Nothing is at the key until its end.
+
+        Call it again to see what has arrived since. One upload of a key at a time.
+        """
+
+    @abc.abstractmethod
+    def abandon(self, prefix: str) -> None:
+        """Remove what is left of unfinished uploads of keys that begin with `prefix`."""
 
 
 def check_key(key: str) -> str:

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import hmac
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +22,10 @@ from urllib.parse import quote, urlencode
 
 from fleet.protocol.errors import ObjectMismatch
 from fleet.protocol.recording import sha256_of_file
+from fleet.storage import local_parts
 from fleet.storage.base import (
     ConfigurationInvalid,
+    KeyInvalid,
     ObjectConflict,
     ObjectMissing,
     ObjectStore,
@@ -34,9 +37,11 @@ from fleet.storage.base import (
     Swept,
     check_key,
 )
+from fleet.storage.parts import PartedUpload, PartPlan
 
 URL_PREFIX = "/objects/"
 _PIECE = 1024 * 1024
+_UPLOAD = re.compile(r"[0-9a-f]{64}-[0-9]{1,15}-[0-9]{1,15}")  # as `local_parts.upload_name`
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = ".incoming"  # no part of a key begins with a dot, so nothing here is ever listed
 
@@ -67,16 +72,31 @@ class LocalStore(ObjectStore):
             self._name(temporary, target)
 
     def put_verified(self, key: str, source: BinaryIO, *, size: int, sha256: str) -> bool:
-        """Store a stream of exactly `size` bytes with this hash; True if it is new, False if it was there already.
+        """Store a stream of exactly `size` bytes with this hash; see `put_pieces`."""
+        return self.put_pieces(key, _pieces(source, limit=size), size=size, sha256=sha256)
+
+    def put_pieces(self, key: str, pieces: Iterable[bytes], *, size: int, sha256: str) -> bool:
+        """Store exactly `size` bytes with this hash; True if it is new, False if it was there already.
 
         Raises: ObjectMismatch if the bytes differ from what was promised, ObjectConflict if the key holds other
         content. Nothing is stored then.
         """
         target = self._path(key)
-        with self._temporary(_pieces(source, limit=size)) as temporary:
+        with self._temporary(pieces) as temporary:
             if sha256_of_file(temporary) != (size, sha256):
                 raise ObjectMismatch("the body differs from its promised size or SHA-256", key=key)
             return self._name_once(temporary, target, sha256)
+
+    def put_part(self, key: str, source: BinaryIO, *, upload: str, number: int, size: int, sha256: str) -> None:
+        """Store a part of exactly `size` bytes with this hash. `upload`: as the signed URL names it.
+
+        Raises: ObjectMismatch if the bytes differ from what was promised; KeyInvalid. Nothing is stored then.
+        """
+        target = local_parts.part_path(self._parts(key, upload), number, sha256)
+        with self._temporary(_pieces(source, limit=size)) as temporary:
+            if sha256_of_file(temporary) != (size, sha256):
+                raise ObjectMismatch("the body differs from its promised size or SHA-256", key=key)
+            self._name(temporary, target)
 
     def get(self, key: str) -> bytes:
         return self._existing(key).read_bytes()
@@ -103,8 +123,15 @@ class LocalStore(ObjectStore):
     def size(self, key: str) -> int:
         return self._existing(key).stat().st_size
 
-    def digest(self, key: str) -> tuple[int, str]:
-        return sha256_of_file(self._existing(key))
+    def digest(self, key: str, *, before_read: Callable[[], object] = lambda: None) -> tuple[int, str]:
+        size, found = 0, hashlib.sha256()
+        with self._existing(key).open("rb") as file:
+            while True:
+                before_read()
+                if not (piece := file.read(_PIECE)):
+                    return size, found.hexdigest()
+                size += len(piece)
+                found.update(piece)
 
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
@@ -143,6 +170,11 @@ class LocalStore(ObjectStore):
                 count, size = count + 1, size + facts.st_size
                 if not is_dry:
                     path.unlink()
+        for folder, newest_s, held in local_parts.unfinished(self._folder):
+            if newest_s < before.timestamp():
+                count, size = count + 1, size + held
+                if not is_dry:
+                    local_parts.remove(folder)
         return Swept(count, size)
 
     def path_or_none(self, key: str) -> Path | None:
@@ -153,13 +185,25 @@ class LocalStore(ObjectStore):
         return f"{url}&{urlencode({'holder': holder})}" if holder else url
 
     def sign_put(self, key: str, *, size: int, sha256: str, expires_s: int) -> SignedPut:
-        url = self._url("PUT", key, expires_s, f"{size}:{sha256}")
-        headers = {"X-Sop-Sha256": sha256, "Content-Type": "application/octet-stream"}
-        return SignedPut(url, headers)
+        url = self._url("PUT", key, expires_s, put_promise(size, sha256))
+        return SignedPut(url, _headers(sha256))
+
+    def parted(self, key: str, plan: PartPlan) -> PartedUpload:
+        upload = local_parts.upload_name(plan)
+
+        def sign(number: int, expires_s: int) -> SignedPut:
+            sha256 = plan.digest_of(number)
+            promise = put_promise(plan.size_of(number), sha256, upload=upload, part=str(number))
+            url = self._url("PUT", key, expires_s, promise)
+            return SignedPut(f"{url}&{urlencode({'upload': upload, 'part': number})}", _headers(sha256))
+
+        return local_parts.LocalParts(self, key, plan, self._parts(key, upload), sign)
+
+    def abandon(self, prefix: str) -> None:
+        local_parts.remove_unfinished(self._folder, prefix)
 
     def check_signature(self, method: str, key: str, *, expires: str, signature: str, promise: str = "") -> None:
-        """Check a request for `/objects/<key>`. `promise`: "size:sha256" as the PUT's headers state it, for
-        GET the holder.
+        """Check a request for `/objects/<key>`. `promise`: for PUT what `put_promise` makes of it, for GET the holder.
 
         Raises: SignatureInvalid if anything was altered or the time is over.
         """
@@ -181,6 +225,11 @@ class LocalStore(ObjectStore):
             raise ConfigurationInvalid("this store was opened without a signing key")
         text = "\n".join((method, key, str(expires), promise))
         return hmac.new(self._signing_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def _parts(self, key: str, upload: str) -> Path:
+        if not _UPLOAD.fullmatch(upload):
+            raise KeyInvalid("this names no upload in parts")
+        return self._folder / local_parts.FOLDER / check_key(key) / upload
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
@@ -246,6 +295,15 @@ class LocalStore(ObjectStore):
             return False
         _sync_folder(target.parent)
         return True
+
+
+def put_promise(size: int, sha256: str, *, upload: str = "", part: str = "") -> str:
+    """Return what the signature of a PUT holds beside its key: the bytes, and which part of which upload they are."""
+    return f"{size}:{sha256}:{upload}:{part}" if upload or part else f"{size}:{sha256}"
+
+
+def _headers(sha256: str) -> dict[str, str]:
+    return {"X-Sop-Sha256": sha256, "Content-Type": "application/octet-stream"}
 
 
 def _pieces(source: BinaryIO, *, limit: int) -> Iterator[bytes]:

@@ -3,8 +3,8 @@
 Robots PUT and GET with presigned URLs, so their bytes never pass through this server; they must be able to reach the
 endpoint under the name in OBJECT_STORE_URL, since the host is part of the signature. Credentials come from boto3's
 chain (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role); with a role's temporary ones a URL ends with
-them, whatever its own time. What robots PUT goes in one request, so it may have 5 GiB at most; files of our own go in
-parts. Imported by `factory.py` when the URL asks for it.
+them, whatever its own time. What is PUT in one request may have 5 GiB at most; robots send large objects in parts
+(`s3_parts.py`), and files of our own go so too. Imported by `factory.py` when the URL asks for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -35,11 +35,12 @@ from fleet.storage.base import (
     Swept,
     check_key,
 )
+from fleet.storage.parts import PartedUpload, PartPlan
+from fleet.storage.s3_parts import CONTENT_TYPE, S3Parts, abort_all
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 10.0  # of one read from the socket, not of a whole download
 ATTEMPTS = 3
-CONTENT_TYPE = "application/octet-stream"
 _CONNECTIONS = 16
 _PIECE = 1024 * 1024
 _MISSING = ("404", "NoSuchKey", "NotFound")  # a HEAD has no body, so its code is the bare status
@@ -132,14 +133,14 @@ class S3Store(ObjectStore):
     def size(self, key: str) -> int:
         return int(self._head(key)["ContentLength"])
 
-    def digest(self, key: str) -> tuple[int, str]:
+    def digest(self, key: str, *, before_read: Callable[[], object] = lambda: None) -> tuple[int, str]:
         """As the contract says; the checksum is what the store compared the bytes with when they arrived.
 
         Objects that came without SHA-256, or in parts (a hash of hashes), are downloaded and hashed.
         """
         head = self._head(key)
         stated = _whole_checksum(head)
-        return (int(head["ContentLength"]), stated) if stated else self._hash(key)
+        return (int(head["ContentLength"]), stated) if stated else self._hash(key, before_read)
 
     def delete(self, key: str) -> None:
         place = self._place(key)
@@ -207,6 +208,14 @@ class S3Store(ObjectStore):
         }
         return SignedPut(self._sign("put_object", parameters, expires_s), headers)
 
+    def parted(self, key: str, plan: PartPlan) -> PartedUpload:
+        place, metadata = self._place(key), {_SHA256: plan.sha256}
+        return S3Parts(self._client, place, plan, key=key, metadata=metadata, translated=_translated, sign=self._sign)
+
+    def abandon(self, prefix: str) -> None:
+        with _translated(prefix):
+            abort_all(self._client, self._bucket, self._prefix + prefix)
+
     def allow_uploads(self, origins: Sequence[str]) -> None:
         """Let pages of these origins PUT with our signed URLs; other CORS rules of the bucket stay.
 
@@ -233,10 +242,11 @@ class S3Store(ObjectStore):
             found: dict[str, Any] = self._client.head_object(**place, ChecksumMode="ENABLED")
             return found
 
-    def _hash(self, key: str) -> tuple[int, str]:
+    def _hash(self, key: str, before_read: Callable[[], object]) -> tuple[int, str]:
         place, size, found = self._place(key), 0, hashlib.sha256()
         with _translated(key):
             for piece in self._client.get_object(**place)["Body"].iter_chunks(_PIECE):
+                before_read()
                 size += len(piece)
                 found.update(piece)
         return size, found.hexdigest()

@@ -1,16 +1,20 @@
 """A stored object as a seekable file, for readers that jump about in it, such as FFmpeg in an MP4.
 
-A read elsewhere than where the last one ended opens another stream. Of a folder that costs nothing, of a bucket one
-ranged GET, so this is for readers that jump a few times and then read on.
+Read in blocks, of which the newest stay: of a bucket one ranged GET serves a reader that goes straight on, and one that
+goes back and forth between two places (an MP4's index and its frames) costs one for a block, not one for a read.
 """
 
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import IO
 
 from fleet.storage.base import ObjectStore
+
+BLOCK_BYTES = 1024 * 1024
+BLOCKS = 4  # kept in memory
 
 
 class SeekableObject(io.RawIOBase):
@@ -26,6 +30,7 @@ class SeekableObject(io.RawIOBase):
         self._before_read = before_read
         self._size = store.size(key)
         self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._stream: IO[bytes] | None = None
         self._stream_position = 0
 
@@ -46,23 +51,39 @@ class SeekableObject(io.RawIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         self._before_read()
         left = max(0, self._size - self._position)
-        if not left:
-            return b""
-        data = self._here().read(left if size is None or size < 0 else min(size, left))
-        self._position += len(data)
-        self._stream_position = self._position
-        return data
+        wanted = left if size is None or size < 0 else min(size, left)
+        pieces = []
+        while wanted:
+            index, offset = divmod(self._position, BLOCK_BYTES)
+            piece = self._block(index)[offset : offset + wanted]
+            if not piece:
+                break  # it was longer when it was opened
+            pieces.append(piece)
+            self._position += len(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
         self._drop()
+        self._blocks.clear()
         super().close()
 
-    def _here(self) -> IO[bytes]:
-        if self._stream is None or self._stream_position != self._position:
+    def _block(self, index: int) -> bytes:
+        if index in self._blocks:
+            self._blocks.move_to_end(index)
+        else:
+            self._blocks[index] = self._fetch(index * BLOCK_BYTES)
+            if len(self._blocks) > BLOCKS:
+                self._blocks.popitem(last=False)
+        return self._blocks[index]
+
+    def _fetch(self, start: int) -> bytes:
+        if self._stream is None or self._stream_position != start:
             self._drop()
-            self._stream = self._store.open(self._key, start=self._position)
-            self._stream_position = self._position
-        return self._stream
+            self._stream = self._store.open(self._key, start=start)
+        data = self._stream.read(BLOCK_BYTES)
+        self._stream_position = start + len(data)
+        return data
 
     def _drop(self) -> None:
         if self._stream is not None:

@@ -15,8 +15,9 @@ from fleet.models import Episode, Segment
 from fleet.protocol.errors import InvalidEpisode, InvalidManifest, ObjectMismatch
 from fleet.protocol.recording import STEPS_OBJECT, EpisodeManifest, Outcome, OutcomeSource
 from fleet.selectors.episode import episodes_for_learner
-from fleet.services.episode import episode_register, episode_upload_grant, episodes_mark_sampled
+from fleet.services.episode import episode_register, episodes_mark_sampled
 from fleet.services.episode_check import ObjectAbsent
+from fleet.services.episode_upload import episode_upload_grant
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders

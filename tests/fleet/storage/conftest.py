@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
+import httpx
 import pytest
 
+from fleet.storage import ObjectStore, open_store
 from tests.fleet.storage.seaweed import (
     ACCESS_KEY,
     ADMIN_ACCESS_KEY,
@@ -17,6 +20,7 @@ from tests.fleet.storage.seaweed import (
     SeaweedServer,
     run_seaweed,
 )
+from tests.fleet.storage.served import Served
 
 _prefixes = itertools.count(1)
 
@@ -47,3 +51,20 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3_url(seaweed: SeaweedServer, aws: None) -> str:
     """OBJECT_STORE_URL of a prefix that nothing was stored under."""
     return f"s3://{BUCKET}/test-{next(_prefixes)}/deep?endpoint={seaweed.endpoint}&region=us-east-1"
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    if request.param == "s3":
+        return open_store(request.getfixturevalue("s3_url"))
+    return open_store(f"file://{request.getfixturevalue('tmp_path')}/objects", signing_key=b"k" * 32)
+
+
+@pytest.fixture(params=["local", "s3"])
+def served(request: pytest.FixtureRequest) -> Any:
+    if request.param == "s3":
+        base, store = "http://127.0.0.1:9", open_store(request.getfixturevalue("s3_url"))  # its URLs are absolute
+    else:
+        base, store = f"http://{request.getfixturevalue('server')}", request.getfixturevalue("objects")
+    with httpx.Client(base_url=base, timeout=10) as http:
+        yield Served(store, http)

@@ -10,51 +10,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from fleet.protocol.errors import ObjectMismatch
-from fleet.storage import ObjectMissing, ObjectStore, SignedPut, open_store, s3
+from fleet.storage import ObjectMissing, ObjectStore, SignedPut, s3
 from fleet.storage.base import KeyInvalid, Swept
-from fleet.storage.seekable import SeekableObject
+from fleet.storage.seekable import BLOCK_BYTES, SeekableObject
+from tests.fleet.storage.served import Served
 
 DATA = b"0123456789" * 1000
 SHA = hashlib.sha256(DATA).hexdigest()
 OTHER = b"9876543210" * 1000
 CHECKSUM_HEADERS = {"x-sop-sha256", "x-amz-checksum-sha256"}
-
-
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest) -> ObjectStore:
-    if request.param == "s3":
-        return open_store(request.getfixturevalue("s3_url"))
-    return open_store(f"file://{request.getfixturevalue('tmp_path')}/objects", signing_key=b"k" * 32)
-
-
-class Served:
-    """A store whose signed URLs somebody answers; `http` resolves the relative ones."""
-
-    def __init__(self, store: ObjectStore, http: httpx.Client) -> None:
-        self.store, self.http = store, http
-
-    def sign_put(self, data: bytes, *, key: str = "episodes/e/front.mp4") -> SignedPut:
-        return self.store.sign_put(key, size=len(data), sha256=hashlib.sha256(data).hexdigest(), expires_s=60)
-
-    def put(self, signed: SignedPut, body: bytes, **changes: str | None) -> int:
-        """PUT with exactly the signed headers but for `changes`, None to leave one out."""
-        headers = {name.lower(): value for name, value in signed.headers.items()} | changes
-        sent = {name: value for name, value in headers.items() if value is not None}
-        return self.http.put(signed.url, content=body, headers=sent).status_code
-
-
-@pytest.fixture(params=["local", "s3"])
-def served(request: pytest.FixtureRequest) -> Any:
-    if request.param == "s3":
-        base, store = "http://127.0.0.1:9", open_store(request.getfixturevalue("s3_url"))  # its URLs are absolute
-    else:
-        base, store = f"http://{request.getfixturevalue('server')}", request.getfixturevalue("objects")
-    with httpx.Client(base_url=base, timeout=10) as http:
-        yield Served(store, http)
 
 
 def test_an_object_is_read_as_a_seekable_file(store: ObjectStore) -> None:
@@ -254,3 +221,38 @@ def test_what_never_finished_is_swept_and_nothing_else(store: ObjectStore, tmp_p
     assert store.sweep(before=later, is_dry=False) == Swept(1, len(DATA))
     assert store.sweep(before=later, is_dry=True) == Swept(0, 0)
     assert [each.key for each in store.scan()] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("places", "most"), [((0,), 1), ((0, 2), 4)], ids=["straight on", "back and forth between two places"]
+)
+def test_a_seekable_file_asks_for_blocks_and_not_for_reads(
+    store: ObjectStore, places: tuple[int, ...], most: int
+) -> None:
+    """32 reads of 32 KiB at each place cost a request a block at most, on one stream where they follow each other."""
+    data = random.Random(3).randbytes(4 * BLOCK_BYTES)
+    store.put("a/k", data)
+    opened: list[int] = []
+    counted = _Counted(store, opened)
+    piece = 32 * 1024
+    with SeekableObject(counted, "a/k", before_read=lambda: None) as file:  # type: ignore[arg-type]
+        for step in range(32):
+            for place in places:
+                start = place * BLOCK_BYTES + step * piece
+                assert file.seek(start) == start
+                assert file.read(piece) == data[start : start + piece]
+    assert len(opened) <= most
+
+
+class _Counted:
+    """A store that notes where streams are opened."""
+
+    def __init__(self, store: ObjectStore, opened: list[int]) -> None:
+        self._store, self._opened = store, opened
+
+    def size(self, key: str) -> int:
+        return self._store.size(key)
+
+    def open(self, key: str, *, start: int = 0) -> Any:
+        self._opened.append(start)
+        return self._store.open(key, start=start)

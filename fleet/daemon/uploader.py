@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
+import msgspec
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import UploadConfig
@@ -55,12 +56,15 @@ class Uploader:
         config: UploadConfig,
         send: Callable[[RobotMessage], bool],
         rng: random.Random,
+        takes_shadows: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`takes_shadows`: whether the server understands what a candidate proposed in an episode."""
         self._spool = spool
         self._client = client
         self._config = config
         self._send = send
         self._rng = rng
+        self._takes_shadows = takes_shadows
         self._wake = asyncio.Event()
         self._is_open = False
         self._answers: dict[str, asyncio.Future[Answer]] = {}
@@ -166,7 +170,13 @@ class Uploader:
         return answer
 
     async def _announce(self, manifest: EpisodeManifest) -> Answer:
-        ready = EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest)
+        shadow = self._spool.shadow(manifest.episode_id) if self._takes_shadows() else None
+        ready = EpisodeReady(
+            episode_id=manifest.episode_id,
+            uploaded_ns=time.time_ns(),
+            manifest=manifest,
+            shadow=shadow if shadow is not None else msgspec.UNSET,
+        )
         return await self._ask(ready)
 
     async def _ask(self, message: UploadRequest | EpisodeReady) -> Answer:

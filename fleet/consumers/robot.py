@@ -35,6 +35,7 @@ from fleet.selectors.lease import lease_info
 from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
+from fleet.services.shadow import shadow_reported
 from fleet.services.stop import stop_confirm, stops_cleared_at_robot
 from fleet.telemetry import socket_closed, socket_opened
 
@@ -219,19 +220,16 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             self._send(m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False))
 
     async def _on_applied(self, report: m.PolicyApplied) -> None:
-        await auth.off_loop(
-            policy.policy_version_applied,
-            robot_id=self._robot_id,
-            version_id=report.version_id,
-            fetched_ns=report.fetched_ns,
-            applied_ns=report.applied_ns,
-            fetched_bytes=report.fetched_bytes,
-        )
+        told = {name: getattr(report, name) for name in ("version_id", "fetched_ns", "applied_ns", "fetched_bytes")}
+        await auth.off_loop(policy.policy_version_applied, robot_id=self._robot_id, **told)
 
     async def _on_refused(self, report: m.PolicyRefused) -> None:
         call, version_id = policy.policy_version_refused, report.version_id
         told = {"robot_id": self._robot_id, "version_id": version_id, "code": report.code, "message": report.message}
         await auth.off_loop(call, **told)
+
+    async def _on_shadow(self, report: m.ShadowReport) -> None:
+        await auth.off_loop(shadow_reported, robot_id=self._robot_id, report=report)
 
     async def _on_lease_request(self, request: m.LeaseRequest) -> None:
         try:
@@ -279,6 +277,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         m.EpisodeReady: _on_work,
         m.PolicyApplied: _on_applied,
         m.PolicyRefused: _on_refused,
+        m.ShadowReport: _on_shadow,
         m.LeaseRequest: _on_lease_request,
         m.LeaseRenew: _on_lease_renew,
         m.LeaseRelease: _on_lease_release,

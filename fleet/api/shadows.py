@@ -60,7 +60,7 @@ class MemberOut(serializers.Serializer[Any]):
     episodes = serializers.IntegerField()
 
 
-class PointOut(serializers.Serializer[Any]):
+class StretchOut(serializers.Serializer[Any]):
     began_at = serializers.DateTimeField()
     until = serializers.DateTimeField()
     figures = FiguresOut()
@@ -89,7 +89,7 @@ class ShadowOut(serializers.Serializer[Any]):
     sentence = serializers.CharField()
     total = FiguresOut()
     robots = MemberOut(source="members", many=True)
-    points = PointOut(many=True)
+    points = StretchOut(many=True)
     tasks = TaskFiguresOut(many=True)
     is_cut = serializers.BooleanField()
 

@@ -144,6 +144,10 @@ class ShadowHost:
                     if isinstance(error, FetchFailed) and error.is_url_refused:
                         self._ask_again()
                     logger.warning("the shadow's version is not there yet (%s), next try in %.1f s", error, wait_s)
+                except Exception:  # a robot without its shadow works on; one without its daemon does not
+                    logger.exception("the shadow failed")
+                    if self._record is not None:
+                        self._settle(ShadowState.REFUSED, "shadow_failed", "the daemon failed on it: see its log")
                 await self._pause(self._until_over_s() if wait_s is None else wait_s)
         finally:
             self._end_run()
@@ -177,15 +181,17 @@ class ShadowHost:
             if manifest is None or not all(self._store.is_held(blob) for blob in manifest.blobs):
                 self._tell()
                 manifest = await self._fetch(record.order)
-            if self._record is None or not _is_same(self._record.order, record.order):
-                return  # the server thought otherwise meanwhile
             await self._verify(manifest)
         except PolicyError as error:
             logger.error("shadow of version %d refused: %s: %s", record.order.policy.number, error.code, error.message)
-            self._settle(ShadowState.REFUSED, error.code, error.message)
+            if self._is_wanted(record.order):
+                self._settle(ShadowState.REFUSED, error.code, error.message)
             return
-        self._keep(msgspec.structs.replace(self._record, manifest=manifest))
-        self._start(self._record, manifest)
+        if self._is_wanted(record.order):  # else the server thought otherwise meanwhile
+            self._start(msgspec.structs.replace(record, manifest=manifest), manifest)
+
+    def _is_wanted(self, order: ShadowOrder) -> bool:
+        return self._record is not None and _is_same(self._record.order, order)
 
     async def _verify(self, manifest: PolicyManifest) -> None:
         """Hash what the process will load. Raises: FetchFailed if a file rotted: it is removed, and fetched again."""
@@ -210,6 +216,7 @@ class ShadowHost:
         return manifest
 
     def _start(self, record: ShadowRecord, manifest: PolicyManifest) -> None:
+        self._keep(record)
         config, order = self._config, record.order
         load = wire.Load(
             manifest=manifest,

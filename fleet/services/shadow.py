@@ -1,6 +1,6 @@
 """Shadows: beginning and ending them, and what robots report. No robot ever drives with what it shadows.
 
-Robots are told on commit, and again with every state. Whatever changes a robot's shadow locks its row first.
+Robots are told on commit, and again with every state. Beginning locks the run's row first and robots after it, by id.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from fleet.selectors.shadow import shadows_due
 from fleet.services.robot import robots_bump
 from fleet.services.rollout import record_event, version_usable
 from fleet.services.text import clean_text, storable
+from fleet.services.training import run_lock
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def shadow_begin(
     _check_bounds(share, duration_s, max_episodes)
     version = version_usable(version_id=version_id)
     manifest = _manifest(version)
+    run_lock(run_id=version.run_id)  # before robots, as everywhere
     robots = list(Robot.objects.select_for_update().order_by("id"))
     problems = _problems(version, manifest, robots)
     chosen = _chosen(robots, problems, robot_ids, clean_text(tag, field="tag", limit=64), robot_share)

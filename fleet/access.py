@@ -28,6 +28,7 @@ from fleet.models import (
     Robot,
     Rollout,
     SavedFilter,
+    Shadow,
     Task,
     TrainingRun,
     Webhook,
@@ -259,6 +260,15 @@ def access_rollout_by_id(user: User, rollout_id: uuid.UUID | str) -> Rollout:
     if rollout is None:
         raise NotFound("there is no such rollout")
     return rollout
+
+
+def access_shadow_by_id(user: User, shadow_id: uuid.UUID | str) -> Shadow:
+    """Return one shadow of a version that this user may see. Raises: NotFound."""
+    rows = Shadow.objects.select_related("version__run").filter(version__in=access_policy_versions(user))
+    shadow = rows.filter(id=shadow_id).first()
+    if shadow is None:
+        raise NotFound("there is no such shadow")
+    return shadow
 
 
 def access_dataset_import_by_id(user: User, import_id: uuid.UUID) -> DatasetImport:

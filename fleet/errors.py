@@ -57,6 +57,10 @@
     ├── RolloutOpen         rollout_open       another candidate of this run is being tried
     ├── CanaryTooSmall      canary_too_small   a canary needs robots in both groups
     ├── VersionUnusable     version_unusable   its weights are gone, or robots refused it
+    ├── ShadowMismatch      shadow_mismatch    the version sees or does other things than the robot
+    ├── ShadowSameVersion   shadow_same_version  a robot that drives with the version cannot shadow it
+    ├── ShadowBusy          shadow_busy        the robot shadows another version
+    ├── ShadowEnded         shadow_ended       this shadow is over
     ├── DatasetNotReady     dataset_not_ready  the version is still being described
     ├── ExportFenced        export_fenced      another worker has the export: this one must stop
     ├── ExportNotNow        export_not_now     not in this state of the export; data["state"]
@@ -293,6 +297,22 @@ class CanaryTooSmall(SopError):
 
 class VersionUnusable(SopError):
     code = "version_unusable"
+
+
+class ShadowMismatch(SopError):
+    code = "shadow_mismatch"
+
+
+class ShadowSameVersion(SopError):
+    code = "shadow_same_version"
+
+
+class ShadowBusy(SopError):
+    code = "shadow_busy"
+
+
+class ShadowEnded(SopError):
+    code = "shadow_ended"
 
 
 class DatasetNotReady(SopError):

@@ -41,7 +41,7 @@ class Permission(StrEnum):
     EDIT_ROBOTS = "edit_robots"  # rename, tag, pause
     ENROL_ROBOTS = "enrol_robots"  # and retire them, and rotate or revoke their keys
     RUN_TRAINING = "run_training"
-    RELEASE_VERSIONS = "release_versions"  # roll out, pin, roll back
+    RELEASE_VERSIONS = "release_versions"  # roll out, shadow, pin, roll back
     ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     EDIT_ALERTS = "edit_alerts"  # the rules
     MANAGE_PEOPLE = "manage_people"

@@ -43,7 +43,7 @@ ABOUT: dict[Scope, str] = {
     Scope.IMPORTS_READ: "Follow imports.",
     Scope.IMPORTS_WRITE: "Upload datasets and import them.",
     Scope.POLICIES_READ: "Read policy versions and where they run.",
-    Scope.POLICIES_WRITE: "Roll policy versions out, pin and roll back.",
+    Scope.POLICIES_WRITE: "Roll policy versions out, shadow, pin and roll back.",
     Scope.TRAINING_READ: "Read training runs, charts and reports.",
     Scope.TRAINING_WRITE: "Start, stop and change training runs.",
     Scope.FLEET_READ: "Read robots, tasks, the help queue and alerts.",

@@ -23,6 +23,7 @@ from fleet.services.retention import retention_run
 from fleet.services.robot_state import robot_states_sweep
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.services.rollup import rollups_compact
+from fleet.services.shadow import shadows_sweep
 from fleet.services.storage_gc import storage_collect
 from fleet.services.training import training_runs_reap
 from fleet.services.webhook_delivery import webhook_drain, webhooks_sweep
@@ -38,6 +39,7 @@ _SWEEPS: tuple[Callable[[], object], ...] = (
     robot_states_sweep,  # count silent robots as offline
     training_runs_reap,  # give runs whose holder fell silent a new epoch and enqueue them again
     rollouts_judge,  # decide canaries
+    shadows_sweep,  # end shadows that are over
     datasets_reap,  # go on with what nobody works at any more
     exports_reap,
     dataset_imports_reap,

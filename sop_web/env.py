@@ -97,6 +97,7 @@ class Environment:
     `postgres_programs`: the folder of pg_dump and pg_restore, for backups.
     `is_*_default`: nobody set it, which production refuses.
     `patch_versions`: of a run, the newest, whose patches from the version before are kept, besides those in use.
+    `shadow_max_s`, `shadow_max_episodes`: how long a shadow may be, and for how many episodes of each robot.
     `egress_downloads`: robots that may download policies from this server at once; others are told to come back in
     `egress_retry_s` at the earliest. `egress_bytes_s`: bytes a second to all of them together. Not for buckets.
     `robot_state_days`: how long what robots did when is kept. `alert_period_s`: between two evaluations of the alert
@@ -151,6 +152,8 @@ class Environment:
     export_check_episodes: int
     robot_state_days: int
     patch_versions: int
+    shadow_max_s: float
+    shadow_max_episodes: int
     egress_downloads: int
     egress_bytes_s: int
     egress_retry_s: float
@@ -225,6 +228,8 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         export_check_episodes=count(values, "SOP_EXPORT_CHECK_EPISODES", 2000, least=1),
         robot_state_days=count(values, "SOP_ROBOT_STATE_DAYS", 400, least=1),
         patch_versions=count(values, "SOP_PATCH_VERSIONS", 10, least=1),
+        shadow_max_s=seconds(values, "SOP_SHADOW_MAX_S", 7 * 86400.0, most=90 * 86400.0),
+        shadow_max_episodes=count(values, "SOP_SHADOW_MAX_EPISODES", 10_000, least=1),
         egress_downloads=count(values, "SOP_EGRESS_DOWNLOADS", 16, least=1),
         egress_bytes_s=count(values, "SOP_EGRESS_BYTES_S", 100_000_000, least=100_000),
         egress_retry_s=seconds(values, "SOP_EGRESS_RETRY_S", 2.0, most=60.0),

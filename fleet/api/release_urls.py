@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.api import lists, releases, versions
+from fleet.api import lists, releases, shadows, versions
 
 urlpatterns = [
     path("policy-versions", lists.PolicyVersionList.as_view(), name="policy-versions"),
@@ -16,6 +16,11 @@ urlpatterns = [
         "policy-versions/<uuid:pk>/compare/<uuid:other>", versions.VersionCompareView.as_view(), name="version-compare"
     ),
     path("policy-versions/<uuid:pk>/stage", releases.StageView.as_view(), name="version-stage"),
+    path("policy-versions/<uuid:pk>/shadows", shadows.VersionShadowsView.as_view(), name="version-shadows"),
+    path("training-runs/<uuid:pk>/shadows", shadows.RunShadowsView.as_view(), name="run-shadows"),
+    path("shadows/<uuid:pk>", shadows.ShadowView.as_view(), name="shadow"),
+    path("shadows/<uuid:pk>/episodes", shadows.ShadowEpisodeList.as_view(), name="shadow-episodes"),
+    path("shadows/<uuid:pk>/end", shadows.ShadowEndView.as_view(), name="shadow-end"),
     path("training-runs/<uuid:pk>/lineage", versions.LineageView.as_view(), name="run-lineage"),
     path("training-runs/<uuid:pk>/release", releases.ReleaseView.as_view(), name="run-release"),
     path("training-runs/<uuid:pk>/roll-back", releases.RollBackView.as_view(), name="run-roll-back"),

@@ -8,10 +8,18 @@ from fleet.clock import to_ns
 from fleet.errors import VideoCheckSlow
 from fleet.protocol import tracing
 from fleet.protocol.errors import SopError
-from fleet.protocol.messages import EpisodeReady, EpisodeRefused, EpisodeRegistered, UploadGrant, UploadRequest
+from fleet.protocol.messages import (
+    EpisodeReady,
+    EpisodeRefused,
+    EpisodeRegistered,
+    ShadowEpisode,
+    UploadGrant,
+    UploadRequest,
+)
 from fleet.services.episode_check import ObjectAbsent
 from fleet.services.episode_turn import episode_register_in_turn
 from fleet.services.episode_upload import episode_upload_grant
+from fleet.services.shadow import shadow_episode_note
 from fleet.storage import ConfigurationInvalid, StoreUnavailable
 from fleet.telemetry import episode_registered, upload_refused
 
@@ -42,7 +50,20 @@ def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | Epis
     except Exception as error:  # each kind is told apart in _refusal
         return _refusal(ready.episode_id, error)
     episode_registered(row.size_bytes)
+    if isinstance(ready.shadow, ShadowEpisode):
+        _note_shadow(robot_id, ready.episode_id, ready.shadow)
     return EpisodeRegistered(episode_id=ready.episode_id, indexed_ns=to_ns(row.indexed_at))
+
+
+def _note_shadow(robot_id: str, episode_id: str, found: ShadowEpisode) -> None:
+    """Keep what a candidate proposed. What cannot be kept costs nobody the episode, which is registered."""
+    try:
+        shadow_episode_note(robot_id=robot_id, episode_id=episode_id, found=found)
+    except SopError as error:
+        event = {"robot": robot_id, "episode": episode_id, "code": error.code, "text": error.message}
+        logger.warning("shadow not kept", extra={"event": event})
+    except Exception:  # a defect here, too
+        logger.exception("shadow failed", extra={"event": {"robot": robot_id, "episode": episode_id}})
 
 
 def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:

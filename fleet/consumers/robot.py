@@ -36,6 +36,7 @@ from fleet.selectors.lease import lease_info
 from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
+from fleet.services.shadow import shadow_reported
 from fleet.services.stop import stop_confirm, stops_cleared_at_robot
 from fleet.telemetry import socket_closed, socket_opened
 
@@ -232,6 +233,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         told = {"robot_id": self._robot_id, "version_id": version_id, "code": report.code, "message": report.message}
         await auth.off_loop(call, **told)
 
+    async def _on_shadow(self, report: m.ShadowReport) -> None:
+        await auth.off_loop(shadow_reported, robot_id=self._robot_id, report=report)
+
     async def _on_lease_request(self, request: m.LeaseRequest) -> None:
         try:
             granted = await auth.off_loop(
@@ -278,6 +282,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         m.EpisodeReady: _on_work,
         m.PolicyApplied: _on_applied,
         m.PolicyRefused: _on_refused,
+        m.ShadowReport: _on_shadow,
         m.LeaseRequest: _on_lease_request,
         m.LeaseRenew: _on_lease_renew,
         m.LeaseRelease: _on_lease_release,

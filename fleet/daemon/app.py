@@ -24,13 +24,12 @@ import httpx
 import msgspec
 
 from fleet.daemon import telemetry
-from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import ConfigError, DaemonConfig
 from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.downloads import Downloads
 from fleet.daemon.drivers.base import Driver
 from fleet.daemon.drivers.registry import create_driver
-from fleet.daemon.enrolment import Credentials, EnrolmentRefused, enrol, read_credentials
+from fleet.daemon.enrolment import Credentials, identity_of
 from fleet.daemon.inbox import ControlInbox
 from fleet.daemon.leases import ServerLeases, ServerTime
 from fleet.daemon.link import Link
@@ -39,6 +38,7 @@ from fleet.daemon.media.host import create_media
 from fleet.daemon.policy_host import PolicyHost, architectures
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.report import LoopEvents, StepReport
+from fleet.daemon.shadow import ShadowHost
 from fleet.daemon.software import DAEMON_VERSION, capabilities, software
 from fleet.daemon.spool import Spool
 from fleet.daemon.state_dir import StateDir
@@ -92,7 +92,7 @@ async def run(config: DaemonConfig) -> None:
         timeout = httpx.Timeout(config.link.connect_timeout_s)
         async with httpx.AsyncClient(base_url=base_url, timeout=timeout) as client:
             stopping = _stop_signals()
-            identity = await _until(_identity(config, client), stopping)
+            identity = await _until(identity_of(config, client), stopping)
             if not stopping.is_set():
                 await Daemon(config, state_dir=state_dir, driver=driver, client=client, identity=identity).run(stopping)
     finally:
@@ -117,24 +117,6 @@ async def _until(work: Coroutine[Any, Any, Credentials | None], stopping: asynci
         await asyncio.gather(task, return_exceptions=True)
         return None
     return task.result()
-
-
-async def _identity(config: DaemonConfig, client: httpx.AsyncClient) -> Credentials | None:
-    """Return the stored identity, enrol for one, or None for a robot that works offline by configuration."""
-    stored = read_credentials(config.state_dir)
-    if stored is not None or config.server is None:
-        return stored
-    if config.token is None:
-        raise EnrolmentRefused("this robot is not enrolled: start it once with --token")
-    bounds = {"min_s": config.link.backoff_min_s, "max_s": config.link.backoff_max_s}
-    name = config.name or platform.node() or "robot"
-    return await enrol(
-        client,
-        token=config.token,
-        name=name,
-        state_dir=config.state_dir,
-        backoff=Backoff(**bounds, rng=random.Random()),
-    )
 
 
 class Daemon:
@@ -168,18 +150,21 @@ class Daemon:
         self._logs = LogSender(self._ring, config.log, send=self._send)
         self._leases = ServerLeases(send=self._send, is_open=self._is_linked)
         telemetry.watch(self._spool.stats, self._is_linked)
-        self._uploader = Uploader(spool=self._spool, client=client, config=config.upload, send=self._send, rng=rng)
-        store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
-        self._host = PolicyHost(
-            store=store,
-            downloads=Downloads(client, config.policy, rng=rng, is_watched=lambda: self._teleop.is_watched),
-            config=config.policy,
-            info=driver.info,
-            trust=Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None),
-            report=self._post,
-            ask_again=self._ask_again,
+        self._uploader = Uploader(
+            spool=self._spool,
+            client=client,
+            config=config.upload,
+            send=self._send,
             rng=rng,
+            takes_shadows=lambda: self._shadow.is_known,
         )
+        store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
+        downloads = Downloads(client, config.policy, rng=rng, is_watched=lambda: self._teleop.is_watched)
+        trust = Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None)
+        versions: dict[str, Any] = {"store": store, "downloads": downloads, "info": driver.info, "trust": trust}
+        versions |= {"ask_again": self._ask_again, "rng": rng}
+        self._host = PolicyHost(config=config.policy, report=self._post, **versions)
+        self._shadow = ShadowHost(config=config.shadow, policy=config.policy, report=self._send, **versions)
         self._teleop = Teleop(
             media=create_media(driver, config.media, max_peers=config.teleop.max_peers),
             info=driver.info,
@@ -189,7 +174,7 @@ class Daemon:
             stops=self._stops,
             send=self._send,
         )
-        self._writer = Writer(spool=self._spool, board=self._board, software=software())
+        self._writer = Writer(spool=self._spool, board=self._board, software=software(), shadowed=self._shadow.summary)
         self._worker = self._make_worker(identity)
         self._loop = asyncio.get_running_loop()
         self._spool.on_closed = lambda: self._loop.call_soon_threadsafe(self._uploader.wake)
@@ -244,6 +229,7 @@ class Daemon:
             asking=config.help,
             events=LoopEvents(self, self._loop),
             left_epoch=self._state_dir.read_need(),
+            onlooker=self._shadow,
         )
 
     # --- Running -----------------------------------------------------------------------------------------------------
@@ -262,7 +248,7 @@ class Daemon:
         self._writer.start()
         try:
             async with asyncio.TaskGroup() as group:
-                parts = [self._uploader.run(), self._host.run()]
+                parts = [self._uploader.run(), self._host.run(), self._shadow.run()]
                 if self._link is not None:
                     pictures = publish_thumbnails(
                         self._board, self._config.thumbnail, send=self._send, is_open=self._is_linked
@@ -323,7 +309,9 @@ class Daemon:
             clock_ns=time.time_ns(),
             driver=self._driver.info,
             architectures=self._architectures,
-            capabilities=capabilities(is_supervised=self._config.supervisor.is_enabled),
+            capabilities=capabilities(
+                is_supervised=self._config.supervisor.is_enabled, is_shadowing=self._config.shadow.is_enabled
+            ),
             policy_version_id=self._host.version_id,
         )
 
@@ -333,6 +321,7 @@ class Daemon:
                 self._server_time.heard(message.clock_ns)
                 self._follow(message.state)
                 self._uploader.link_opened()
+                self._shadow.linked()
             case StateChanged():
                 self._follow(message.state)
             case HeartbeatAck():
@@ -369,6 +358,7 @@ class Daemon:
         self._inbox.put_state(is_paused=state.is_paused, lease=lease, handed_back_epoch=state.handed_back_epoch)
         self._teleop.follow(state.lease)
         self._host.follow(state)
+        self._shadow.follow(state)
         self._board.update(state_revision=state.revision)
         if self._remembered is None or _kept(self._remembered) != _kept(state):
             try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fleet.daemon.config_report import LogConfig, MetricsConfig, require
+from fleet.daemon.config_report import LogConfig, MetricsConfig, ShadowConfig, require
 from fleet.daemon.help_gate import HelpConfig
 from fleet.protocol.errors import SopError
 
@@ -306,6 +306,7 @@ class DaemonConfig:
     link: LinkConfig = field(default_factory=LinkConfig)
     upload: UploadConfig = field(default_factory=UploadConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
+    shadow: ShadowConfig = field(default_factory=ShadowConfig)
     thumbnail: ThumbnailConfig = field(default_factory=ThumbnailConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     log: LogConfig = field(default_factory=LogConfig)

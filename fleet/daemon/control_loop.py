@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from fleet.daemon.pilot import Pilot
 from fleet.daemon.proposer import Proposal, Proposer
 from fleet.daemon.report import ControlEvents, StepReport
 from fleet.daemon.safety import ActionGuard
+from fleet.daemon.shadow_run import Onlooker
 from fleet.daemon.shaping import Shaped, Shaper
 from fleet.daemon.status import Picture, StatusBoard
-from fleet.daemon.supervisor import SupervisorWish
+from fleet.daemon.supervisor import SupervisorLike, SupervisorWish
 from fleet.protocol.authority import Authority, Mode, Source
 from fleet.protocol.messages import EpisodeOrder, OrderKind
 from fleet.protocol.policy import Observation, Policy
@@ -36,22 +37,6 @@ logger = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 PICTURE_RETRY_S = 30.0
 SNAPSHOT_MARGIN = 1.5  # a picture is taken within an episode only if this many times its usual cost is left
-
-
-class SupervisorLike(Protocol):
-    """The scripted supervisor as the loop sees it (fleet/daemon/supervisor.py).
-
-    `observe` is asked at every step and answers TAKE for as long as it wants to drive and does not. The first
-    `action()` of a takeover comes in the step in which the lease engages, after `observe(is_driving=False)`.
-    """
-
-    reason: str
-
-    def begin(self, task: str, max_steps: int) -> None: ...
-
-    def observe(self, step: int, proposed: Array | None, is_driving: bool) -> SupervisorWish: ...
-
-    def action(self) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -90,8 +75,10 @@ class EpisodeRunner:
         events: ControlEvents | None = None,
         asking: HelpConfig | None = None,
         left_epoch: int | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
-        """`left_epoch`: begin paused, as the daemon that ended left the robot (pilot.py)."""
+        """`left_epoch`: begin paused, as the daemon that ended left the robot (pilot.py). `onlooker`: told what the
+        policy is asked about; nothing of it comes back."""
         self._driver = driver
         self._control = control
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -103,6 +90,7 @@ class EpisodeRunner:
         self._teleop = teleop if teleop is not None else TeleopConfig()
         self._events = events
         self._told_epoch = left_epoch
+        self._onlooker = onlooker
         self._help = HelpWatch(asking if asking is not None else HelpConfig(is_enabled=False), self._clock)
         self._guard = ActionGuard(safety, driver.info.action_names, kept_axes=driver.info.kept_axes)
         self.pilot = Pilot(
@@ -145,6 +133,8 @@ class EpisodeRunner:
             policy.reset(instruction=spec.instruction, seed=spec.seed)
         if self._supervisor is not None:
             self._supervisor.begin(spec.driver_task, spec.max_steps)
+        if self._onlooker is not None:
+            self._onlooker.begin(spec, is_free=self.pilot.lease_epoch == 0)
         self.pilot.begin_episode()
         self._help.begin(policy)
         self._show(activity="running", task_id=spec.task_id, episode_id=spec.episode_id, max_steps=spec.max_steps)
@@ -288,6 +278,8 @@ class _Episode:
                 inference_ms=proposal.inference_ms,
             )
         )
+        if proposal.is_planned and runner._onlooker is not None:  # after the action is out: it costs the step nothing
+            runner._onlooker.look(len(self.buffer) - 1, self.buffer.newest_observation())
         self._show(authority, shaped)
         runner._report(
             at_s=began_s,

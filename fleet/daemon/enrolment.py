@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import httpx
 import msgspec
 
 from fleet.daemon.backoff import Backoff
+from fleet.daemon.config import DaemonConfig
 from fleet.daemon.files import write_durably
 from fleet.daemon.trust import remember_keys
 from fleet.protocol.errors import UNPARSABLE, SopError
@@ -53,6 +56,24 @@ def read_credentials(state_dir: Path) -> Credentials | None:
         return msgspec.json.decode(path.read_bytes(), type=Credentials)
     except UNPARSABLE as error:
         raise EnrolmentRefused(f"{path} is damaged ({error}); enrol again with a new token") from None
+
+
+async def identity_of(config: DaemonConfig, client: httpx.AsyncClient) -> Credentials | None:
+    """Return the stored identity, enrol for one, or None for a robot that works offline by configuration."""
+    stored = read_credentials(config.state_dir)
+    if stored is not None or config.server is None:
+        return stored
+    if config.token is None:
+        raise EnrolmentRefused("this robot is not enrolled: start it once with --token")
+    bounds = {"min_s": config.link.backoff_min_s, "max_s": config.link.backoff_max_s}
+    name = config.name or platform.node() or "robot"
+    return await enrol(
+        client,
+        token=config.token,
+        name=name,
+        state_dir=config.state_dir,
+        backoff=Backoff(**bounds, rng=random.Random()),
+    )
 
 
 async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: Path, backoff: Backoff) -> Credentials:

@@ -109,6 +109,11 @@ class EpisodeBuffer:
         for name, frames in self._frames.items():
             frames.append(step.observation.images[name].copy())
 
+    def newest_observation(self) -> Observation:
+        """Return what the newest step saw, in arrays that nobody changes any more."""
+        images = {name: frames[-1] for name, frames in self._frames.items()}
+        return Observation(images=images, state=self._steps[-1].observation.state.copy())
+
     def close(
         self,
         outcome: Outcome,

@@ -279,42 +279,53 @@ class PolicyHost:
         )
 
     async def _fetch(self, target: PolicyTarget) -> tuple[PolicyManifest, int]:
-        manifest = await self._store.fetch_manifest(self._downloads, target)
-        self._check(manifest)
-        return manifest, await self._store.fetch_missing(self._downloads, manifest, target)
+        async with self._store.fetching():
+            manifest = await self._store.fetch_manifest(self._downloads, target)
+            self._check(manifest)
+            return manifest, await self._store.fetch_missing(self._downloads, manifest, target)
 
     def _check(self, manifest: PolicyManifest) -> None:
         """Refuse, before any blob is fetched, a version that cannot drive this robot."""
-        if manifest.architecture not in architectures():
-            raise UnknownArchitecture(f"this daemon cannot build '{manifest.architecture}'")
-        cameras = {(camera.name, camera.height, camera.width) for camera in self._info.cameras}
-        missing = [spec.name for spec in manifest.cameras if (spec.name, spec.height, spec.width) not in cameras]
-        if missing:
-            raise ProbeFailed(f"the policy needs cameras this robot has not in that size: {missing}")
-        axes, proprio = len(self._info.action_names), len(self._info.proprio_names)
-        if (manifest.action_dim, manifest.proprio_dim) != (axes, proprio):
-            text = f"the policy has {manifest.action_dim} action and {manifest.proprio_dim} state dimensions"
-            raise ProbeFailed(f"{text}, this robot {axes} and {proprio}")
+        check_fits(manifest, self._info)
 
     def _load(self, manifest: PolicyManifest) -> Policy:
         """Verify the blobs, build the policy, probe it. Runs in a thread. Raises: PolicyError."""
         self._check(manifest)
         for blob in manifest.blobs:
             self._store.verify(blob)
-        registry = _registry()
-        if registry is None:
-            raise UnknownArchitecture("learner.policies is not installed")
-        importlib.import_module("torch").set_num_threads(self._config.torch_threads)
-        paths: dict[str, Path] = {blob.sha256: self._store.path(blob.sha256) for blob in manifest.blobs}
-        try:
-            policy: Policy = registry.load_policy(manifest, paths, device=self._config.device)
-            probe_policy(policy, manifest)
-        except PolicyError:
-            raise
-        except Exception as error:  # a network is foreign code: whatever it raises, the old version goes on
-            logger.exception("loading a policy failed")
-            raise ProbeFailed(f"loading or probing raised {type(error).__name__}") from error
-        return policy
+        paths = {blob.sha256: self._store.path(blob.sha256) for blob in manifest.blobs}
+        return build_policy(manifest, paths, device=self._config.device, threads=self._config.torch_threads)
+
+
+def check_fits(manifest: PolicyManifest, info: DriverInfo) -> None:
+    """Compare what a version sees and does with what the robot has. Raises: UnknownArchitecture, ProbeFailed."""
+    if manifest.architecture not in architectures():
+        raise UnknownArchitecture(f"this daemon cannot build '{manifest.architecture}'")
+    cameras = {(camera.name, camera.height, camera.width) for camera in info.cameras}
+    missing = [spec.name for spec in manifest.cameras if (spec.name, spec.height, spec.width) not in cameras]
+    if missing:
+        raise ProbeFailed(f"the policy needs cameras this robot has not in that size: {missing}")
+    axes, proprio = len(info.action_names), len(info.proprio_names)
+    if (manifest.action_dim, manifest.proprio_dim) != (axes, proprio):
+        text = f"the policy has {manifest.action_dim} action and {manifest.proprio_dim} state dimensions"
+        raise ProbeFailed(f"{text}, this robot {axes} and {proprio}")
+
+
+def build_policy(manifest: PolicyManifest, paths: dict[str, Path], *, device: str, threads: int) -> Policy:
+    """Build a policy of verified blobs and probe it. Raises: PolicyError, with what was raised as its cause."""
+    registry = _registry()
+    if registry is None:
+        raise UnknownArchitecture("learner.policies is not installed")
+    importlib.import_module("torch").set_num_threads(threads)
+    try:
+        policy: Policy = registry.load_policy(manifest, paths, device=device)
+        probe_policy(policy, manifest)
+    except PolicyError:
+        raise
+    except Exception as error:  # a network is foreign code: whatever it raises, the old version goes on
+        logger.exception("loading a policy failed")
+        raise ProbeFailed(f"loading or probing raised {type(error).__name__}") from error
+    return policy
 
 
 def _registry() -> ModuleType | None:

@@ -14,8 +14,10 @@ count only after size and SHA-256 agree with the manifest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -44,7 +46,8 @@ MAX_MANIFEST_BYTES = 4 * 1024**2
 
 
 class PolicyStore:
-    """Not thread-safe; the policy host's task alone uses it."""
+    """Not thread-safe; the event loop's alone. One fetches at a time: the policy host at once, a shadow when the host
+    does not, and it makes way for it (`fetching`)."""
 
     def __init__(self, directory: Path, *, cache_bytes: int) -> None:
         self._blobs = directory / "blobs"
@@ -53,6 +56,36 @@ class PolicyStore:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self.policies = directory
         self.history = VersionHistory(directory)
+        self.shadow_blobs: frozenset[str] = frozenset()  # of the candidate that is shadowed: never evicted
+        self._fetch_lock = asyncio.Lock()
+        self._shadow_fetch: asyncio.Task[int] | None = None
+
+    @contextlib.asynccontextmanager
+    async def fetching(self) -> AsyncIterator[None]:
+        """Fetch what the robot shall drive with, alone. A shadow's download stops, and goes on after it."""
+        if self._shadow_fetch is not None:
+            self._shadow_fetch.cancel()
+        async with self._fetch_lock:
+            yield
+
+    async def fetch_for_shadow(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
+        """Fetch as `fetch_missing`. Raises: as it; FetchFailed also when the version that drives went first."""
+        async with self._fetch_lock:
+            self._shadow_fetch = asyncio.create_task(self.fetch_missing(downloads, manifest, target))
+            try:
+                await asyncio.wait((self._shadow_fetch,))
+            finally:
+                fetch, self._shadow_fetch = self._shadow_fetch, None
+                fetch.cancel()
+                await asyncio.gather(fetch, return_exceptions=True)
+        if fetch.cancelled():
+            raise FetchFailed("a version to drive with is fetched first")
+        return fetch.result()
+
+    def fits_beside(self, manifest: PolicyManifest, driving: PolicyManifest | None) -> bool:
+        """Whether the cache holds both."""
+        sizes = {blob.sha256: blob.size for item in (manifest, driving) if item is not None for blob in item.blobs}
+        return sum(sizes.values()) <= self._cache_bytes
 
     def path(self, sha256: str) -> Path:
         return self._blobs / f"{sha256}.safetensors"
@@ -90,7 +123,8 @@ class PolicyStore:
 
         So do those of the two versions that drove last: one of them is what a local `revert` goes back to.
         """
-        keep = keep | {blob.sha256 for item in self.history.versions()[:2] for blob in item.manifest.blobs}
+        keep = keep | self.shadow_blobs
+        keep |= {blob.sha256 for item in self.history.versions()[:2] for blob in item.manifest.blobs}
         files = sorted(self._blobs.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         total = sum(path.stat().st_size for path in files)
         for path in files:

@@ -20,11 +20,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the policy would do now; None without a policy or when its answer was not finite."""
+    """What the policy would do now; None without a policy or when its answer was not finite. `is_planned`: it was asked
+    anew at this step."""
 
     action: Array | None
     inference_ms: float
     is_broken: bool = False
+    is_planned: bool = False
 
 
 class Proposer:
@@ -43,8 +45,8 @@ class Proposer:
     def propose(self, observation: Observation) -> Proposal:
         if self._policy is None:
             return Proposal(None, 0.0)
-        inference_ms = 0.0
-        if self._position >= len(self._actions):
+        inference_ms, is_planned = 0.0, self._position >= len(self._actions)
+        if is_planned:
             began_s = time.perf_counter()
             self._actions = self._policy.infer(observation).actions[: self._policy.execute_steps]
             inference_ms = (time.perf_counter() - began_s) * 1e3
@@ -54,5 +56,5 @@ class Proposer:
         self._position += 1
         if not is_usable(action, self._axes):
             self.forget()
-            return Proposal(None, inference_ms, is_broken=True)
-        return Proposal(action, inference_ms)
+            return Proposal(None, inference_ms, is_broken=True, is_planned=is_planned)
+        return Proposal(action, inference_ms, is_planned=is_planned)

@@ -7,6 +7,7 @@ a crash leaves behind has a name that starts with `TEMPORARY_PREFIX`.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -34,10 +35,16 @@ TEMPORARY_PREFIX = ".writing-"
 
 
 def write_episode(
-    recording: EpisodeRecording, directory: Path, *, software: dict[str, str], video_crf: int = 18
+    recording: EpisodeRecording,
+    directory: Path,
+    *,
+    software: dict[str, str],
+    video_crf: int = 18,
+    beside: Mapping[str, bytes] | None = None,
 ) -> EpisodeManifest:
     """Write `directory/<episode_id>/` with steps.parquet, one MP4 a camera and manifest.json; return the manifest.
 
+    `beside`: name -> content of files that stay on this robot, and are no objects of the episode.
     The directory appears by an atomic rename after everything in it was flushed to disk.
     Raises: FileExistsError if the episode is there already; InvalidEpisode or InvalidManifest if the recording breaks
     the contract (nothing is left behind); OSError when the disk fails.
@@ -51,6 +58,8 @@ def write_episode(
     try:
         manifest = _write_objects(recording, temporary, software=software, video_crf=video_crf)
         (temporary / MANIFEST_OBJECT).write_bytes(encode_manifest(manifest))
+        for name, data in (beside or {}).items():
+            (temporary / name).write_bytes(data)
         for path in temporary.iterdir():
             sync(path)
         sync(temporary)

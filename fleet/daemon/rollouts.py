@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from fleet.daemon.clock import VirtualClock
 from fleet.daemon.config import ControlConfig, SafetyConfig
-from fleet.daemon.control_loop import EpisodeRunner, SupervisorLike
+from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.base import Advised, Advisor, Driver, DriverError
 from fleet.daemon.drivers.registry import create_driver, driver_names
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
@@ -34,7 +34,7 @@ from fleet.daemon.files import sync
 from fleet.daemon.inbox import LocalLeases
 from fleet.daemon.recorder import write_episode
 from fleet.daemon.software import software
-from fleet.daemon.supervisor import SupervisorWish
+from fleet.daemon.supervisor import SupervisorLike, SupervisorWish
 from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch, RecordingError, SopError
 from fleet.protocol.policy import Policy, PolicyManifest, decode_policy_manifest
 from fleet.protocol.recording import MANIFEST_OBJECT, Origin, decode_manifest, sha256_of_file

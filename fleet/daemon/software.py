@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-from fleet.protocol.messages import LOGS_CAPABILITY, PARTS_CAPABILITY
+from fleet.protocol.messages import LOGS_CAPABILITY, PARTS_CAPABILITY, SHADOW_CAPABILITY
 
 DAEMON_VERSION = "0.1.0"
 
 
-def capabilities(*, is_supervised: bool) -> tuple[str, ...]:
+def capabilities(*, is_supervised: bool, is_shadowing: bool) -> tuple[str, ...]:
     """Return what Hello says that this daemon knows beyond the protocol's first version."""
-    return (LOGS_CAPABILITY, PARTS_CAPABILITY, *(("scripted_supervisor",) if is_supervised else ()))
+    chosen = {SHADOW_CAPABILITY: is_shadowing, "scripted_supervisor": is_supervised}
+    return (LOGS_CAPABILITY, PARTS_CAPABILITY, *(name for name, is_chosen in chosen.items() if is_chosen))
 
 
 def software() -> dict[str, str]:

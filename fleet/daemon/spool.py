@@ -24,13 +24,15 @@ import msgspec
 from fleet.daemon.episode import EpisodeRecording
 from fleet.daemon.files import size_of, sync, write_durably
 from fleet.daemon.recorder import TEMPORARY_PREFIX, write_episode
-from fleet.protocol.messages import SpoolStats
+from fleet.protocol.errors import UNPARSABLE
+from fleet.protocol.messages import ShadowEpisode, SpoolStats
 from fleet.protocol.recording import MANIFEST_OBJECT, EpisodeManifest, decode_manifest
 
 logger = logging.getLogger(__name__)
 
 FIRST_RESERVE = 1 / 16  # of the capacity, kept free for an episode while none has been closed yet
 REFUSAL_FILE = "refusal.json"
+SHADOW_FILE = "shadow.json"
 
 
 class Spool:
@@ -75,8 +77,10 @@ class Spool:
         with self._lock:
             self._reserved = max(0, self._reserved - 1)
 
-    def add(self, recording: EpisodeRecording, *, software: dict[str, str]) -> EpisodeManifest:
-        """Close an episode: write it whole, count it, tell `on_closed`.
+    def add(
+        self, recording: EpisodeRecording, *, software: dict[str, str], shadow: ShadowEpisode | None = None
+    ) -> EpisodeManifest:
+        """Close an episode: write it whole, count it, tell `on_closed`. `shadow`: what a candidate proposed in it.
 
         Trying again after an OSError is safe, also when the episode had been written already.
         Raises: InvalidEpisode or InvalidManifest (nothing was stored); OSError when the disk fails.
@@ -84,7 +88,9 @@ class Spool:
         if self.path(recording.spec.episode_id).exists():
             manifest = self.manifest(recording.spec.episode_id)
         else:
-            manifest = write_episode(recording, self._pending_dir, software=software, video_crf=self._video_crf)
+            beside = {SHADOW_FILE: msgspec.json.encode(shadow)} if shadow is not None else {}
+            crf = self._video_crf
+            manifest = write_episode(recording, self._pending_dir, software=software, video_crf=crf, beside=beside)
         size = size_of(self._pending_dir / manifest.episode_id)
         with self._lock:
             self._pending[manifest.episode_id] = size
@@ -108,6 +114,16 @@ class Spool:
     def manifest(self, episode_id: str) -> EpisodeManifest:
         """Read a pending episode's manifest. Raises: OSError, InvalidManifest."""
         return decode_manifest(self.path(episode_id, MANIFEST_OBJECT).read_bytes())
+
+    def shadow(self, episode_id: str) -> ShadowEpisode | None:
+        """Read what a candidate proposed in a pending episode. A damaged record is left out, and says so."""
+        try:
+            return msgspec.json.decode(self.path(episode_id, SHADOW_FILE).read_bytes(), type=ShadowEpisode)
+        except FileNotFoundError:
+            return None
+        except (OSError, *UNPARSABLE) as error:
+            logger.error("the shadow's record of episode %s is unusable: %s", episode_id, error)
+            return None
 
     def mark_uploaded(self, episode_id: str) -> None:
         """The server has registered it: it may be removed when room is needed. Unknown ids are ignored."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -30,6 +30,22 @@ class SupervisorWish(enum.StrEnum):
     NONE = "none"
     TAKE = "take"
     HAND_BACK = "hand_back"
+
+
+class SupervisorLike(Protocol):
+    """A supervisor as the loop sees it.
+
+    `observe` is asked at every step and answers TAKE for as long as it wants to drive and does not. The first
+    `action()` of a takeover comes in the step in which the lease engages, after `observe(is_driving=False)`.
+    """
+
+    reason: str
+
+    def begin(self, task: str, max_steps: int) -> None: ...
+
+    def observe(self, step: int, proposed: Array | None, is_driving: bool) -> SupervisorWish: ...
+
+    def action(self) -> Array: ...
 
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ from fleet.daemon.config import PUBLIC_KEY, ConfigError, PolicyConfig
 from fleet.daemon.files import write_durably
 from fleet.protocol.errors import UNPARSABLE, StaleOrder, Untrusted
 from fleet.protocol.messages import PolicyKey, PolicyTarget
-from fleet.protocol.policy import key_statement, policy_statement
+from fleet.protocol.policy import key_statement, policy_statement, shadow_statement
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,11 @@ class Trust:
             logger.warning("trusted keys are now %s", ", ".join(key[:12] for key in taken))
             self._keep(TrustRecord(keys=tuple(taken), epoch=self._record.epoch))
 
-    def check(self, target: PolicyTarget) -> None:
-        """Raises: Untrusted, StaleOrder."""
+    def check(self, target: PolicyTarget, *, is_shadow: bool = False) -> None:
+        """Check an order to drive with a version, or with `is_shadow` one to shadow it: neither passes as the other.
+
+        Raises: Untrusted, StaleOrder.
+        """
         if not target.signature:
             is_allowed = self._config.unsigned == "always" or (self._config.unsigned != "never" and not self.keys)
             if is_allowed:
@@ -76,7 +79,8 @@ class Trust:
             raise Untrusted(f"version {target.number} is not signed and {why}; `manage.py signing_key` makes a key")
         if target.key not in self.keys:
             raise Untrusted(f"version {target.number} is signed by a key that this robot does not trust")
-        statement = policy_statement(
+        state = shadow_statement if is_shadow else policy_statement
+        statement = state(
             robot_id=self._robot_id,
             version_id=target.version_id,
             number=target.number,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+import msgspec
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import UploadConfig
@@ -59,12 +60,15 @@ class Uploader:
         config: UploadConfig,
         send: Callable[[RobotMessage], bool],
         rng: random.Random,
+        takes_shadows: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`takes_shadows`: whether the server understands what a candidate proposed in an episode."""
         self._spool = spool
         self._client = client
         self._config = config
         self._send = send
         self._rng = rng
+        self._takes_shadows = takes_shadows
         self._wake = asyncio.Event()
         self._is_open = False
         self._answers: dict[str, asyncio.Future[Answer]] = {}
@@ -184,7 +188,13 @@ class Uploader:
         return answer
 
     async def _announce(self, manifest: EpisodeManifest) -> Answer:
-        ready = EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest)
+        shadow = self._spool.shadow(manifest.episode_id) if self._takes_shadows() else None
+        ready = EpisodeReady(
+            episode_id=manifest.episode_id,
+            uploaded_ns=time.time_ns(),
+            manifest=manifest,
+            shadow=shadow if shadow is not None else msgspec.UNSET,
+        )
         self._announced.add(manifest.episode_id)
         try:
             return await self._ask(ready)

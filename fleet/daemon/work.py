@@ -27,7 +27,7 @@ from fleet.daemon.status import StatusBoard
 from fleet.protocol import tracing
 from fleet.protocol.authority import Mode
 from fleet.protocol.errors import RecordingError
-from fleet.protocol.messages import AssignedTask
+from fleet.protocol.messages import AssignedTask, ShadowEpisode
 from fleet.protocol.recording import Origin
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,19 @@ class _Obstacle:
 class Writer:
     """Recordings -> spool, off the control thread. At most one waits while one is written."""
 
-    def __init__(self, *, spool: Spool, board: StatusBoard, software: dict[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        board: StatusBoard,
+        software: dict[str, str],
+        shadowed: Callable[[EpisodeRecording], ShadowEpisode | None] = lambda recording: None,
+    ) -> None:
+        """`shadowed` is asked once for each recording: what a candidate proposed in it."""
         self._spool = spool
         self._board = board
         self._software = software
+        self._shadowed = shadowed
         self._queue: queue.Queue[EpisodeRecording | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
@@ -118,9 +127,10 @@ class Writer:
     def _write(self, recording: EpisodeRecording) -> None:
         """Spool one recording; a full or failing disk is tried again until the daemon stops."""
         episode_id = recording.spec.episode_id
+        shadow = self._shadow_of(recording)
         while True:
             try:
-                manifest = self._spool.add(recording, software=self._software)
+                manifest = self._spool.add(recording, software=self._software, shadow=shadow)
             except RecordingError as error:
                 logger.error("episode %s breaks the contract and is lost: %s", episode_id, error.message)
                 self._board.update(detail=f"episode not recorded: {error.message}")
@@ -143,6 +153,13 @@ class Writer:
             text = "episode %s closed: %s %s, %d steps, %d human"
             logger.info(text, episode_id, manifest.task_slug, manifest.outcome, manifest.steps, manifest.human_steps)
             return
+
+    def _shadow_of(self, recording: EpisodeRecording) -> ShadowEpisode | None:
+        try:
+            return self._shadowed(recording)
+        except Exception:  # a defect in what is only watched must not cost the episode
+            logger.exception("episode %s goes without its shadow", recording.spec.episode_id)
+            return None
 
 
 class Worker:

@@ -18,6 +18,7 @@ from fleet.models.robot import EnrolmentToken, Robot, RobotKey
 from fleet.models.robot_state import RobotStateInterval
 from fleet.models.rollout import ReleaseTrack, Rollout, RolloutEvent
 from fleet.models.rollup import EpisodeRollup
+from fleet.models.shadow import Shadow, ShadowResult, ShadowRobot
 from fleet.models.stop import RobotStop
 from fleet.models.storage import StorageState
 from fleet.models.task import Assignment, Task, TaskWording
@@ -62,6 +63,9 @@ __all__ = [
     "RunMetric",
     "SavedFilter",
     "Segment",
+    "Shadow",
+    "ShadowResult",
+    "ShadowRobot",
     "StorageState",
     "Task",
     "TaskWording",

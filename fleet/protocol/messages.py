@@ -28,6 +28,7 @@ MAX_LOG_TEXT = 1000  # bytes, as the daemon cuts it
 LOGS_CAPABILITY = "logs"
 PARTS_CAPABILITY = "parts"  # the daemon sends large objects in parts
 MAX_PARTS = 1000  # of one object: a request with the hashes of some stays under its frame's limit
+SHADOW_CAPABILITY = "shadow"
 Sdp = Annotated[str, msgspec.Meta(max_length=48 * 1024)]
 
 
@@ -195,6 +196,27 @@ class LeaseInfo(Part, frozen=True, kw_only=True):
     connection: str = ""  # of the console that holds it; commands of other peers are refused
 
 
+class ShadowOrder(Part, frozen=True, kw_only=True):
+    """A version that proposes beside the one that drives and is never executed.
+
+    `policy` is signed over `policy.shadow_statement`, which is no order to drive. `share` of the replanning instants,
+    in (0, 1]; until `max_episodes` of this robot have proposals, or its clock has passed `ends_ns`.
+    """
+
+    shadow_id: RowId
+    policy: PolicyTarget
+    share: float = 1.0
+    max_episodes: Count
+    ends_ns: int
+
+
+class ShadowWish(Part, frozen=True, kw_only=True):
+    """What a robot shall shadow; nothing with `order` None. That it is there at all says that the server takes reports
+    of shadows."""
+
+    order: ShadowOrder | None = None
+
+
 class DesiredState(Part, frozen=True, kw_only=True):
     """Everything the server wants of a robot. `revision` grows with every change of the rows behind it."""
 
@@ -210,6 +232,9 @@ class DesiredState(Part, frozen=True, kw_only=True):
     cleared_stop_id: RowId | None = None  # the newest stop that a person cleared
     policy_keys: tuple[PolicyKey, ...] = ()
     lifted_hold_id: RowId | None = None  # the hold that a person lifted at the console
+    shadow: ShadowWish | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # only to daemons that named "shadow": others know no such field
 
 
 class IceServer(Part, frozen=True, kw_only=True):
@@ -302,12 +327,39 @@ class UploadRequest(Message, frozen=True, tag="upload_request", kw_only=True, om
     parts: tuple[ObjectParts, ...] = ()
 
 
+class Distances(Part, frozen=True, kw_only=True):
+    """Distances of one episode's proposals to what was executed, in [0, 2]; see docs/rollout.md, "The distance"."""
+
+    proposals: Count
+    total: float  # their sum
+    p50: float
+    p95: float
+
+
+class ShadowEpisode(Part, frozen=True, kw_only=True):
+    """What the shadow proposed in one episode. `human` and `own` are of the same proposals: the candidate's and the
+    executing version's distance to the person, or the scripted supervisor, who drove."""
+
+    shadow_id: RowId
+    instants: Count  # at which the executing policy planned anew
+    asked: Count  # of them by the order's share
+    answered: Count  # in time and finite; the others were skipped
+    inference_ms: float  # mean of those answered
+    policy: Distances
+    human: Distances
+    own: Distances
+
+
 class EpisodeReady(Message, frozen=True, tag="episode_ready", kw_only=True):
-    """All objects are stored. Sent again after every reconnect until EpisodeRegistered or a terminal refusal."""
+    """All objects are stored. Sent again after every reconnect until EpisodeRegistered or a terminal refusal.
+
+    `shadow`: only to a server whose state had ShadowWish.
+    """
 
     episode_id: str
     uploaded_ns: int
     manifest: EpisodeManifest
+    shadow: ShadowEpisode | msgspec.UnsetType = msgspec.UNSET
 
 
 class PolicyApplied(Message, frozen=True, tag="policy_applied", kw_only=True):
@@ -323,6 +375,25 @@ class PolicyRefused(Message, frozen=True, tag="policy_refused", kw_only=True):
     version_id: str
     code: Name
     message: Text
+
+
+class ShadowState(enum.StrEnum):
+    """How far a robot is with what it shall shadow."""
+
+    FETCHING = "fetching"
+    RUNNING = "running"  # loaded; it proposes from the next episode on
+    REFUSED = "refused"  # with a code
+    ENDED = "ended"  # enough episodes, or late enough
+
+
+class ShadowReport(Message, frozen=True, tag="shadow_report", kw_only=True):
+    """The newest counts; sent at each change and on each connection, only to a server whose state had ShadowWish."""
+
+    shadow_id: RowId
+    state: ShadowState
+    episodes: Count = 0  # with proposals, on this robot
+    code: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    message: Text = ""
 
 
 class LeaseRequest(Message, frozen=True, tag="lease_request", kw_only=True):
@@ -397,6 +468,7 @@ RobotMessage = (
     | EpisodeReady
     | PolicyApplied
     | PolicyRefused
+    | ShadowReport
     | LeaseRequest
     | LeaseRenew
     | LeaseRelease

@@ -128,6 +128,13 @@ def policy_statement(*, robot_id: str, version_id: str, number: int, manifest_sh
     return b"sop-policy-1\n" + msgspec.json.encode(names, order="sorted")
 
 
+def shadow_statement(*, robot_id: str, version_id: str, number: int, manifest_sha256: str, epoch: int) -> bytes:
+    """Return what is signed of a version that a robot may load beside the one that drives: no order to drive with it,
+    and never to be mistaken for one."""
+    names = {"robot": robot_id, "version": version_id, "number": number, "manifest": manifest_sha256, "epoch": epoch}
+    return b"sop-shadow-1\n" + msgspec.json.encode(names, order="sorted")
+
+
 def key_statement(public: str) -> bytes:
     """Return what an older key signs to hand over to a newer one."""
     return b"sop-key-1\n" + public.encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from fleet.errors import NotFound
 from fleet.models import Assignment, PolicyVersion, Robot, Task
 from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import (
+    SHADOW_CAPABILITY,
     AssignedTask,
     CardLease,
     CardStop,
@@ -28,17 +29,21 @@ from fleet.protocol.messages import (
     PolicyPatch,
     PolicyTarget,
     RobotCard,
+    ShadowOrder,
+    ShadowWish,
 )
-from fleet.protocol.policy import policy_statement
+from fleet.protocol.policy import policy_statement, shadow_statement
 from fleet.selectors.lease import card_leases, lease_handed_back, lease_in_force, lease_info
 from fleet.selectors.objects import object_store
 from fleet.selectors.policy import policy_version_newest, policy_version_patches
 from fleet.selectors.rollout import Desired, desired_version, desired_versions
 from fleet.selectors.schedule import assignments_active, schedule_digest
+from fleet.selectors.shadow import shadow_open_of
 from fleet.selectors.stop import card_stop, stop_cleared_newest, stop_info, stops_in_force
 from fleet.signing import SigningKey, public_keys, signing_keys
 from fleet.storage import keys
 
+Statement = Callable[..., bytes]
 POLICY_URL_EXPIRES_S = 6 * 3600  # a robot that fetches later asks again: each Resync brings fresh URLs
 
 
@@ -77,17 +82,39 @@ def desired_state(*, robot_id: str, now: datetime | None = None) -> DesiredState
         cleared_stop_id=cleared_stop_id,
         policy_keys=public_keys(signers),
         lifted_hold_id=robot.lifted_hold_id or None,
+        shadow=_shadow_wish(robot, signers, now or timezone.now()),
     )
 
 
-def sign_target(signers: Sequence[SigningKey], target: PolicyTarget, *, robot: Robot) -> PolicyTarget:
-    """Return the order signed for this robot by the newest key; as it is where the server has none.
+def _shadow_wish(robot: Robot, signers: Sequence[SigningKey], now: datetime) -> ShadowWish | msgspec.UnsetType:
+    """Return what the robot shall shadow; nothing at all to a daemon that does not know the field."""
+    if SHADOW_CAPABILITY not in robot.capabilities:
+        return msgspec.UNSET
+    shadow = shadow_open_of(robot=robot, now=now)
+    if shadow is None:
+        return ShadowWish()
+    target = policy_target(shadow.version, holder=str(robot.id))
+    order = ShadowOrder(
+        shadow_id=str(shadow.id),
+        policy=sign_target(signers, target, robot=robot, state=shadow_statement),
+        share=shadow.share,
+        max_episodes=shadow.max_episodes,
+        ends_ns=to_ns(shadow.ends_at),
+    )
+    return ShadowWish(order=order)
+
+
+def sign_target(
+    signers: Sequence[SigningKey], target: PolicyTarget, *, robot: Robot, state: Statement = policy_statement
+) -> PolicyTarget:
+    """Return the order signed for this robot by the newest key; as it is where the server has none. `state`: what is
+    signed, an order to drive or one to shadow.
 
     The robot's revision is the order's epoch: it grows with every change of what the robot should do.
     """
     if not signers:
         return target
-    statement = policy_statement(
+    statement = state(
         robot_id=str(robot.id),
         version_id=target.version_id,
         number=target.number,

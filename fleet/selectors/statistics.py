@@ -103,8 +103,8 @@ def poisson_rate(*, events: int, exposure: float) -> Interval:
     return Interval(events / exposure, low / exposure, high / exposure)
 
 
-def ratio_of_sums(*, y: int, x: int, yy: int, xx: int, xy: int, n: int) -> Interval:
-    """Return sum(y) / sum(x) of n episodes with the interval of the linearised ratio estimator, at least 0.
+def ratio_of_sums(*, y: float, x: int, yy: float, xx: int, xy: float, n: int, least: float | None = 0.0) -> Interval:
+    """Return sum(y) / sum(x) of n episodes with the interval of the linearised ratio estimator, cut off at `least`.
 
     `yy`, `xx`, `xy`: sums of the products episode by episode. One episode alone has no interval. Source: Cochran,
     Sampling Techniques (1977), 6.4, without finite-population correction.
@@ -116,7 +116,8 @@ def ratio_of_sums(*, y: int, x: int, yy: int, xx: int, xy: int, n: int) -> Inter
         return Interval(ratio, None, None)
     residuals = max(0.0, yy - 2 * ratio * xy + ratio * ratio * xx)
     half = Z * math.sqrt(residuals * n / (n - 1)) / x
-    return Interval(ratio, max(0.0, ratio - half), ratio + half)
+    low = ratio - half
+    return Interval(ratio, low if least is None else max(least, low), ratio + half)
 
 
 def success_difference(*, first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]]) -> Difference | None:

@@ -90,6 +90,11 @@ UNSEEN = {
     },
     "rollout_judge": {"evidence_json": "reads"},
     "rollup": {"*": "sums of episodes, which can be made anew"},
+    "shadow": {
+        "shadow_reported": "robots report; the row is the record",
+        "shadow_episode_note": "robots report; the row is the record",
+        "space_difference": "reads",
+    },
     "storage_guard": {"*": "within a service"},
     "storage_verify": {"*": "marks what it finds in the episodes' rows, and keeps its report"},
     "session": {"session_noted": "a sign of life, kept at the session", "session_forget": "one signs out"},

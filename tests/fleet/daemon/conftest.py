@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fleet.daemon import point_policy
+from fleet.daemon import shadow_process
+from tests.fleet.daemon import point_policy, point_shadow
 from tests.fleet.daemon.peer import Peer
 
 
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
-    """A server on loopback; the daemon's policy host loads the tests' point policies."""
+    """A server on loopback; the daemon's policy host and its shadow process load the tests' point policies."""
     monkeypatch.setitem(sys.modules, "learner.policies.registry", point_policy)
+    monkeypatch.setattr(shadow_process, "COMMAND", point_shadow.COMMAND)
     with Peer() as server:
         yield server

@@ -15,6 +15,7 @@ import pytest
 from fleet.daemon import app
 from fleet.daemon.app import Daemon
 from fleet.daemon.config import load_config
+from fleet.daemon.enrolment import identity_of
 from fleet.daemon.state_dir import StateDir
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import PointDriver, ScriptedSupervisor
@@ -49,7 +50,7 @@ async def running(
     stopping = asyncio.Event()
     try:
         async with httpx.AsyncClient(base_url=server, timeout=5.0) as client:
-            identity = await app._identity(config, client)
+            identity = await identity_of(config, client)
             daemon = Daemon(
                 config, state_dir=state_dir, driver=driver or PointDriver(), client=client, identity=identity
             )

@@ -42,6 +42,9 @@ from fleet.protocol.messages import (
     RobotMessage,
     RobotStatus,
     ServerMessage,
+    ShadowEpisode,
+    ShadowOrder,
+    ShadowWish,
     StateChanged,
     UploadGrant,
     UploadRequest,
@@ -68,6 +71,7 @@ class Peer:
         self.objects: dict[str, bytes] = {}
         self.registered: dict[str, EpisodeManifest] = {}
         self.registrations: list[str] = []
+        self.shadowed: dict[str, ShadowEpisode] = {}  # by episode
         self.received: list[RobotMessage] = []
         self.requests: list[tuple[str, str, str]] = []  # method, path, Range
         self.connections = 0
@@ -143,6 +147,16 @@ class Peer:
         self.objects.update(files)
         self.update(policy=target)
         return target.version_id
+
+    def shadow(self, number: int, *, dx: float, **changes: Any) -> ShadowOrder:
+        """Order a version to be shadowed; return the order."""
+        options = {name: changes.pop(name) for name in ("padding", "architecture") if name in changes}
+        target, files = make_version(number, dx=dx, **options)
+        self.objects.update(files)
+        values: dict[str, Any] = {"shadow_id": f"shadow-{number}", "policy": target, "max_episodes": 100}
+        order = ShadowOrder(**(values | {"ends_ns": time.time_ns() + 3600 * 10**9} | changes))
+        self.update(shadow=ShadowWish(order=order))
+        return order
 
     def drop(self) -> None:
         """Close all sockets without a word."""
@@ -340,6 +354,8 @@ class Peer:
         except SopError as error:
             return EpisodeRefused(episode_id=ready.episode_id, code=error.code, message=error.message, is_final=True)
         self.registered[ready.episode_id] = manifest
+        if isinstance(ready.shadow, ShadowEpisode):
+            self.shadowed[ready.episode_id] = ready.shadow
         self.registrations.append(ready.episode_id)
         return EpisodeRegistered(episode_id=ready.episode_id, indexed_ns=time.time_ns())
 

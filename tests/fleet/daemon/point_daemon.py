@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from fleet.daemon import __main__ as command
-from fleet.daemon import app
-from tests.fleet.daemon import point_policy
+from fleet.daemon import app, shadow_process
+from tests.fleet.daemon import point_policy, point_shadow
 from tests.fleet.daemon.point import PointDriver, ScriptedSupervisor
 
 
@@ -20,6 +20,7 @@ def create_supervisor(driver: Any, options: dict[str, Any]) -> ScriptedSuperviso
 
 if __name__ == "__main__":
     sys.modules["learner.policies.registry"] = point_policy
+    shadow_process.COMMAND = point_shadow.COMMAND
     app.create_driver = lambda name, options: PointDriver(**options)
     app.create_supervisor = create_supervisor
     sys.exit(command.main(sys.argv[1:]))

@@ -73,6 +73,8 @@ from fleet.protocol.messages import (
     RunChanged,
     RunRow,
     RunRows,
+    ShadowReport,
+    ShadowState,
     SpoolStats,
     StateChanged,
     StopInfo,
@@ -281,6 +283,7 @@ ROBOT_MESSAGES = (
         lines=(LogLine(at_ns=NOW_NS, level="warning", logger="fleet.daemon.link", text="link down"),),
         dropped=2,
     ),
+    ShadowReport(shadow_id="s1", state=ShadowState.REFUSED, code="shadow_memory", message="two do not fit"),
 )
 
 SERVER_MESSAGES = (

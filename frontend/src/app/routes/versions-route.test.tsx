@@ -90,7 +90,9 @@ const answers = (change: Record<string, Answer> = {}): Record<string, Answer> =>
   "GET /api/v1/training-runs": [200, { results: [{ id: RUN, name: "demo", state: "running" }] }],
   [`GET /api/v1/training-runs/${RUN}/lineage`]: [200, LINEAGE],
   [`GET /api/v1/training-runs/${RUN}/release`]: [200, RELEASE],
+  [`GET /api/v1/training-runs/${RUN}/shadows`]: [200, { shadows: [] }],
   "GET /api/v1/policy-versions/v-2/report": [200, REPORT],
+  "GET /api/v1/policy-versions/v-2/shadows": [200, { shadows: [] }],
   "GET /api/v1/policy-versions/v-2/compare/v-1": [
     200,
     {

@@ -286,7 +286,7 @@ export const versionsKey = ["versions"] as const;
 const AT_MOST_EVERY = milliseconds(3000);
 
 /** Read again when an episode, a version or a decision is told by the link. */
-function useVersionsQuery<T>(path: string | null, decoder: Decoder<T>) {
+export function useVersionsQuery<T>(path: string | null, decoder: Decoder<T>) {
   const revision = useThrottled(useMetricsRevision(), AT_MOST_EVERY);
   return useQuery({
     queryKey: [...versionsKey, path, revision],

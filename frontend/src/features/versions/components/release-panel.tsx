@@ -9,6 +9,7 @@ import { SelectField } from "@/components/ui/field";
 import type { Release, Rollout } from "@/features/versions/api/versions";
 import { ActDialog, canaryLimits, type Plan } from "@/features/versions/components/act-dialog";
 import { CanaryPanel } from "@/features/versions/components/canary-panel";
+import { RunShadows } from "@/features/versions/components/shadow-panel";
 import { STRATEGIES } from "@/features/versions/words";
 import { formatDay } from "@/lib/units/format";
 
@@ -25,6 +26,7 @@ export function ReleasePanels({ run, release }: ReleaseProps) {
       {trying === null ? null : (
         <CanaryPanel rollout={trying} actions={<CanaryActions rollout={trying} onPlan={setPlan} />} />
       )}
+      <RunShadows run={run} />
       <div className="mb-4 grid grid-cols-1 gap-4 xl:grid-cols-2">
         <StrategyPanel run={run} release={release} onPlan={setPlan} />
         <HistoryPanel release={release} />

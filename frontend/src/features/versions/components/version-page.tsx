@@ -15,6 +15,7 @@ import { ActDialog, canaryLimits, type Plan } from "@/features/versions/componen
 import { ComparePanel } from "@/features/versions/components/compare-panel";
 import { DeploymentsPanel } from "@/features/versions/components/deployments-panel";
 import { NotesPanel } from "@/features/versions/components/notes-panel";
+import { ShadowPanel } from "@/features/versions/components/shadow-panel";
 import { StageChips } from "@/features/versions/components/stage-chips";
 import { Unreadable } from "@/features/versions/components/versions-page";
 import { rateText, sizeText } from "@/features/versions/words";
@@ -69,6 +70,7 @@ function KnownVersion({ report }: { readonly report: Report }) {
         <DataPanel report={report} />
         <NotesPanel key={version.notes} version={version} />
       </div>
+      <ShadowPanel version={version} />
       <DeploymentsPanel report={report} onPlan={setPlan} />
       {plan === null ? null : <ActDialog plan={plan} onClose={() => setPlan(null)} />}
     </>

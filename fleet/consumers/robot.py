@@ -117,7 +117,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
                 if isinstance(message, m.Heartbeat):
                     self._send(m.HeartbeatAck(clock_ns=message.clock_ns, server_clock_ns=time.time_ns()))
         except ProtocolError as error:
-            if (offered := error.data.get("offered")) is not None:  # of an UnsupportedProtocol
+            if isinstance(offered := error.data.get("offered"), int):  # of an UnsupportedProtocol
                 await auth.off_loop(robot.robot_speaks, robot_id=self._robot_id, protocol=offered)
             await self._fail(error)
             return
@@ -225,13 +225,10 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             self._send(m.EpisodeRefused(episode_id=message.episode_id, code="busy", message=text, is_final=False))
 
     async def _on_applied(self, report: m.PolicyApplied) -> None:
-        call = policy.policy_version_applied
-        await auth.off_loop(call, robot_id=self._robot_id, **msgspec.structs.asdict(report))
+        await auth.off_loop(policy.policy_version_applied, robot_id=self._robot_id, **msgspec.structs.asdict(report))
 
     async def _on_refused(self, report: m.PolicyRefused) -> None:
-        call, version_id = policy.policy_version_refused, report.version_id
-        told = {"robot_id": self._robot_id, "version_id": version_id, "code": report.code, "message": report.message}
-        await auth.off_loop(call, **told)
+        await auth.off_loop(policy.policy_version_refused, robot_id=self._robot_id, **msgspec.structs.asdict(report))
 
     async def _on_shadow(self, report: m.ShadowReport) -> None:
         await auth.off_loop(shadow_reported, robot_id=self._robot_id, report=report)

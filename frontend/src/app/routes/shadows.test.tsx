@@ -158,8 +158,9 @@ describe("shadows", () => {
   it("shows an operator the numbers alone", async () => {
     renderApp("/versions/v-2", answers({ "GET /api/v1/session": signedIn(["see"]) }));
     expect(await screen.findByText(SHADOW.sentence)).toBeDefined();
-    expect(screen.queryByRole("button", { name: "End the shadow" })).toBeNull();
-    expect(screen.queryByRole("button", { name: "Shadow it on robots" })).toBeNull();
+    for (const name of ["End the shadow", "Shadow it on robots"]) {
+      expect(screen.getByRole("button", { name })).toHaveProperty("disabled", true);
+    }
   });
 
   it("says that it could not be read, and tries again", async () => {

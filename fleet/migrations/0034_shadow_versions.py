@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0032_raise_alerts'),
+        ('fleet', '0033_trace_versions_and_note_protocols'),
     ]
 
     operations = [

@@ -38,6 +38,8 @@ UNSEEN = {
     "dataset_import_work": {"*": "workers do what was asked for, which is noted"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
     "episode_check": {"*": "reads"},
+    "episode_turn": {"*": "as episode"},
+    "episode_upload": {"*": "robots deliver; says where to"},
     "enrolment": {"robot_name_check": "reads"},
     "export": {
         "export_check": "reads",
@@ -73,6 +75,7 @@ UNSEEN = {
         "robot_key_check": "reads",
         "robot_link_check": "reads",
         "robot_hello": "a robot connects",
+        "robot_speaks": "a robot that is refused for its protocol; its row says which it speaks",
         "robot_seen": "heartbeats",
         "robot_thumbnail": "pictures",
         "robot_gone": "a robot leaves",

@@ -49,7 +49,7 @@ CONFIG = {
 TIMERS = {"SOP_HEARTBEAT_S": "2", "SOP_RUN_STALE_S": "15"}
 # So that the scripted supervisor asks for a lease in almost every episode: the policy knows nothing.
 SUPERVISOR = [f"supervisor.options.{option}" for option in ("deviation=0.2", "deviation_steps=4", "drive_steps=12")]
-STORE_MIB, ROBOT_MIB = 4096, 256
+STORE_MIB, ROBOT_MIB = 2048, 256
 START_S = 180.0
 _SETTLE_ERRORS = (psycopg.OperationalError, redis.ConnectionError, redis.TimeoutError)
 # In one process: each start of Django costs seconds on a busy machine.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import SEED, Fault, Skipped
+from tests.chaos.catalogue import SEED, Fault, Skipped
 from tests.chaos.invariants import Invariants
 from tests.chaos.recovery import Watch
 from tests.chaos.site import Layout, Site, running_site

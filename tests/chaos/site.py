@@ -38,7 +38,7 @@ from tests.stack.relay import Relay
 
 ROBOTS = ("robot-1", "robot-2", "robot-3")
 LEARNERS = ("learner", "learner-2")  # the second is started by the fault that needs a successor
-SPEED = 2.0
+SPEED = 1.0
 # A tiny run: rounds of a second or two, a version every ten seconds at most.
 BATCH_ROWS = 16
 CONFIG = {

@@ -11,7 +11,8 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS, SEED, Fault
+from tests.chaos.catalogue import SEED, Fault
+from tests.chaos.faults import FAULTS
 from tests.chaos.recovery import Recovery
 
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"

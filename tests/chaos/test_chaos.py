@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.faults import FAULTS, LAYOUTS, SEED, Fault
+from tests.chaos.catalogue import LAYOUTS, SEED, Fault
+from tests.chaos.faults import FAULTS
 
 _chosen = [name.strip() for name in os.environ.get("SOP_CHAOS_FAULTS", "").split(",") if name.strip()]
 

@@ -17,7 +17,7 @@ CLOCK_SLACK = timedelta(seconds=60)
 
 def silent_since(field: str, before: datetime) -> Q:
     """Return the rows whose `field` lies before `before`, or in the future; never those where it is null."""
-    return Q(**{f"{field}__lt": before}) | Q(**{f"{field}__gt": timezone.now() + CLOCK_SLACK})
+    return Q((f"{field}__lt", before)) | Q((f"{field}__gt", timezone.now() + CLOCK_SLACK))
 
 
 def is_silent(seen_at: datetime | None, before: datetime) -> bool:

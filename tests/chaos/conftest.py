@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import SEED, Fault, Skipped
+from tests.chaos.catalogue import SEED, Fault, Skipped
 from tests.chaos.invariants import Invariants
 from tests.chaos.recovery import Watch
 from tests.chaos.site import Layout, Site, running_site
@@ -84,6 +84,9 @@ def strike(sites: Sites, capsys: pytest.CaptureFixture[str]) -> Callable[[Fault]
         except Skipped as reason:
             row.skipped = str(reason)
             pytest.skip(str(reason))
+        except KeyboardInterrupt:
+            row.is_cut = True
+            raise
         except BaseException as error:
             row.problem = str(error).partition("\n")[0] or type(error).__name__
             sites.discard()

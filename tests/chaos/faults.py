@@ -5,54 +5,15 @@ A fault returns what it saw while it lasted, for the table; whatever it broke is
 
 from __future__ import annotations
 
-import os
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 
+from tests.chaos.catalogue import BUCKET, CLOCKS, FAULTS, FROZEN_LEARNER_S, OUTAGE_S, PHASE_S, Skipped, Strike, fault
 from tests.chaos.parts import Namespace
-from tests.chaos.site import LEARNERS, ROBOTS, Layout, Site, moment
+from tests.chaos.site import LEARNERS, ROBOTS, Site, moment
 from tests.stack.harness import PASSWORD, RUN
-
-MAIN = Layout("main")
-BUCKET = Layout("bucket", store="s3")
-CLOCKS = Layout("clocks", has_clocks=True)
-LAYOUTS = (CLOCKS, BUCKET, MAIN)  # the order of a run
-
-SEED = int(os.environ.get("SOP_CHAOS_SEED", "1"))  # decides the order, and when within a phase each fault strikes
-OUTAGE_S = 9.0  # longer than the silence after which links give up (heartbeats are 2 s apart)
-FROZEN_LEARNER_S = 22.0  # longer than SOP_RUN_STALE_S (15 s here): the other learner takes the run over
-PHASE_S = 2.0
-Strike = Callable[[Site, random.Random], str]
-
-
-class Skipped(Exception):
-    """This machine cannot do it; the message says why."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`name` is what FAULTS= chooses by, `says` the row's words."""
-
-    name: str
-    says: str
-    strike: Strike
-    layout: Layout = MAIN
-    is_quick: bool = False  # part of the smoke in `make test`
-
-
-FAULTS: list[Fault] = []
-
-
-def fault(name: str, says: str, *, layout: Layout = MAIN, is_quick: bool = False) -> Callable[[Strike], Strike]:
-    def register(strike: Strike) -> Strike:
-        FAULTS.append(Fault(name, says, strike, layout, is_quick))
-        return strike
-
-    return register
 
 
 def _closed(site: Site) -> int:
@@ -433,3 +394,5 @@ for _sign, _word in ((1, "ahead"), (-1, "back")):
     fault(f"clock-server-{_word}", f"the server's wall clock: an hour {_word}, and right again", layout=CLOCKS)(
         _jump(("server",), _sign * HOUR_S)
     )
+
+__all__ = ["FAULTS"]

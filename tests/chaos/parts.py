@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 
 FILLER = "filler"
+_BLOCK = 4096
 
 
 class Service:
@@ -94,11 +96,16 @@ class Volume:
         self._is_bound = False
 
     def fill(self) -> None:
-        """Leave no byte; what others free meanwhile is taken, too, by calling again."""
+        """Leave no block; what others free meanwhile is taken, too, by calling again."""
+        size = os.statvfs(self._backing).f_bavail * os.statvfs(self._backing).f_frsize
         with (self._backing / FILLER).open("ab") as file:
-            free = os.statvfs(self._backing).f_bavail * os.statvfs(self._backing).f_frsize
-            if free:
-                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+            while size >= _BLOCK:
+                try:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
+                except OSError as error:  # all of it or nothing, and others write meanwhile
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
 
     def empty(self) -> None:
         (self._backing / FILLER).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.chaos.site import ROBOTS, Site
 from tests.stack.harness import RUN
 
-RECOVERY_S = 150.0
+RECOVERY_S = 240.0  # several times what it takes: on busy cores everything is slow, and slow is not broken
 _STEPPED = """
 SELECT count(*) FROM fleet_traininground r JOIN fleet_trainingrun t ON t.id = r.run_id
 WHERE t.name = %s AND r.index > %s

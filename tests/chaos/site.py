@@ -38,7 +38,7 @@ from tests.stack.relay import Relay
 
 ROBOTS = ("robot-1", "robot-2", "robot-3")
 LEARNERS = ("learner", "learner-2")  # the second is started by the fault that needs a successor
-SPEED = 2.0
+SPEED = 1.0
 # A tiny run: rounds of a second or two, a version every ten seconds at most.
 BATCH_ROWS = 16
 CONFIG = {
@@ -49,7 +49,7 @@ CONFIG = {
 TIMERS = {"SOP_HEARTBEAT_S": "2", "SOP_RUN_STALE_S": "15"}
 # So that the scripted supervisor asks for a lease in almost every episode: the policy knows nothing.
 SUPERVISOR = [f"supervisor.options.{option}" for option in ("deviation=0.2", "deviation_steps=4", "drive_steps=12")]
-STORE_MIB, ROBOT_MIB = 4096, 256
+STORE_MIB, ROBOT_MIB = 2048, 256
 START_S = 180.0
 _SETTLE_ERRORS = (psycopg.OperationalError, redis.ConnectionError, redis.TimeoutError)
 # In one process: each start of Django costs seconds on a busy machine.
@@ -248,7 +248,9 @@ class Site:
         state.mkdir(parents=True, exist_ok=True)
         command = robot_command(self.stack, name=name, state=state, seed=seed, token=token)
         command[command.index("--server") + 1] = url
-        settings = ["control.reset_s=0.05", f"spool.capacity_bytes={ROBOT_MIB * 2**19}", *SUPERVISOR]
+        room = ROBOT_MIB * 2**20  # spool and cache of versions must fit on the disk together
+        disk = [f"spool.capacity_bytes={room // 2}", f"policy.cache_bytes={room // 4}"]
+        settings = ["control.reset_s=0.05", *disk, *SUPERVISOR]
         command += [word for setting in settings for word in ("--set", setting)]
         if self.namespace and name == ROBOTS[-1]:
             command = self.namespace.command(command)

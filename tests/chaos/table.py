@@ -11,7 +11,8 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS, SEED, Fault
+from tests.chaos.catalogue import SEED, Fault
+from tests.chaos.faults import FAULTS
 from tests.chaos.recovery import Recovery
 
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
@@ -34,6 +35,7 @@ class Row:
     problem: str = ""
     skipped: str = ""
     is_cut: bool = False  # by the time a run may take: no news about this fault
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
     at: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
 
     def line(self) -> str:
@@ -45,7 +47,7 @@ class Row:
         else:
             held = f"{BROKEN}: {self.problem}" if self.problem else f"{self.invariants} hold"
             cells += [self.seen, *("–" if value is None else f"{value:.1f}" for value in times), held]
-        cells.append(f"{self.at:%d %b %H:%M}, seed {SEED}, load {os.getloadavg()[0]:.0f}")
+        cells.append(f"{self.at:%d %b %H:%M}, seed {SEED}, load {self.load:.0f}")
         return f"| {' | '.join(cell.replace('|', '/')[:300] for cell in cells)} |"
 
 

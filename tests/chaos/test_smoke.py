@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.catalogue import Fault
+from tests.chaos.faults import FAULTS
 
 QUICK = [fault for fault in FAULTS if fault.is_quick]
 

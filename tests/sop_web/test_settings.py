@@ -53,6 +53,16 @@ def test_database_url(url: str, expected: tuple[str, ...]) -> None:
     assert tuple(found[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")) == expected
 
 
+def test_a_database_behind_a_dead_path_is_given_up_within_half_a_minute() -> None:
+    """By keepalives while nothing is asked, by the age of what nobody acknowledged otherwise; a URL may say else."""
+    found = database_settings("postgresql://h/sop")["OPTIONS"]
+    assert isinstance(found, dict)
+    assert found["keepalives_idle"] + found["keepalives_interval"] * found["keepalives_count"] <= 30
+    assert found["tcp_user_timeout"] == 30_000
+    chosen = database_settings("postgresql://h/sop?tcp_user_timeout=5000")["OPTIONS"]
+    assert isinstance(chosen, dict) and chosen["tcp_user_timeout"] == "5000"
+
+
 @pytest.mark.parametrize("url", ["mysql://x/y", "sqlite:///x", "postgresql://h:port/x"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(EnvironmentInvalid, match="DATABASE_URL"):

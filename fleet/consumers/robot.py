@@ -115,7 +115,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
                 if isinstance(message, m.Heartbeat):
                     self._send(m.HeartbeatAck(clock_ns=message.clock_ns, server_clock_ns=time.time_ns()))
         except ProtocolError as error:
-            if (offered := error.data.get("offered")) is not None:  # of an UnsupportedProtocol
+            if isinstance(offered := error.data.get("offered"), int):  # of an UnsupportedProtocol
                 await auth.off_loop(robot.robot_speaks, robot_id=self._robot_id, protocol=offered)
             await self._fail(error)
             return

@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot docs
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -93,7 +93,7 @@ test-python: $(DEV)
 	$(BIN)/python -m pytest $(STACK) $(BOTH_CORES)
 	$(BIN)/python -m pytest $(TIMED)
 
-check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol
+check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol, documentation
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
@@ -102,9 +102,13 @@ check: setup ## Lint, types, import arrows, migrations, production settings, gen
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference --check
 	scripts/check-deploy
 	$(BIN)/python scripts/sbom.py $(VENV)/sop.cdx.json
+	$(BIN)/python scripts/docs.py
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types
+
+docs: setup ## Build the documentation site into var/site; a broken link fails
+	@$(BIN)/python scripts/docs.py
 
 sbom: $(RUNTIME) ## Write the software bill of materials, CycloneDX JSON (SBOM=sop.cdx.json)
 	@$(BIN)/python scripts/sbom.py $(or $(SBOM),sop.cdx.json)

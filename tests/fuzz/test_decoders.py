@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import tarfile
 import tempfile
 import zipfile
@@ -17,7 +16,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -63,7 +61,7 @@ def _welcomed(data: bytes) -> None:
 
 PEER_MESSAGES = [
     b'{"type":"drive","seq":1,"epoch":1,"axes":[0.0,0.5,-1.0,0.0],"sent_ms":1.5,"video_age_ms":40.0}',
-    b'{"type":"clock_echo","probe":1,"robot_ms":1.0,"browser_ms":2.0}',
+    b'{"type":"clock_echo","probe":1,"clock_ms":2.0}',
     b'{"type":"stop","stop_id":"6b650c4c-fddd-48f8-a29e-c57cb1eaa830","reason":"x"}',
 ]
 DECODERS: dict[str, tuple[Callable[[bytes], object], list[bytes], type[SopError]]] = {
@@ -277,13 +275,7 @@ def test_a_patch_gives_bytes_or_is_refused(patched: tuple[Path, bytes, int]) -> 
 def test_the_samples_are_sound() -> None:
     """Or the edits would only ever try the first check."""
     for name, (decode, samples, _) in DECODERS.items():
-        if name in ("data channel", "link session"):
+        if name == "link session":  # most of its samples may not come at this moment
             continue
         for sample in samples:
             decode(sample)
-    taken = 0
-    for message in PEER_MESSAGES:
-        with contextlib.suppress(ProtocolError):
-            decode_peer_message(message)
-            taken += 1
-    assert taken >= 1 and json.loads(msgspec.json.encode(MANIFEST))

@@ -142,14 +142,13 @@ def test_a_stopped_redis_is_named_and_its_return_is_seen(running: Running) -> No
     running.wait_until(lambda: running.get("/readyz").status_code == 200)
 
 
-def test_a_hung_redis_is_named_in_bounded_time_and_asked_by_one_thread(running: Running) -> None:
+def test_a_hung_redis_is_named_in_bounded_time(running: Running) -> None:
     """SIGSTOP: the connection stands and nothing answers, the worst case for whoever waits."""
     process = _redis_process(running)
     process.suspend()
     try:
         running.wait_until(lambda: running.states()["redis"] == "timeout")
-        web = next(each for each in psutil.process_iter(["cmdline"]) if _is_web(running, each))
-        before, began = web.num_threads(), time.monotonic()
+        began = time.monotonic()
         threads = [threading.Thread(target=running.get, args=("/readyz",)) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -157,15 +156,9 @@ def test_a_hung_redis_is_named_in_bounded_time_and_asked_by_one_thread(running: 
             thread.join()
         assert time.monotonic() - began < TIMEOUT_S + 2
         assert running.get("/healthz").elapsed.total_seconds() < 1
-        assert web.num_threads() - before <= len(threads)  # of requests; the question itself has one thread
     finally:
         process.resume()
     running.wait_until(lambda: running.states()["redis"] == "ready")
-
-
-def _is_web(running: Running, process: psutil.Process) -> bool:
-    line = process.info["cmdline"] or []
-    return "sop_web.asgi:application" in line and str(running.stack.port) in line
 
 
 def test_a_stopped_database_is_named_and_its_return_is_seen(running: Running) -> None:

@@ -85,7 +85,7 @@ def test_a_trace_leads_from_a_frame_to_the_version_that_learned_from_it(running:
     [version] = running.rows(
         "SELECT traceparent FROM fleet_policyversion WHERE id = %s", load.attributes["sop.version"]
     )
-    assert version[0] == f"00-{publish.trace}-{publish.id}-01"
+    assert version[0].startswith(f"00-{publish.trace}-{publish.id}-0")
     # The publish happens in the round's task, whose trace is another: a run would be one trace for as long as it runs.
     [task] = [span for span in collector.spans("task learner.train_round") if span.id == publish.parent]
     assert task.trace == publish.trace != capture.trace and (publish.trace, task.id) in draw.links

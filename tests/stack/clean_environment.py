@@ -1,13 +1,15 @@
-"""A virtual environment that holds what a requirements file names and needs, and nothing else, without a network.
+"""A virtual environment that holds what a requirements file names and needs, and nothing else.
 
-Its packages are links to those that the tests run with, resolved from their own metadata as pip does. What a real
-install from the package index adds to this, `make verify-robot` tries.
+Its packages are links to those that the tests run with, resolved from their own metadata as pip does, so it needs no
+network. With SOP_INSTALL=1, as `make verify-robot` has it, pip installs them.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import subprocess
 import venv
 from pathlib import Path
 
@@ -38,6 +40,12 @@ def required(requirements: Path) -> dict[str, importlib.metadata.Distribution]:
 
 def make_environment(folder: Path, requirements: Path) -> Path:
     """Make the environment and return its interpreter."""
+    python = folder / "bin" / "python"
+    if os.environ.get("SOP_INSTALL") == "1":
+        venv.create(folder, with_pip=True, symlinks=True)
+        install = [str(python), "-m", "pip", "install", "-qq", "--no-cache-dir", "-r", str(requirements)]
+        subprocess.run(install, check=True, timeout=1800)
+        return python
     venv.create(folder, with_pip=False, symlinks=True)
     (site,) = folder.glob("lib/python3*/site-packages")
     for distribution in required(requirements).values():
@@ -46,4 +54,4 @@ def make_environment(folder: Path, requirements: Path) -> Path:
             link = site / top
             if re.fullmatch(r"[\w.+-]+", top) and top not in ("..", "__pycache__") and not link.exists():
                 link.symlink_to(Path(str(distribution.locate_file(top))))
-    return folder / "bin" / "python"
+    return python

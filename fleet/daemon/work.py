@@ -220,6 +220,10 @@ class Worker:
     def _work(self) -> None:
         if self._runner is None:
             self._runner = self._make_runner()
+            rate_hz, own_hz = self._control.control_rate_hz, self._driver.info.control_rate_hz
+            if rate_hz != own_hz:
+                text = "control.control_rate_hz is %g, the driver's rate is %g: it moves at another speed"
+                logger.warning(text, rate_hz, own_hz)
         while not self._stopping.is_set():
             plan = self._plan(self._runner)
             if isinstance(plan, _Obstacle):

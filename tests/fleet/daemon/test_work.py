@@ -72,6 +72,19 @@ async def test_a_driver_that_fails_is_connected_again_and_its_episode_is_kept(
     assert not driver.is_connected
 
 
+@pytest.mark.parametrize(("rate_hz", "warnings"), [(10, 0), (5, 1)])
+async def test_a_rate_that_is_not_the_drivers_is_warned_of_once(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    rate_hz: int, warnings: int,
+) -> None:  # fmt: skip
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.8)
+    async with running(peer, tmp_path, monkeypatch, f"control.control_rate_hz={rate_hz}"):
+        await until(lambda: len(peer.registered) >= 1)
+    told = [record.message for record in caplog.records if "the driver's rate is 10" in record.message]
+    assert len(told) == warnings
+
+
 async def test_a_stop_while_the_scene_is_reset_comes_before_any_motion(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,7 +130,12 @@ class LeRobotDriver:
         return StepFeedback(reward=0.0, success=False)
 
     def hold(self) -> None:
-        """Stand where the robot was last measured; sent once, for a goal that follows a sagging arm lets it sink."""
+        """Stand where the robot was last measured; sent once, for a goal that follows a sagging arm lets it sink.
+
+        Raises: RobotError.
+        """
+        if self._host is not None:
+            self._host.check()  # a robot that stands idle for hours says so when it is lost
         if self._is_holding or not self._goals:
             return
         goals = {axis.feature: self._standing(axis) for axis in self.options.axes}

@@ -71,6 +71,12 @@ class HostProcess:
         with self._filming:
             return self._exchange(self._film, {"op": "film", "name": name}, timeout_s)
 
+    def check(self) -> None:
+        """Raises: RobotError robot_lost if the process ended; asks it nothing."""
+        status = self._process.poll()
+        if status is not None:
+            raise RobotError("robot_lost", f"the robot's process ended with {status}")
+
     def close(self) -> None:
         """Have the robot disconnected and end the process; kills it if it does not end in time."""
         with contextlib.suppress(OSError):

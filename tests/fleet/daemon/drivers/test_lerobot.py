@@ -264,6 +264,17 @@ def test_a_process_that_is_killed_is_an_error_at_once(make: Made) -> None:
     assert raised.value.code == "robot_lost"
 
 
+def test_a_process_that_ends_while_the_robot_holds_is_noticed(make: Made) -> None:
+    driver = make()
+    driver.reset("reach", seed=0)
+    driver.hold()
+    assert driver._host is not None
+    os.kill(driver._host._process.pid, signal.SIGKILL)
+    driver._host._process.wait(10)
+    with pytest.raises(RobotError, match="ended with -9"):
+        driver.hold()
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "text"),
     [

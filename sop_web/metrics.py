@@ -12,13 +12,15 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from fleet.both_ways import BothWays, Finish
 
 FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
 LIVE_GAUGES = "gauge_live"
@@ -63,27 +65,13 @@ def is_counted(path: Path) -> bool:
     return False
 
 
-class RequestMetrics:
+class RequestMetrics(BothWays):
     """Counts every answer by its route's template, outermost of all middleware."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
-        self._get_response: Any = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._answer_async(request)
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Finish]:
         began = time.perf_counter()
-        return _counted(request, self._get_response(request), began)
-
-    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        began = time.perf_counter()
-        return _counted(request, await self._get_response(request), began)
+        yield lambda response: _counted(request, response, began)
 
 
 def _counted(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stack.harness import RUN, TASK, System, running_system
+from tests.stack.harness import RUN, System, running_system, write_demonstrations
 from tests.stack.policies import write_random_policy
 
 
@@ -31,15 +29,8 @@ def other_policy(stack_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def demonstrations(stack_folder: Path) -> Path:
-    """Three demonstrations of the simulator's expert, from `python -m fleet.daemon demonstrate`."""
-    folder = stack_folder / "demonstrations"
-    command = [
-        sys.executable, "-m", "fleet.daemon", "demonstrate", "--driver", "metaworld", "--task", TASK,
-        "--seeds", "0-2", "--starts", "narrow", "--out", str(folder),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return folder
+    """Three demonstrations of the simulator's expert."""
+    return write_demonstrations(stack_folder / "demonstrations", count=3)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Takes the pictures of the docs from the running demo: `make screenshots`, while `make demo` runs in another terminal.
 
 Writes docs/images/fleet-dark.png and fleet-light.png for the README, 1440 x 730 at twice the pixels, and every page in
-both themes to docs/images/pages/NAME-THEME.webp, 1280 px wide. ARGS="--only pages" or "--only readme" takes a part.
+both themes to docs/images/pages/NAME-THEME.webp, 1280 px wide. ARGS="--only pages" or "--only readme" takes a part,
+ARGS="--pages help,alerts" these pages alone.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ SETTLE_MS = 1500  # thumbnails and charts come after the last request
 LIMIT_MS = 90_000  # a machine that runs robots and a learner beside the browser is slow
 
 PAGES = {
-    "fleet": "/", "wall": "/wall", "help": "/help", "episodes": "/episodes", "datasets": "/datasets",
-    "exports": "/datasets/exports", "imports": "/datasets/imports", "training": "/training", "versions": "/versions",
+    "fleet": "/", "wall": "/wall", "help": "/help", "alerts": "/alerts", "alert-rules": "/alerts?view=rules",
+    "episodes": "/episodes", "datasets": "/datasets", "exports": "/datasets/exports", "imports": "/datasets/imports",
+    "training": "/training", "training-new": "/training/new", "training-compare": "/training/compare",
+    "versions": "/versions", "status": "/status",
     "reports-success": "/reports", "reports-versions": "/reports?view=versions",
     "reports-throughput": "/reports?view=throughput", "reports-interventions": "/reports?view=people",
     "reports-loop": "/reports?view=loop", "reports-robots": "/reports?view=robots",
@@ -42,6 +45,7 @@ PAGES_OF = {
     "dataset": ("/api/v1/datasets", "/datasets/{id}"),
     "training-run": ("/api/v1/training-runs", "/training/{id}"),
     "version": ("/api/v1/policy-versions", "/versions/{id}"),
+    "robot-log": ("/api/v1/robots", "/settings/robots/{id}/log"),
     "cockpit": ("/api/v1/robots", "/teleop/{id}"),
 }
 
@@ -52,6 +56,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SOP_DATA_DIR", ROOT / "var")))
     parser.add_argument("--only", choices=("readme", "pages"), default=None)
+    parser.add_argument("--pages", type=lambda text: text.split(","), default=None, metavar="NAME,...")
     given = parser.parse_args()
     accounts = given.data_dir / "demo" / "credentials.json"
     if not accounts.exists():
@@ -59,7 +64,13 @@ def main() -> int:
         return 1
     passwords = json.loads(accounts.read_text())
     try:
-        take(given.url, passwords=passwords, out=given.out, only=given.only)
+        take(
+            given.url,
+            passwords=passwords,
+            out=given.out,
+            only="pages" if given.pages else given.only,
+            names=given.pages,
+        )
     except Error as error:
         print(
             f"no pictures from {given.url}: {error.message.splitlines()[0]}\nIs `make demo` running?", file=sys.stderr
@@ -68,15 +79,17 @@ def main() -> int:
     return 0
 
 
-def take(url: str, *, passwords: dict[str, str], out: Path, only: str | None = None) -> None:
-    """Take the pictures of the README, those of all pages, or both. Raises: playwright's Error."""
+def take(
+    url: str, *, passwords: dict[str, str], out: Path, only: str | None = None, names: list[str] | None = None
+) -> None:
+    """Take the pictures of the README, those of the pages (`names`, or all), or both. Raises: playwright's Error."""
     found = os.environ.get("SOP_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         if only != "pages":
             take_readme(browser, url, password=passwords["operator"], out=out)
         if only != "readme":
-            take_pages(browser, url, password=passwords["admin"], out=out / "pages")
+            take_pages(browser, url, password=passwords["admin"], out=out / "pages", names=names)
         browser.close()
 
 
@@ -99,13 +112,15 @@ def take_readme(browser: Browser, url: str, *, password: str, out: Path) -> None
         context.close()
 
 
-def take_pages(browser: Browser, url: str, *, password: str, out: Path) -> None:
+def take_pages(browser: Browser, url: str, *, password: str, out: Path, names: list[str] | None = None) -> None:
     """Save every page in both themes, as an admin sees it. A page of something that is not there yet is left out."""
     out.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(base_url=url, viewport=PAGE_SIZE)  # type: ignore[arg-type]
     context.set_default_timeout(LIMIT_MS)
     page = sign_in(context, "admin", password)
-    for name, path in (PAGES | pages_of(context)).items():
+    known = PAGES | pages_of(context)
+    for name in names or known:
+        path = known[name]
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             page.goto(path)  # anew: a browser that is short of time leaves parts painted in the theme before

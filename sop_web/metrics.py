@@ -12,15 +12,15 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from fleet.both_ways import BothWays, Finish
 from fleet.protocol import tracing
 
 FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
@@ -69,29 +69,14 @@ def is_counted(path: Path) -> bool:
     return False
 
 
-class RequestMetrics:
+class RequestMetrics(BothWays):
     """Counts every answer by its route's template, outermost of all middleware."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
-        self._get_response: Any = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._answer_async(request)
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Finish]:
         began = time.perf_counter()
         with _traced(request) as work:
-            return _counted(request, self._get_response(request), began, work)
-
-    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        began = time.perf_counter()
-        with _traced(request) as work:
-            return _counted(request, await self._get_response(request), began, work)
+            yield lambda response: _counted(request, response, began, work)
 
 
 def _traced(request: HttpRequest) -> AbstractContextManager[tracing.Work]:

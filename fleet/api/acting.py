@@ -1,47 +1,35 @@
-"""Django middleware: names each request and says, when asked, who made it. Sync and async alike, without a thread."""
+"""Django middleware: names each request and says, when asked, who made it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from fleet.acting import Actor, ActorKind, acting_as, request_id_new, request_named
 from fleet.addresses import http_address
+from fleet.both_ways import BothWays, Finish
 
 _GIVEN = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
-class RequestActor:
+class RequestActor(BothWays):
     """A proxy's X-Request-ID is kept if it is sound, so that its log and the audit log can be laid side by side."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
-        self._get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Finish]:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GIVEN.fullmatch(given) else request_id_new()
-        if self._is_async:
-            return self._answer_async(request, request_id)
-        with request_named(request_id), acting_as(lambda: _actor(request, request_id)):
-            response: Any = self._get_response(request)
-        response.headers["X-Request-ID"] = request_id
-        return response  # type: ignore[no-any-return]
 
-    async def _answer_async(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        def finish(response: HttpResponseBase) -> HttpResponseBase:
+            response.headers["X-Request-ID"] = request_id
+            return response
+
         with request_named(request_id), acting_as(lambda: _actor(request, request_id)):
-            response: HttpResponse = await self._get_response(request)  # type: ignore[misc]
-        response.headers["X-Request-ID"] = request_id
-        return response
+            yield finish
 
 
 def _actor(request: HttpRequest, request_id: str) -> Actor:

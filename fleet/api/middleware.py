@@ -1,45 +1,31 @@
 """What every answer under /api/ carries: what is left of the rate limit, an ETag and Cache-Control.
 
 A read gets an ETag of its bytes (`fleet/api/etag.py`), and 304 if the asker holds them: the work of the query is done
-all the same, the transfer is saved. Files and pictures bring their own. Works in sync and async chains, like
-`sop_web.middleware`.
+all the same, the transfer is saved. Files and pictures bring their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.response import Response
 
 from fleet.api.etag import etag_of_read
+from fleet.both_ways import BothWays, Finish
 
 PREFIX = "/api/"
 
 
-class ApiHeaders:
+class ApiHeaders(BothWays):
     """Before the session's middleware, so that it sees every answer."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
-        self._get_response: Any = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._answer_async(request)
-        return _finished(request, self._get_response(request))
-
-    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        return _finished(request, await self._get_response(request))
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Finish]:
+        yield lambda response: _finished(request, response)
 
 
 def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -22,7 +22,7 @@ from fleet.models import PersonLink
 from fleet.permissions import ROLE_PERMISSIONS, Role
 from fleet.scopes import PUBLIC, SESSION_ONLY
 from fleet.selectors.person import invitations_open, people_cards
-from fleet.services.person import person_active_set, person_change, person_roles_set
+from fleet.services.person import person_edit
 from fleet.services.person_link import (
     Link,
     invitation_accept,
@@ -149,12 +149,13 @@ class PersonDetail(APIView):
         body = PersonIn(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        if "roles" in asked:
-            person_roles_set(user=_user(pk), roles=[Role(role) for role in asked["roles"]])
-        if "is_active" in asked:
-            person_active_set(user_id=pk, is_active=asked["is_active"])
-        if "name" in asked or "email" in asked:
-            person_change(user_id=pk, name=asked.get("name"), email=asked.get("email"))
+        person_edit(
+            user=_user(pk),
+            roles=[Role(role) for role in asked["roles"]] if "roles" in asked else None,
+            is_active=asked.get("is_active"),
+            name=asked.get("name"),
+            email=asked.get("email"),
+        )
         found = next((card for card in people_cards() if card.id == pk), None)
         if found is None:
             raise NotFound("there is no such person")

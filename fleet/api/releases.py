@@ -29,7 +29,7 @@ from fleet.errors import InvalidRequest, NotFound
 from fleet.models import Rollout, RolloutEvent, TrainingRun
 from fleet.scopes import Needs, Scope
 from fleet.selectors.canary import canary_view
-from fleet.selectors.rollout import release_track, rollout_events, rollout_open, version_current
+from fleet.selectors.rollout import release_track, rollout_episodes, rollout_events, rollout_open, version_current
 from fleet.services.robot_version import robot_hold_lift, robot_pin
 from fleet.services.rollout import (
     release_roll_back,
@@ -71,6 +71,7 @@ class RolloutOut(serializers.ModelSerializer[Rollout]):
     robots = serializers.SerializerMethodField()
     evidence = serializers.SerializerMethodField()
     next = serializers.SerializerMethodField(help_text="What happens next, in words.")
+    episodes = serializers.SerializerMethodField(help_text="What the trial cost: all that the candidate drove in it.")
 
     class Meta:
         model = Rollout
@@ -92,6 +93,7 @@ class RolloutOut(serializers.ModelSerializer[Rollout]):
             "decided_at",
             "by_name",
             "next",
+            "episodes",
         )
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -110,6 +112,9 @@ class RolloutOut(serializers.ModelSerializer[Rollout]):
         if rollout.state not in Rollout.OPEN:
             return ""
         return canary_view(rollout=rollout, now=timezone.now()).judgement.reason
+
+    def get_episodes(self, rollout: Rollout) -> int:
+        return rollout_episodes(rollout=rollout).count()
 
 
 class EventOut(serializers.ModelSerializer[RolloutEvent]):

@@ -9,7 +9,10 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fleet.models import PolicyVersion, ReleaseTrack, Robot, Rollout, RolloutEvent, TrainingRun
+from django.db.models import QuerySet
+
+from fleet.models import Episode, PolicyVersion, ReleaseTrack, Robot, Rollout, RolloutEvent, TrainingRun
+from fleet.protocol.recording import Origin
 from fleet.selectors.training import fleet_run
 
 
@@ -70,6 +73,15 @@ def desired_versions(*, robots: Iterable[Robot]) -> dict[uuid.UUID, Desired]:
 def versions_waiting(*, run: TrainingRun, after: PolicyVersion) -> PolicyVersion | None:
     """Return the newest version that was published after this one, if any: the next candidate."""
     return PolicyVersion.objects.filter(run=run, number__gt=after.number).order_by("-number").first()
+
+
+def rollout_episodes(*, rollout: Rollout) -> QuerySet[Episode]:
+    """Return every online episode that the candidate drove while it was tried, the aborted ones and the last ones of
+    robots that were on their way back included."""
+    found = Episode.objects.filter(
+        origin=Origin.ONLINE.value, policy_version=rollout.candidate_id, started_at__gte=rollout.began_at
+    )
+    return found if rollout.decided_at is None else found.filter(started_at__lt=rollout.decided_at)
 
 
 def rollout_events(*, run: TrainingRun, limit: int = 200) -> Sequence[RolloutEvent]:

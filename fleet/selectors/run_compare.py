@@ -22,7 +22,8 @@ from fleet.selectors.training_settings import settings_effective, settings_of
 from fleet.selectors.version import Rates, run_rates
 
 MOST_RUNS = 4
-LOSS_REPORTS = 20
+LOSS_REPORTS = 40
+LOSS_BLOCK = 8  # reports whose mean counts as one number of the interval
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """Mean of the newest reports (at most LOSS_REPORTS); `low`, `high`: of its 95 % interval, None for one report.
+    """Mean of the newest `n` reports, at most LOSS_REPORTS; `low`, `high`: of its 95 % interval, None below two blocks.
 
-    Student's interval of reports as if each were drawn anew; reports in a row resemble each other, so it is too narrow.
+    Reports in a row resemble each other (shared data, a loss that falls), so the interval is Student's of the means of
+    blocks of LOSS_BLOCK reports. Source: batch means, Law and Kelton, Simulation Modeling and Analysis, 9.5.3.
     """
 
     mean: float
@@ -122,8 +124,18 @@ def _loss(run: TrainingRun) -> MeanLoss | None:
     losses = [row["loss"] for row in rows if "loss" in row]
     if not losses:
         return None
-    mean = statistics.fmean(losses)
-    if len(losses) == 1:
-        return MeanLoss(mean, None, None, 1)
-    half = float(stdtrit(len(losses) - 1, 0.975)) * statistics.stdev(losses) / math.sqrt(len(losses))
-    return MeanLoss(mean, mean - half, mean + half, len(losses))
+    return mean_loss(losses)
+
+
+def mean_loss(losses: Sequence[float]) -> MeanLoss:
+    """Return the mean of at least one report, the newest first. With two blocks or more, what fills no block is left
+    out."""
+    blocks = [
+        statistics.fmean(losses[start : start + LOSS_BLOCK])
+        for start in range(0, len(losses) - LOSS_BLOCK + 1, LOSS_BLOCK)
+    ]
+    if len(blocks) < 2:
+        return MeanLoss(statistics.fmean(losses), None, None, len(losses))
+    mean = statistics.fmean(blocks)
+    half = float(stdtrit(len(blocks) - 1, 0.975)) * statistics.stdev(blocks) / math.sqrt(len(blocks))
+    return MeanLoss(mean, mean - half, mean + half, len(blocks) * LOSS_BLOCK)

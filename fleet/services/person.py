@@ -74,6 +74,20 @@ def person_change(*, user_id: int, name: str | None = None, email: str | None = 
 
 
 @transaction.atomic
+def person_edit(
+    *, user: AbstractBaseUser, roles: Iterable[Role] | None = None, is_active: bool | None = None,
+    name: str | None = None, email: str | None = None,
+) -> None:  # fmt: skip
+    """Change what is given, all of it or nothing; None stays as it is. Raises: NotFound, LastAdmin."""
+    if roles is not None:
+        person_roles_set(user=user, roles=roles)
+    if is_active is not None:
+        person_active_set(user_id=user.pk, is_active=is_active)
+    if name is not None or email is not None:
+        person_change(user_id=user.pk, name=name, email=email)
+
+
+@transaction.atomic
 def password_change(*, user: AbstractBaseUser, old: str, new: str) -> None:
     """Change one's own password. The caller ends the other sessions and keeps its own. Raises: InvalidRequest."""
     row: Any = user_lock(user_id=user.pk)

@@ -16,8 +16,8 @@ from tests.chaos.invariants import Invariants
 from tests.chaos.recovery import Watch
 from tests.chaos.site import Layout, Site, running_site
 from tests.chaos.table import Row, write_table
-from tests.stack.harness import TASK
-from tests.stack.policies import record_demonstrations, write_random_policy
+from tests.stack.harness import write_demonstrations
+from tests.stack.policies import write_random_policy
 
 BUDGET_S = 27 * 60.0  # after that no fault begins, so that a run ends within half an hour on any machine
 _rows: list[Row] = []
@@ -39,7 +39,7 @@ class Sites:
             self.close()
             if self._inputs is None:
                 policy = write_random_policy(self._made / "policy", seed=1)
-                self._inputs = policy, record_demonstrations(self._made / "demonstrations", task=TASK)
+                self._inputs = policy, write_demonstrations(self._made / "demonstrations", count=3)
             policy, demonstrations = self._inputs
             folder = self._make_folder(f"chaos-{layout.name}")
             site = self._exits.enter_context(running_site(layout, folder, policy=policy, demonstrations=demonstrations))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.harness import RUN, TASK, System, running_system
-from tests.stack.policies import record_demonstrations, write_random_policy
+from tests.stack.harness import RUN, System, running_system, write_demonstrations
+from tests.stack.policies import write_random_policy
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,8 @@ def other_policy(stack_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def demonstrations(stack_folder: Path) -> Path:
-    """Three demonstrations of the simulator's expert, from `python -m fleet.daemon demonstrate`."""
-    return record_demonstrations(stack_folder / "demonstrations", task=TASK)
+    """Three demonstrations of the simulator's expert."""
+    return write_demonstrations(stack_folder / "demonstrations", count=3)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -189,6 +191,17 @@ def _without_test_environment(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def write_demonstrations(folder: Path, *, count: int) -> Path:
+    """Let the simulator's expert do the task, from `python -m fleet.daemon demonstrate`; return the folder."""
+    command = [
+        sys.executable, "-m", "fleet.daemon", "demonstrate", "--driver", "metaworld", "--task", TASK,
+        "--seeds", f"0-{count - 1}", "--starts", "narrow", "--out", str(folder),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 def http_json(url: str, *, body: dict[str, object] | None = None) -> dict[str, Any]:
     """GET, or POST `body` as JSON."""
     data = None if body is None else json.dumps(body).encode()
@@ -198,4 +211,7 @@ def http_json(url: str, *, body: dict[str, object] | None = None) -> dict[str, A
     return answer
 
 
-__all__ = ["MAX_STEPS", "PASSWORD", "RUN", "TASK", "USERNAME", "System", "http_json", "running_system", "start_learner"]
+__all__ = [
+    "MAX_STEPS", "PASSWORD", "RUN", "TASK", "USERNAME", "System", "http_json", "running_system", "start_learner",
+    "write_demonstrations",
+]  # fmt: skip

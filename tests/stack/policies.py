@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -29,15 +27,4 @@ def write_random_policy(folder: Path, *, seed: int) -> Path:
     network.freeze_backbone()
     artifact = build_artifact(network, network.blob_state(HEAD), run_id=None, parent_id=None, step=0)
     write_policy_directory(artifact, folder)
-    return folder
-
-
-def record_demonstrations(folder: Path, *, task: str) -> Path:
-    """Record three demonstrations with `python -m fleet.daemon demonstrate`."""
-    command = [
-        sys.executable, "-m", "fleet.daemon", "demonstrate", "--driver", "metaworld", "--task", task,
-        "--seeds", "0-2", "--starts", "narrow", "--out", str(folder),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
     return folder

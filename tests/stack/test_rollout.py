@@ -1,12 +1,11 @@
 """It must show: an admin stages a deliberately bad version; the fleet sees it, halts it and goes back by itself.
 
-The whole stack but for the learner, with real daemons on the tests' point robot: it reaches its goal when it is pushed
-forwards and never when it is pushed back, so a version is good or bad by what its episodes show and by nothing else.
+With real daemons on the tests' point robot (point_fleet.py): a version is good or bad by what its episodes show and by
+nothing else. The same in a browser: tests/e2e/test_release_page.py.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,51 +14,17 @@ from typing import Any
 import httpx
 import pytest
 
-from fleet.protocol.policy import decode_policy_manifest
-from tests.fleet.daemon.point_policy import make_version
-from tests.stack.harness import PASSWORD, RUN, System, running_system
+from tests.stack.harness import PASSWORD, RUN, System
+from tests.stack.point_fleet import episodes_of, newest_version, point_fleet, write_version
 
-ROBOTS = ("arm-1", "arm-2", "arm-3")
-POINT_TASK = "UPDATE fleet_task SET driver_task = 'reach', max_steps = 40"
 STATE = "SELECT state, reason, is_automatic, evidence FROM fleet_rollout ORDER BY began_at DESC LIMIT 1"
-
-
-def write_version(folder: Path, number: int, *, dx: float) -> Path:
-    """Write a policy directory that pushes by `dx`."""
-    target, files = make_version(number, dx=dx)
-    folder.mkdir()
-    data = files[target.manifest_url]
-    (folder / "manifest.json").write_bytes(data)
-    for blob in decode_policy_manifest(data).blobs:
-        (folder / f"{blob.sha256}.safetensors").write_bytes(files[target.blob_urls[blob.sha256]])
-    return folder
 
 
 @pytest.fixture(scope="module")
 def fleet(make_open_folder: Callable[[str], Path]) -> Iterator[System]:
     """Three point robots that drive with a good version 0."""
-    with running_system(make_open_folder("rollout")) as system:
-        system.rows(POINT_TASK)
-        system.manage("policy_import", str(write_version(system.stack.data_dir / "good", 1, dx=0.9)), "--run", RUN)
-        for seed, name in enumerate(ROBOTS):
-            start_point_robot(system, name, seed=seed)
+    with point_fleet(make_open_folder("rollout")) as system:
         yield system
-        for name in ROBOTS:
-            system.processes.stop(name)
-
-
-def start_point_robot(system: System, name: str, *, seed: int) -> None:
-    state = system.robot_state(name)
-    state.mkdir(parents=True)
-    token = system.manage("enrol_token", "--name", name).split()[-1]
-    command = [
-        sys.executable, "-m", "tests.fleet.daemon.point_daemon", "--server", system.stack.url, "--state", str(state),
-        "--driver", "point", "--name", name, f"--token={token}", "--seed", str(seed),
-        "--set", "control.speed_factor=20", "--set", "control.reset_s=30", "--set", "thumbnail.is_enabled=false",
-    ]  # fmt: skip
-    system.processes.start(name, command, env=system.stack.robot_environment(OMP_NUM_THREADS="1"), stop_timeout_s=20)
-    system.wait_for(lambda: system.robot_id(name), what=f"{name} enrolled")
-    system.assign(name)
 
 
 def as_admin(system: System, *requests: tuple[str, str, dict[str, Any]]) -> Any:
@@ -78,23 +43,15 @@ def as_admin(system: System, *requests: tuple[str, str, dict[str, Any]]) -> Any:
     return answer
 
 
-def _episodes_of(system: System, version: str) -> int:
-    return int(system.rows("SELECT count(*) FROM fleet_episode WHERE policy_version_id = %s", version)[0][0])
-
-
-def _newest(system: System) -> str:
-    return str(system.rows("SELECT id FROM fleet_policyversion ORDER BY number DESC LIMIT 1")[0][0])
-
-
 def test_a_bad_version_is_halted_and_rolled_back_by_itself(fleet: System, capsys: pytest.CaptureFixture[str]) -> None:
     """It drives one robot of three, for a handful of episodes; all robots are on the old version at the end."""
-    good = _newest(fleet)
-    fleet.wait_for(lambda: _episodes_of(fleet, good) >= 8, what="episodes of the good version", timeout_s=120)
+    good = newest_version(fleet)
+    fleet.wait_for(lambda: episodes_of(fleet, good) >= 8, what="episodes of the good version", timeout_s=120)
     run = str(fleet.rows("SELECT id FROM fleet_trainingrun WHERE name = %s", RUN)[0][0])
     as_admin(fleet, ("PUT", f"/api/v1/training-runs/{run}/release", {"strategy": "manual"}))
     fleet.manage("policy_import", str(write_version(fleet.stack.data_dir / "bad", 2, dx=-0.5)), "--run", RUN)
-    bad = _newest(fleet)
-    assert _episodes_of(fleet, bad) == 0
+    bad = newest_version(fleet)
+    assert episodes_of(fleet, bad) == 0
     began_s = time.monotonic()
     staged = as_admin(fleet, ("POST", f"/api/v1/policy-versions/{bad}/stage", {"strategy": "canary"}))
     (member,) = staged["rollout"]["robots"]
@@ -114,21 +71,21 @@ def test_a_bad_version_is_halted_and_rolled_back_by_itself(fleet: System, capsys
 
     fleet.wait_for(is_back, what="every robot back on the good version", timeout_s=120)
     back_s = time.monotonic() - began_s
-    cost = _episodes_of(fleet, bad)
+    cost = episodes_of(fleet, bad)
     with capsys.disabled():
         print(
             f"\nbad version: decided {halted_s:.1f} s after staging on {evidence['candidate']} episodes of it,"
             f" {cost} driven in all; every robot back after {back_s:.1f} s"
         )
     assert cost < 200
-    after = _episodes_of(fleet, good)
-    fleet.wait_for(lambda: _episodes_of(fleet, good) >= after + 4, what="work goes on")
-    assert _episodes_of(fleet, bad) <= cost + 2, "only what was still on its way"
+    after = episodes_of(fleet, good)
+    fleet.wait_for(lambda: episodes_of(fleet, good) >= after + 4, what="work goes on")
+    assert episodes_of(fleet, bad) <= cost + 2, "only what was still on its way"
 
 
 def test_a_good_version_is_promoted_by_itself(fleet: System) -> None:
     fleet.manage("policy_import", str(write_version(fleet.stack.data_dir / "better", 3, dx=1.0)), "--run", RUN)
-    better = _newest(fleet)
+    better = newest_version(fleet)
     body = {"strategy": "canary", "settings": {"margin": 0.3, "min_episodes": 10}}
     as_admin(fleet, ("POST", f"/api/v1/policy-versions/{better}/stage", body))
     fleet.wait_for(lambda: fleet.rows(STATE)[0][0] == "promoted", what="the good version promoted", timeout_s=180)

@@ -76,6 +76,7 @@ def test_an_admin_stages_watches_and_decides(manager: Client, run: Any, robots: 
     assert manager.post(f"{url}/roll-back", {}, JSON).status_code == 422
     ended = manager.post(f"{url}/roll-back", {"reason": "too slow"}, JSON).json()
     assert ended["rollout"] is None and ended["past"][0]["state"] == "rolled_back"
+    assert ended["past"][0]["episodes"] == 0
     assert [event["kind"] for event in ended["events"]][:4] == ["roll back", "resume", "pause", "canary"]
     assert ended["events"][0]["by_name"] == "mia" and ended["events"][0]["number"] == 1
     assert manager.post(f"{url}/promote", {}, JSON).status_code == 200, "it may be promoted all the same"

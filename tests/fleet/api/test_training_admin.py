@@ -199,11 +199,12 @@ def test_runs_are_compared_with_settings_and_figures(manager: Client, base: Poli
     task, robot = builders.task(), builders.enrol().robot
     for outcome in (Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE):
         register(task, robot, outcome=outcome, policy_version_id=str(base.id))
-    run_metrics_record(run_id=str(base.run_id), epoch=1, rows=[(1, {"loss": 1.0}), (2, {"loss": 3.0})])
+    rows = [(step, {"loss": 1.0 if step <= 10 else 3.0}) for step in range(1, 19)]  # the first two fill no block
+    run_metrics_record(run_id=str(base.run_id), epoch=1, rows=rows)
     body = manager.get(f"{URL}/compare?run={base.run_id}&run={made['id']}").json()
     first, second = body["runs"]
-    assert (first["name"], first["loss"]["mean"], first["loss"]["n"]) == ("first", 2.0, 2)
-    assert first["loss"]["low"] == pytest.approx(2 - 12.7062, abs=1e-3)  # Student, 1 degree of freedom
+    assert (first["name"], first["loss"]["mean"], first["loss"]["n"]) == ("first", 2.0, 16)
+    assert first["loss"]["low"] == pytest.approx(2 - 12.7062, abs=1e-3)  # Student of two blocks, 1 and 3
     assert (first["autonomous"]["successes"], first["autonomous"]["n"]) == (2, 3)
     assert first["autonomous"]["low"] == pytest.approx(0.2077, abs=1e-3)  # Wilson, 2 of 3
     assert (second["loss"], second["autonomous"], second["versions"]) == (None, None, 1)

@@ -52,6 +52,7 @@ const ROLLOUT = {
   decided_at: null,
   by_name: "mia",
   next: "11 more episodes before it may be promoted.",
+  episodes: 12,
 };
 const RELEASE = {
   revision: 5,
@@ -128,6 +129,17 @@ describe("versions", () => {
     const controls = ["Roll back all robots", "Pause", "Promote", "Roll back"].map((name) => screen.getByRole<HTMLButtonElement>("button", { name }));
     for (const { disabled, title } of [...controls, screen.getByLabelText<HTMLSelectElement>("Strategy")])
       expect([disabled, title]).toEqual([true, "Your role does not let you release versions."]);
+  });
+
+  it("says what the trials before cost in time and episodes, and why they ended", async () => {
+    const bad = { ...ROLLOUT, id: "r-0", state: "rolled_back", is_automatic: true, reason: "Success is 60 points lower.", decided_at: "2026-11-26T10:00:19Z" };
+    const fine = { ...bad, id: "r-9", state: "promoted", is_automatic: false, reason: "looks well", episodes: 1, robots: ["arm-3", "arm-4"] };
+    renderApp("/versions", answers({ [`GET /api/v1/training-runs/${RUN}/release`]: [200, { ...RELEASE, rollout: null, past: [bad, fine] }] }));
+    const trials = await screen.findByRole("region", { name: "Versions that were tried" });
+    const [first, second] = within(trials).getAllByRole("listitem");
+    expect(first?.textContent).toMatch(/^Rolled backv2 against v1, by itself after 19\ss and 12\sepisodes on 1\srobot.*Success is 60 points lower\.$/);
+    expect(second?.textContent).toMatch(/^Promotedv2 against v1, by hand after 19\ss and 1\sepisode on 2\srobots.*looks well$/);
+    expect(within(trials).getByRole("link", { name: /^12\sepisodes$/ }).getAttribute("href")).toBe("/episodes?policy_version=v-2&archived=any");
   });
 
   it("says what a refusal was", async () => {

@@ -115,7 +115,7 @@ export function LineChart(props: LineChartProps) {
           {targets.map((target) => (
             <g key={target.label}>
               <line x1={LEFT} x2={width - RIGHT} y1={y(target.value)} y2={y(target.value)} stroke="var(--ink-muted)" strokeDasharray="2 4" strokeWidth={1.5} />
-              <text x={width - RIGHT} y={y(target.value) - 4} textAnchor="end" fontSize={11} fill="var(--ink-muted)">
+              <text x={LEFT + 4} y={y(target.value) - 4} fontSize={11} fill="var(--ink-muted)">
                 {target.label}
               </text>
             </g>

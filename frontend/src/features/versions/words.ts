@@ -15,7 +15,7 @@ export const MEASURE_NAMES: Readonly<Record<string, string>> = {
 export function rateText(rate: Rate | null): string {
   if (rate === null) return "no episodes";
   const interval = formatInterval({ low: fraction(rate.low), high: fraction(rate.high) });
-  return `${formatPercent(fraction(rate.rate))}, ${interval}, n = ${formatCount(rate.n)}`;
+  return `${formatPercent(fraction(rate.rate))}, ${interval}, n${HARD_SPACE}=${HARD_SPACE}${formatCount(rate.n)}`;
 }
 
 /** "−12 points, −20 to −4" */

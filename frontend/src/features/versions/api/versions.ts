@@ -135,6 +135,8 @@ export interface Rollout {
   readonly decided_at: string | null;
   readonly by_name: string;
   readonly next: string;
+  /** All that the candidate drove while it was tried. */
+  readonly episodes: number;
 }
 
 export interface ReleaseEvent {
@@ -246,6 +248,7 @@ const rollout = record<Rollout>({
   decided_at: nullable(text),
   by_name: text,
   next: text,
+  episodes: number,
 });
 const release = record<Release>({
   revision: number,

@@ -10,6 +10,7 @@ import type { Release, Rollout } from "@/features/versions/api/versions";
 import { ActDialog, canaryLimits, type Plan } from "@/features/versions/components/act-dialog";
 import { CanaryPanel } from "@/features/versions/components/canary-panel";
 import { RunShadows } from "@/features/versions/components/shadow-panel";
+import { TrialsPanel } from "@/features/versions/components/trials-panel";
 import { STRATEGIES } from "@/features/versions/words";
 import { formatDay } from "@/lib/units/format";
 
@@ -31,6 +32,7 @@ export function ReleasePanels({ run, release }: ReleaseProps) {
         <StrategyPanel run={run} release={release} onPlan={setPlan} />
         <HistoryPanel release={release} />
       </div>
+      <TrialsPanel trials={release.past} />
       {plan === null ? null : <ActDialog plan={plan} onClose={() => setPlan(null)} />}
     </>
   );

@@ -143,7 +143,7 @@ function VersionFigures({ report: { version, manifest_sha256, blobs } }: { reado
   return (
     <Card className="mb-4 px-4 py-3">
       <dl className="grid grid-cols-2 gap-x-6 gap-y-2.5 sm:grid-cols-3 xl:grid-cols-6">
-        <Figure label="Autonomous success, 95 % interval">{rateText(version.rates.success)}</Figure>
+        <Figure label="Autonomous success">{rateText(version.rates.success)}</Figure>
         <Figure label="With intervention">{rateText(version.rates.interventions)}</Figure>
         <Figure label="Drives on">{`${formatCount(version.robots)} robots`}</Figure>
         <Figure label="Size" note={`${Object.keys(blobs).length} blobs`}>

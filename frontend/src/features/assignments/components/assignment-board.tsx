@@ -13,6 +13,7 @@ import { type Board, type BoardRobot, type BoardTask, type Move, useBoard, useMo
 import { BoardTable } from "@/features/assignments/components/board-table";
 import { Suggestions } from "@/features/assignments/components/suggestions";
 import { WorkDialog } from "@/features/assignments/components/work-dialog";
+import { changeProblem } from "@/lib/api/errors";
 
 export interface Place {
   readonly robot: BoardRobot;
@@ -48,7 +49,7 @@ function OpenBoard({ board, canEdit }: { readonly board: Board; readonly canEdit
   const carryOut = (wanted: readonly Move[], told: string) =>
     moves.mutate(wanted, {
       onSuccess: () => notify("done", told),
-      onError: (error) => notify("failed", `That was refused. ${error.message}`),
+      onError: (error) => notify("failed", `That was refused. ${changeProblem(error, "this work")}`),
     });
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = board.robots.filter((robot) =>

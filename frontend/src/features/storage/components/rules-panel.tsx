@@ -14,6 +14,7 @@ import { notify } from "@/components/ui/toast";
 import { type Rule, useChangeRule, useForgetRule, useRules } from "@/features/storage/api/storage";
 import { RuleDialog } from "@/features/storage/components/rule-dialog";
 import { agoText, keptText, kindLabels } from "@/features/storage/storage-words";
+import { changeProblem } from "@/lib/api/errors";
 import { formatBytes, formatNoun } from "@/lib/units/format";
 
 const columns = [

@@ -26,6 +26,7 @@ THUMBNAIL_TTL_S = 60
 LOGS_TTL_S = 7 * 86_400  # of the warnings and errors that robots send by themselves
 LOGS_ANSWER_TTL_S = 3600
 LOGS_QUESTION_TTL_S = 30  # an answer that comes later is not kept
+LOGS_SHARED_S = 2  # above a daemon's answer_period_s (1 s), within which it answers one question alone
 WORKERS_TTL_S = 86_400
 _WORKERS_KEY = "sop:workers"
 _STAMP = struct.Struct(">q")
@@ -120,19 +121,26 @@ def logs_get(robot_id: object) -> list[LogLine]:
     return [_line_decoder.decode(value) for value in values]
 
 
-def logs_question_put(robot_id: object, request_id: str) -> None:
-    """Note what the robot is asked; an earlier question is not waited for any more."""
-    connection().set(f"{_logs_key(robot_id)}:question", request_id, ex=LOGS_QUESTION_TTL_S)
+def logs_question_put(robot_id: object, request_id: str) -> str:
+    """Note what the robot is asked and return it; the question of a moment ago where there is one, which then counts.
+
+    Of two who ask at once the robot answers one alone, so both wait for the same answer.
+    """
+    newest = f"{_logs_key(robot_id)}:newest"
+    if not connection().set(newest, request_id, nx=True, ex=LOGS_SHARED_S):
+        shared = cast("bytes | None", connection().get(newest))
+        if shared is not None:  # else it ended this very moment
+            return shared.decode()
+    connection().set(_question_key(robot_id, request_id), b"1", ex=LOGS_QUESTION_TTL_S)
+    return request_id
 
 
 def logs_answer_put(robot_id: object, request_id: str, lines: Sequence[LogLine]) -> bool:
     """Keep the answer in the place of the one before; False if this was not asked for."""
-    asked = cast("bytes | None", connection().get(f"{_logs_key(robot_id)}:question"))
-    if asked is None or asked.decode() != request_id:
+    if not connection().delete(_question_key(robot_id, request_id)):
         return False
     value = _encoder.encode((request_id, list(lines)))
     connection().set(f"{_logs_key(robot_id)}:answer", value, ex=LOGS_ANSWER_TTL_S)
-    connection().delete(f"{_logs_key(robot_id)}:question")
     return True
 
 
@@ -140,6 +148,10 @@ def logs_answer_get(robot_id: object) -> tuple[str | None, list[LogLine]]:
     """Return the newest answer and the question it belongs to; (None, []) before the first."""
     value = cast("bytes | None", connection().get(f"{_logs_key(robot_id)}:answer"))
     return _answer_decoder.decode(value) if value else (None, [])
+
+
+def _question_key(robot_id: object, request_id: str) -> str:
+    return f"{_logs_key(robot_id)}:question:{request_id[:36]}"
 
 
 def _logs_key(robot_id: object) -> str:

@@ -12,9 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_robot_by_id, access_robots, access_task_by_id, access_tasks
+from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.models import Assignment
 from fleet.scopes import Needs, Scope
 from fleet.selectors.assignment import BoardRobot, assignment_board
+from fleet.selectors.row_version import assignment_version
 from fleet.selectors.schedule import MAX_WINDOWS
 from fleet.services.assignment import PRIORITIES, assignment_set
 
@@ -57,8 +59,9 @@ class BoardProblemOut(serializers.Serializer[Any]):
 
 
 class CellOut(serializers.Serializer[Any]):
-    """`is_active`: the robot works at it now."""
+    """`is_active`: the robot works at it now. `version`: what If-Match names."""
 
+    version = serializers.CharField()
     task = serializers.CharField()
     weight = serializers.FloatField()
     priority = serializers.IntegerField()
@@ -132,20 +135,24 @@ class BoardView(APIView):
 class AssignmentView(APIView):
     needs = Needs(read=Scope.FLEET_READ, write=Scope.FLEET_WRITE)
 
-    @extend_schema(request=AssignmentIn, responses=AssignmentOut)
+    @extend_schema(request=AssignmentIn, responses=AssignmentOut, parameters=[IF_MATCH])
     def put(self, request: Request, robot_id: uuid.UUID, task_id: uuid.UUID) -> Response:
-        """Let the robot work at the task like this, over what was there; 409 says why it cannot."""
+        """Let the robot work at the task like this; 409 says why it cannot.
+
+        Over the version in If-Match, `"none"` if it did not work at it.
+        """
         self._check(request, robot_id, task_id)
+        version = version_read(request)
         body = AssignmentIn(data=request.data)
         body.is_valid(raise_exception=True)
-        row = assignment_set(robot_id=robot_id, task_id=task_id, **body.validated_data)
-        return Response(AssignmentOut(row).data)
+        row = assignment_set(robot_id=robot_id, task_id=task_id, version=version, **body.validated_data)
+        return Response(AssignmentOut(row).data, headers=text_etag_of(assignment_version(row)))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, robot_id: uuid.UUID, task_id: uuid.UUID) -> Response:
-        """End the robot's work at the task; the episode under way is finished."""
+        """End the robot's work at the task, over the version in If-Match; the episode under way is finished."""
         self._check(request, robot_id, task_id)
-        assignment_set(robot_id=robot_id, task_id=task_id, weight=None)
+        assignment_set(robot_id=robot_id, task_id=task_id, weight=None, version=version_read(request))
         return Response(status=204)
 
     @staticmethod
@@ -157,6 +164,7 @@ class AssignmentView(APIView):
 def _robot(entry: BoardRobot) -> dict[str, Any]:
     cells = [
         {
+            "version": assignment_version(cell.assignment),
             "task": cell.assignment.task.slug,
             "weight": cell.assignment.weight,
             "priority": cell.assignment.priority,

@@ -15,14 +15,16 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.api.person import person_of
 from fleet.api.throttling import RateLimit
 from fleet.errors import NotFound
 from fleet.models import PersonLink
 from fleet.permissions import ROLE_PERMISSIONS, Role
 from fleet.scopes import PUBLIC, SESSION_ONLY
-from fleet.selectors.person import invitations_open, people_cards
-from fleet.services.person import person_edit
+from fleet.selectors.person import PersonCard, invitations_open, people_cards
+from fleet.selectors.row_version import person_version, user_version
+from fleet.services.person import person_update
 from fleet.services.person_link import (
     Link,
     invitation_accept,
@@ -42,7 +44,7 @@ def _roles(**options: Any) -> serializers.ListField:
 
 
 class PersonOut(serializers.Serializer[Any]):
-    """`needs_totp`: their roles wait until they set a second factor up."""
+    """`needs_totp`: their roles wait until they set a second factor up. `version`: what If-Match names."""
 
     id = serializers.IntegerField()
     username = serializers.CharField()
@@ -55,6 +57,7 @@ class PersonOut(serializers.Serializer[Any]):
     sessions = serializers.IntegerField()
     joined_at = serializers.DateTimeField()
     last_login_at = serializers.DateTimeField(allow_null=True)
+    version = serializers.CharField()
 
 
 class RoleOut(serializers.Serializer[Any]):
@@ -136,30 +139,30 @@ class PeopleList(APIView):
     def get(self, request: Request) -> Response:
         """Return everybody by name, and what each role may do."""
         roles = [{"name": role.value, "permissions": sorted(ROLE_PERMISSIONS[role])} for role in Role]
-        people = [dataclasses.asdict(card) for card in people_cards()]
+        people = [_shown(card) for card in people_cards()]
         return Response(PeopleOut({"results": people, "roles": roles}).data)
 
 
 class PersonDetail(APIView):
     needs = SESSION_ONLY
 
-    @extend_schema(request=PersonIn, responses=PersonOut)
+    @extend_schema(request=PersonIn, responses=PersonOut, parameters=[IF_MATCH])
     def patch(self, request: Request, pk: int) -> Response:
-        """Change a person's roles, name, address, or whether they may sign in; at once, open pages included."""
+        """Change a person's roles, name, address, or whether they may sign in; at once, open pages included.
+
+        Over the `version` in If-Match: all that is given, or nothing.
+        """
+        version = version_read(request)
         body = PersonIn(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        person_edit(
-            user=_user(pk),
-            roles=[Role(role) for role in asked["roles"]] if "roles" in asked else None,
-            is_active=asked.get("is_active"),
-            name=asked.get("name"),
-            email=asked.get("email"),
-        )
+        asked = dict(body.validated_data)
+        if "roles" in asked:
+            asked["roles"] = [Role(role) for role in asked["roles"]]
+        user = person_update(user_id=pk, version=version, **asked)
         found = next((card for card in people_cards() if card.id == pk), None)
         if found is None:
             raise NotFound("there is no such person")
-        return Response(PersonOut(dataclasses.asdict(found)).data)
+        return Response(PersonOut(_shown(found)).data, headers=text_etag_of(user_version(user)))
 
 
 class PersonResetView(APIView):
@@ -246,6 +249,11 @@ class WelcomeView(APIView):
         else:
             user = invitation_accept(**asked)
         return Response({"username": user.get_username()}, status=201)
+
+
+def _shown(card: PersonCard) -> dict[str, Any]:
+    version = person_version(roles=card.roles, is_active=card.is_active, name=card.name, email=card.email)
+    return {**dataclasses.asdict(card), "version": version}
 
 
 def _user(pk: int) -> AbstractBaseUser:

@@ -15,13 +15,15 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.api.person import person_of
 from fleet.api.throttling import RateLimit
 from fleet.errors import InvalidRequest
 from fleet.models import Person
 from fleet.scopes import SESSION_ONLY
 from fleet.selectors.person import person_roles_given, user_sessions
-from fleet.services.person import password_change, person_change
+from fleet.selectors.row_version import user_version
+from fleet.services.person import password_change, person_update
 from fleet.services.session import session_end, session_forget, sessions_end
 from fleet.services.totp import recovery_codes_renew, totp_begin, totp_confirm, totp_remove
 
@@ -40,7 +42,7 @@ class SessionRowOut(serializers.Serializer[Any]):
 
 
 class ProfileOut(serializers.Serializer[Any]):
-    """`totp_needed`: a role of this person requires a second factor."""
+    """`totp_needed`: a role of this person requires a second factor. `version`: of account and roles, the ETag."""
 
     username = serializers.CharField()
     name = serializers.CharField()
@@ -49,6 +51,7 @@ class ProfileOut(serializers.Serializer[Any]):
     has_totp = serializers.BooleanField()
     totp_needed = serializers.BooleanField()
     recovery_codes_left = serializers.IntegerField()
+    version = serializers.CharField()
     sessions = SessionRowOut(many=True)
 
 
@@ -92,15 +95,16 @@ class ProfileView(APIView):
     @extend_schema(responses=ProfileOut)
     def get(self, request: Request) -> Response:
         """Return one's own account."""
-        return Response(_profile(request))
+        return _answer(request)
 
-    @extend_schema(request=ProfileIn, responses=ProfileOut)
+    @extend_schema(request=ProfileIn, responses=ProfileOut, parameters=[IF_MATCH])
     def patch(self, request: Request) -> Response:
-        """Change one's name or address."""
+        """Change one's name or address, over the version in If-Match."""
+        version = version_read(request)
         body = ProfileIn(data=request.data)
         body.is_valid(raise_exception=True)
-        person_change(user_id=person_of(request).pk, **body.validated_data)
-        return Response(_profile(request))
+        person_update(user_id=person_of(request).pk, version=version, **body.validated_data)
+        return _answer(request)
 
 
 class PasswordView(APIView):
@@ -197,6 +201,11 @@ def _check_password(request: Request) -> None:
         raise InvalidRequest("this is not your password", field="password")
 
 
+def _answer(request: Request) -> Response:
+    shown = _profile(request)
+    return Response(shown, headers=text_etag_of(shown["version"]))
+
+
 def _key(request: Request) -> str:
     return request._request.session.session_key or ""
 
@@ -224,6 +233,7 @@ def _profile(request: Request) -> Any:
         "has_totp": person is not None and person.totp_confirmed_at is not None,
         "totp_needed": not set(roles).isdisjoint(settings.SOP_TOTP_ROLES),
         "recovery_codes_left": len(person.recovery_sha256) if person else 0,
+        "version": user_version(user),
         "sessions": sessions,
     }
     return ProfileOut(shown).data

@@ -14,12 +14,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.access import access_retention_rules
+from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.models import RetentionRule
 from fleet.queue import enqueue_storage_collect
 from fleet.scopes import Needs, Scope
 from fleet.selectors.retention import RetentionPreview, retention_preview
+from fleet.selectors.row_version import retention_version
 from fleet.selectors.storage import storage_state, usage_by_task
 from fleet.services.retention import (
     retention_rule_build,
@@ -108,14 +110,19 @@ class RetentionRuleIn(RetentionRuleChange):
 
 
 class RetentionRuleOut(serializers.ModelSerializer[RetentionRule]):
-    """`removed`: episodes since the rule was made."""
+    """`removed`: episodes since the rule was made. `version`: what If-Match names."""
 
     task_slug = serializers.CharField(source="task.slug", allow_null=True, default=None)
+    version = serializers.SerializerMethodField()
+
+    def get_version(self, rule: RetentionRule) -> str:
+        return retention_version(rule)
 
     class Meta:
         model = RetentionRule
         fields = (
             "id",
+            "version",
             "task",
             "task_slug",
             "is_active",
@@ -201,19 +208,18 @@ class RetentionPreviewView(APIView):
 class RetentionRuleDetail(APIView):
     needs = ADMIN
 
-    @extend_schema(request=RetentionRuleChange, responses=RetentionRuleOut)
+    @extend_schema(request=RetentionRuleChange, responses=RetentionRuleOut, parameters=[IF_MATCH])
     def patch(self, request: Request, pk: uuid.UUID) -> Response:
-        """Change a rule."""
-        body = RetentionRuleChange(data=request.data)
+        """Change a rule over the version in If-Match."""
+        version, body = version_read(request), RetentionRuleChange(data=request.data)
         body.is_valid(raise_exception=True)
-        return Response(
-            RetentionRuleOut(retention_rule_change(rule_id=pk, user=person_of(request), **body.validated_data)).data
-        )
+        rule = retention_rule_change(rule_id=pk, user=person_of(request), version=version, **body.validated_data)
+        return Response(RetentionRuleOut(rule).data, headers=text_etag_of(retention_version(rule)))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, pk: uuid.UUID) -> Response:
-        """Forget a rule; what it removed stays removed."""
-        retention_rule_remove(rule_id=pk)
+        """Forget a rule, over the version in If-Match; what it removed stays removed."""
+        retention_rule_remove(rule_id=pk, version=version_read(request))
         return Response(status=204)
 
 

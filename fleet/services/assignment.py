@@ -15,8 +15,10 @@ from fleet.errors import CapabilityMissing, InvalidRequest, NotFound, RobotRetir
 from fleet.models import Assignment, Robot, Task
 from fleet.selectors.assignment import robot_can
 from fleet.selectors.robot import robot_assignments_active, robots_off_schedule
+from fleet.selectors.row_version import assignment_version
 from fleet.selectors.schedule import MAX_WINDOWS, Window, schedule_digest
 from fleet.services.audit import audit_record
+from fleet.services.revision import version_check
 from fleet.services.robot import robot_lock, robots_bump
 
 PRIORITIES = range(-9, 10)
@@ -31,16 +33,19 @@ def assignment_set(
     priority: int = 0,
     windows: Sequence[Mapping[str, object]] = (),
     time_zone: str = "UTC",
+    version: str | None = None,
 ) -> Assignment | None:
-    """Let a robot work at a task like this; weight None ends it.
+    """Let a robot work at a task like this; weight None ends it. `version`: of what was read, if it is to be compared.
 
-    Raises: NotFound, InvalidRequest, RobotRetired, TaskArchived, CapabilityMissing (of a robot that has connected).
+    Raises: PreconditionFailed if somebody was quicker; NotFound, InvalidRequest, RobotRetired, TaskArchived,
+    CapabilityMissing (of a robot that has connected).
     """
     robot = robot_lock(robot_id=robot_id)
     task = Task.objects.filter(id=task_id).first()
     if task is None:
         raise NotFound("there is no such task")
     active = Assignment.objects.filter(robot=robot, task=task, ended_at__isnull=True).first()
+    version_check(assignment_version(active), expected=version)
     if weight is None:
         if active is not None:
             active.ended_at = timezone.now()

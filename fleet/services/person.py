@@ -15,7 +15,9 @@ from fleet.events import hint_person
 from fleet.models import Person
 from fleet.permissions import Role
 from fleet.selectors.person import admins_active, person_roles_given
+from fleet.selectors.row_version import user_version
 from fleet.services.audit import audit_record
+from fleet.services.revision import version_check
 from fleet.services.session import sessions_end
 
 _LOCK = 0x50_50_05  # pg_advisory_xact_lock: one change of who is an admin at a time
@@ -60,6 +62,32 @@ def person_active_set(*, user_id: int, is_active: bool) -> AbstractBaseUser:
 
 
 @transaction.atomic
+def person_update(
+    *,
+    user_id: int,
+    version: str,
+    roles: Iterable[Role] | None = None,
+    is_active: bool | None = None,
+    name: str | None = None,
+    email: str | None = None,
+) -> AbstractBaseUser:
+    """Change what is given of a person over the version that was read: all of it or nothing.
+
+    Raises: NotFound, LastAdmin; PreconditionFailed if somebody was quicker.
+    """
+    _one_at_a_time()
+    user = user_lock(user_id=user_id)
+    version_check(user_version(user), expected=version)
+    if roles is not None:
+        person_roles_set(user=user, roles=roles)
+    if is_active is not None:
+        person_active_set(user_id=user_id, is_active=is_active)
+    if name is not None or email is not None:
+        person_change(user_id=user_id, name=name, email=email)
+    return user_lock(user_id=user_id)
+
+
+@transaction.atomic
 def person_change(*, user_id: int, name: str | None = None, email: str | None = None) -> AbstractBaseUser:
     """Change how a person is called and reached. Raises: NotFound."""
     user: Any = user_lock(user_id=user_id)
@@ -71,20 +99,6 @@ def person_change(*, user_id: int, name: str | None = None, email: str | None = 
     after = {"name": user.first_name, "email": user.email}
     audit_record(action="person.change", subject=user, kind="person", before=before, after=after)
     return user  # type: ignore[no-any-return]
-
-
-@transaction.atomic
-def person_edit(
-    *, user: AbstractBaseUser, roles: Iterable[Role] | None = None, is_active: bool | None = None,
-    name: str | None = None, email: str | None = None,
-) -> None:  # fmt: skip
-    """Change what is given, all of it or nothing; None stays as it is. Raises: NotFound, LastAdmin."""
-    if roles is not None:
-        person_roles_set(user=user, roles=roles)
-    if is_active is not None:
-        person_active_set(user_id=user.pk, is_active=is_active)
-    if name is not None or email is not None:
-        person_change(user_id=user.pk, name=name, email=email)
 
 
 @transaction.atomic

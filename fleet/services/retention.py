@@ -23,7 +23,9 @@ from fleet.models import Episode, RetentionRule, Task
 from fleet.queue import enqueue_retention
 from fleet.selectors.objects import object_store
 from fleet.selectors.retention import retention_doomed
+from fleet.selectors.row_version import retention_version
 from fleet.services.audit import audit_record
+from fleet.services.revision import version_check
 from fleet.services.rollup import rollup_episodes_changed
 from fleet.storage import StorageError, keys
 
@@ -78,9 +80,15 @@ def retention_rule_create(*, user: AbstractBaseUser, **values: object) -> Retent
 
 
 @transaction.atomic
-def retention_rule_change(*, rule_id: uuid.UUID, user: AbstractBaseUser, **changes: object) -> RetentionRule:
-    """Change what is given, but for the task. Raises: as retention_rule_build."""
+def retention_rule_change(
+    *, rule_id: uuid.UUID, user: AbstractBaseUser, version: str | None = None, **changes: object
+) -> RetentionRule:
+    """Change what is given, but for the task. `version`: of what was read, if it is to be compared.
+
+    Raises: as retention_rule_build; PreconditionFailed if somebody was quicker.
+    """
     rule = _locked(rule_id)
+    version_check(retention_version(rule), expected=version)
     before = _shown(rule)
     wanted = retention_rule_build(task_id=rule.task_id, **{**_values(rule), **changes})  # type: ignore[arg-type]
     for name in _values(rule):
@@ -92,9 +100,10 @@ def retention_rule_change(*, rule_id: uuid.UUID, user: AbstractBaseUser, **chang
 
 
 @transaction.atomic
-def retention_rule_remove(*, rule_id: uuid.UUID) -> None:
-    """Forget a rule; what it removed stays removed. Raises: NotFound."""
+def retention_rule_remove(*, rule_id: uuid.UUID, version: str | None = None) -> None:
+    """Forget a rule; what it removed stays removed. Raises: NotFound, PreconditionFailed."""
     rule = _locked(rule_id)
+    version_check(retention_version(rule), expected=version)
     audit_record(action="retention.forget", subject=rule, before=_shown(rule))
     rule.delete()
 

@@ -21,3 +21,12 @@ def revision_check(revision: int, *, expected: int) -> None:
     """Compare a locked row's revision with the one that was read. Raises: PreconditionFailed if they differ."""
     if revision != expected:
         raise PreconditionFailed(f"it has revision {revision} by now, not {expected}: read it again")
+
+
+def version_check(version: str, *, expected: str | None) -> None:
+    """Compare the version of a locked row's values (selectors/row_version.py) with the one that was read, if given.
+
+    Raises: PreconditionFailed if they differ.
+    """
+    if expected is not None and version != expected:
+        raise PreconditionFailed("somebody changed it since you read it: read it again")

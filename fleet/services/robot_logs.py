@@ -39,6 +39,7 @@ def robot_logs_heard(*, robot_id: str, logs: RobotLogs) -> None:
 def robot_logs_ask(*, robot: Robot, limit: int) -> str:
     """Have the robot send its last lines of every level; return the question's id, by which the answer is known.
 
+    Who asks within two seconds of another shares that question and its answer.
     Raises: RobotRetired, RobotOffline, LogsUnknown for a daemon that is too old, RateLimited.
     """
     if robot.retired_at is not None:
@@ -50,11 +51,12 @@ def robot_logs_ask(*, robot: Robot, limit: int) -> str:
     taken = rate_limit_take(who=f"logs:{robot.id}", per_minute=settings.SOP_LOGS_PER_MIN)
     if taken is not None and not taken.is_allowed:
         raise RateLimited(f"{robot.name}'s log was read a moment ago", wait_s=taken.wait_s)
-    request_id = str(uuid.uuid4())
-    live.logs_question_put(robot.id, request_id)
+    own = str(uuid.uuid4())
+    request_id = live.logs_question_put(robot.id, own)
     with transaction.atomic():
         audit_record(action="robot.read_logs", subject=robot, after={"lines": limit})
-        ask_robot_logs(robot.id, request_id=request_id, limit=limit)
+        if request_id == own:
+            ask_robot_logs(robot.id, request_id=request_id, limit=limit)
     return request_id
 
 

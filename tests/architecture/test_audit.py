@@ -38,8 +38,8 @@ UNSEEN = {
     "dataset_import_work": {"*": "workers do what was asked for, which is noted"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
     "episode_check": {"*": "reads"},
-    "episode_turn": {"*": "as episode"},
-    "episode_upload": {"*": "robots deliver; says where to"},
+    "episode_turn": {"*": "robots deliver, as in episode"},
+    "episode_upload": {"*": "grants; robots deliver, as in episode"},
     "enrolment": {"robot_name_check": "reads"},
     "export": {
         "export_check": "reads",

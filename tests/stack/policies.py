@@ -1,4 +1,4 @@
-"""Small policies with random weights, made without training, and demonstrations of the simulator's expert."""
+"""Small policies with random weights, made without training."""
 
 from __future__ import annotations
 

@@ -89,6 +89,9 @@ def test_a_code_can_be_revoked(admin: Client) -> None:
     assert Robot.objects.count() == 0
 
 
+ABSENT = {"If-Match": '"none"'}  # of work that nobody gave
+
+
 def test_the_board_gives_and_ends_work(admin: Client) -> None:
     robot = builders.enrol("arm").robot
     robot.driver = msgspec.to_builtins(builders.driver_info())
@@ -101,16 +104,34 @@ def test_the_board_gives_and_ends_work(admin: Client) -> None:
         "windows": [{"days": [0, 1], "from": "08:00", "until": "12:00"}],
         "time_zone": "Europe/Berlin",
     }
-    assert admin.put(url, terms, JSON).json()["windows"] == terms["windows"]
+    given = admin.put(url, terms, JSON, headers=ABSENT)
+    assert given.json()["windows"] == terms["windows"]
     board = admin.get("/api/v1/assignments").json()
     (shown,) = board["robots"]
     assert (shown["name"], shown["can"], shown["problem"]["code"]) == ("arm", ["box-close"], "offline")
     assert {name: shown["assignments"][0][name] for name in terms} == terms
-    assert admin.delete(url).status_code == 204
-    assert admin.delete(url).status_code == 204, "ending twice is ending once"
+    assert given.headers["ETag"] == f'"{shown["assignments"][0]["version"]}"'
+    assert admin.delete(url, headers={"If-Match": given.headers["ETag"]}).status_code == 204
+    assert admin.delete(url, headers=ABSENT).status_code == 204, "ending twice is ending once"
     assert Assignment.objects.filter(ended_at__isnull=True).count() == 0
     other = builders.task("stack")
-    _refused(admin.put(f"/api/v1/assignments/{robot.id}/{other.id}", {}, JSON), 409, "capability_missing")
+    answer = admin.put(f"/api/v1/assignments/{robot.id}/{other.id}", {}, JSON, headers=ABSENT)
+    _refused(answer, 409, "capability_missing")
+
+
+def test_work_that_somebody_changed_is_not_overwritten_or_ended(admin: Client) -> None:
+    robot, task = builders.enrol("arm").robot, builders.task("box-close")
+    url = f"/api/v1/assignments/{robot.id}/{task.id}"
+    first = admin.put(url, {"weight": 2}, JSON, headers=ABSENT)
+    assert first.status_code == 200
+    _refused(admin.put(url, {"weight": 3}, JSON, headers=ABSENT), 412, "precondition_failed")
+    read = {"If-Match": first.headers["ETag"]}
+    assert admin.put(url, {"weight": 4}, JSON, headers=read).status_code == 200
+    _refused(admin.put(url, {"weight": 5}, JSON, headers=read), 412, "precondition_failed")
+    _refused(admin.delete(url, headers=read), 412, "precondition_failed")
+    _refused(admin.put(url, {"weight": 5}, JSON), 428, "precondition_required")
+    _refused(admin.delete(url), 428, "precondition_required")
+    assert Assignment.objects.get(ended_at__isnull=True).weight == 4
 
 
 @pytest.mark.parametrize(
@@ -126,7 +147,7 @@ def test_the_board_gives_and_ends_work(admin: Client) -> None:
 )
 def test_terms_that_the_board_refuses(admin: Client, terms: dict[str, Any]) -> None:
     robot, task = builders.enrol("arm").robot, builders.task("box-close")
-    assert admin.put(f"/api/v1/assignments/{robot.id}/{task.id}", terms, JSON).status_code == 400
+    assert admin.put(f"/api/v1/assignments/{robot.id}/{task.id}", terms, JSON, headers=ABSENT).status_code == 400
     assert Assignment.objects.count() == 0
 
 

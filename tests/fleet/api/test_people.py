@@ -161,7 +161,7 @@ def test_roles_count_at_once_and_are_listed(admin: Client, make: Any) -> None:
     ann = make("ann", Role.OPERATOR)
     page = _browser(ann)
     assert page.put("/api/v1/help/ranking", {"ranking": "fifo"}, JSON, headers=READ).status_code == 403
-    answer = admin.patch(f"/api/v1/people/{ann.pk}", {"roles": ["manager"], "email": "a@lab.example"}, JSON)
+    answer = _change(admin, ann, {"roles": ["manager"], "email": "a@lab.example"})
     assert (answer.status_code, answer.json()["roles"], answer.json()["email"]) == (200, ["manager"], "a@lab.example")
     assert page.put("/api/v1/help/ranking", {"ranking": "fifo"}, JSON, headers=READ).status_code == 200
     people = admin.get("/api/v1/people").json()
@@ -172,21 +172,20 @@ def test_roles_count_at_once_and_are_listed(admin: Client, make: Any) -> None:
 def test_who_is_deactivated_is_out_and_stays_out(admin: Client, make: Any) -> None:
     ann = make("ann", Role.OPERATOR)
     page = _browser(ann)
-    assert admin.patch(f"/api/v1/people/{ann.pk}", {"is_active": False}, JSON).json()["is_active"] is False
+    assert _change(admin, ann, {"is_active": False}).json()["is_active"] is False
     assert page.get("/api/v1/robots").status_code == 401
     assert _sign_in("ann", PASSWORD)[0] == 401
-    assert admin.patch(f"/api/v1/people/{ann.pk}", {"is_active": True}, JSON).status_code == 200
+    assert _change(admin, ann, {"is_active": True}).status_code == 200
     assert page.get("/api/v1/robots").status_code == 401, "the former session does not come back"
     assert _sign_in("ann", PASSWORD)[0] == 200
 
 
 @pytest.mark.parametrize("change", [{"roles": ["manager"]}, {"is_active": False}])
 def test_the_last_admin_stays(admin: Client, root: Any, make: Any, change: dict[str, Any]) -> None:
-    url = f"/api/v1/people/{root.pk}"
-    assert _code(admin.patch(url, change, JSON)) == (409, "last_admin")
+    assert _code(_change(admin, root, change)) == (409, "last_admin")
     assert admin.get("/api/v1/people").status_code == 200
     make("second", Role.ADMIN)
-    assert admin.patch(url, change, JSON).status_code == 200
+    assert _change(admin, root, change).status_code == 200
 
 
 def test_a_change_that_is_refused_in_part_changes_nothing(admin: Client, root: Any) -> None:
@@ -200,13 +199,43 @@ def test_a_change_that_is_refused_in_part_changes_nothing(admin: Client, root: A
 
 def test_people_that_are_not_there(admin: Client) -> None:
     for answer in (
-        admin.patch("/api/v1/people/999999", {"roles": ["viewer"]}, JSON),
-        admin.patch("/api/v1/people/999999", {"is_active": False}, JSON),
+        admin.patch("/api/v1/people/999999", {"roles": ["viewer"]}, JSON, headers=READ),
+        admin.patch("/api/v1/people/999999", {"is_active": False}, JSON, headers=READ),
         admin.post("/api/v1/people/999999/reset"),
         admin.delete("/api/v1/people/999999/totp"),
     ):
         assert _code(answer) == (404, "not_found")
-    assert admin.patch("/api/v1/people/1", {"roles": ["emperor"]}, JSON).status_code == 400
+    assert admin.patch("/api/v1/people/1", {"roles": ["emperor"]}, JSON, headers=READ).status_code == 400
+
+
+def _change(admin: Client, user: Any, change: dict[str, Any]) -> Any:
+    """Change a person over what is shown of them now."""
+    shown = next(row for row in admin.get("/api/v1/people").json()["results"] if row["id"] == user.pk)
+    return admin.patch(f"/api/v1/people/{user.pk}", change, JSON, headers={"If-Match": f'"{shown["version"]}"'})
+
+
+def test_a_person_whom_somebody_changed_is_not_overwritten(admin: Client, make: Any) -> None:
+    """Roles, name and the rest share a version; a refused change leaves all of it."""
+    ann = make("ann", Role.OPERATOR)
+    read = {"If-Match": f'"{admin.get("/api/v1/people").json()["results"][0]["version"]}"'}
+    url = f"/api/v1/people/{ann.pk}"
+    first = admin.patch(url, {"roles": ["viewer"]}, JSON, headers=read)
+    assert (first.status_code, first.headers["ETag"]) == (200, f'"{first.json()["version"]}"')
+    assert _code(admin.patch(url, {"roles": ["manager"], "name": "Ann"}, JSON, headers=read)) == (
+        412, "precondition_failed",
+    )  # fmt: skip
+    assert _code(admin.patch(url, {"roles": ["manager"]}, JSON)) == (428, "precondition_required")
+    [row] = [row for row in admin.get("/api/v1/people").json()["results"] if row["id"] == ann.pk]
+    assert (row["roles"], row["name"]) == (["viewer"], "")
+    ann.refresh_from_db()
+    assert admin.patch(url, {"name": "Ann"}, JSON, headers={"If-Match": first.headers["ETag"]}).json()["name"] == "Ann"
+
+
+def test_a_change_of_several_things_is_made_whole_or_not_at_all(admin: Client, root: Any) -> None:
+    answer = _change(admin, root, {"roles": ["manager"], "name": "Root", "is_active": False})
+    assert _code(answer) == (409, "last_admin")
+    [row] = admin.get("/api/v1/people").json()["results"]
+    assert (row["roles"], row["name"], row["is_active"]) == (["admin"], "", True)
 
 
 # --- One's own account -----------------------------------------------------------------------------------------------
@@ -346,3 +375,14 @@ def test_wrong_codes_count_as_guesses(make: Any, settings: Any) -> None:
     settings.SOP_SIGN_IN_FAILURES = 3
     assert [_sign_in("ann", PASSWORD, "000000")[0] for _ in range(4)] == [401, 401, 401, 429]
     assert Session.objects.count() == 1
+
+
+def test_ones_own_account_is_changed_over_what_was_read(make: Any) -> None:
+    here = _browser(make("ann", Role.VIEWER))
+    shown = here.get("/api/v1/profile")
+    read = {"If-Match": shown.headers["ETag"]}
+    assert shown.headers["ETag"].startswith(f'"{shown.json()["version"]}.')
+    assert here.patch("/api/v1/profile", {"name": "Ann"}, JSON, headers=read).json()["name"] == "Ann"
+    assert _code(here.patch("/api/v1/profile", {"name": "Bea"}, JSON, headers=read)) == (412, "precondition_failed")
+    assert _code(here.patch("/api/v1/profile", {"name": "Bea"}, JSON)) == (428, "precondition_required")
+    assert here.get("/api/v1/profile").json()["name"] == "Ann"

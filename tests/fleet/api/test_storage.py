@@ -74,10 +74,38 @@ def test_a_rule_is_previewed_saved_changed_and_forgotten(admin: Client, episode:
     assert (made.status_code, made.json()["is_active"], made.json()["task_slug"]) == (201, False, None)
     assert admin.post("/api/v1/storage/retention-rules", body, JSON).json()["code"] == "name_taken"
     path = f"/api/v1/storage/retention-rules/{made.json()['id']}"
-    assert admin.patch(path, {"is_active": True, "keep_bytes": 10**9}, JSON).json()["keep_bytes"] == 10**9
+    read = {"If-Match": f'"{made.json()["version"]}"'}
+    changed = admin.patch(path, {"is_active": True, "keep_bytes": 10**9}, JSON, headers=read)
+    assert changed.json()["keep_bytes"] == 10**9
     [listed] = admin.get("/api/v1/storage/retention-rules").json()["results"]
     assert (listed["is_active"], listed["keep_days"]) == (True, 7)
-    assert admin.patch(path, {"keep_days": None, "keep_bytes": None}, JSON).json()["code"] == "invalid_request"
-    assert admin.delete(path).status_code == 204
-    assert admin.delete(path).status_code == 404
+    assert changed.headers["ETag"] == f'"{listed["version"]}"'
+    now = {"If-Match": changed.headers["ETag"]}
+    nothing = admin.patch(path, {"keep_days": None, "keep_bytes": None}, JSON, headers=now)
+    assert nothing.json()["code"] == "invalid_request"
+    assert admin.delete(path, headers=now).status_code == 204
+    assert admin.delete(path, headers=now).status_code == 404
     assert Episode.objects.count() == 1, "rules run at night, not when they are saved"
+
+
+def test_a_rule_that_somebody_changed_is_not_overwritten_or_forgotten(admin: Client) -> None:
+    made = admin.post(
+        "/api/v1/storage/retention-rules", {"task": None, "kinds": ["aborted"], "keep_days": 7}, JSON
+    ).json()
+    path, read = f"/api/v1/storage/retention-rules/{made['id']}", {"If-Match": f'"{made["version"]}"'}
+    assert admin.patch(path, {"keep_days": 9}, JSON, headers=read).status_code == 200
+    for answer in (admin.patch(path, {"is_active": True}, JSON, headers=read), admin.delete(path, headers=read)):
+        assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    for answer in (admin.patch(path, {"is_active": True}, JSON), admin.delete(path)):
+        assert (answer.status_code, answer.json()["code"]) == (428, "precondition_required")
+    rule = RetentionRule.objects.get()
+    assert (rule.keep_days, rule.is_active) == (9, False)
+
+
+def test_what_a_rule_has_removed_is_no_change_of_it(admin: Client) -> None:
+    made = admin.post(
+        "/api/v1/storage/retention-rules", {"task": None, "kinds": ["aborted"], "keep_days": 7}, JSON
+    ).json()
+    RetentionRule.objects.update(removed=5, removed_bytes=100)
+    path, read = f"/api/v1/storage/retention-rules/{made['id']}", {"If-Match": f'"{made["version"]}"'}
+    assert admin.patch(path, {"keep_days": 9}, JSON, headers=read).json()["removed"] == 5

@@ -151,6 +151,38 @@ def test_questions_are_limited_and_for_managers_alone(
         assert int(again["Retry-After"]) >= 1
 
 
+def test_two_who_ask_at_once_get_the_same_answer(patient: str, manager: Client, django_user_model: Any) -> None:
+    """The robot hears one question, and both read its answer; the next question is a new one."""
+    enrolled, other = builders.enrol(), _client(django_user_model, Role.ADMIN)
+    path = _path(enrolled)
+    with robot_peer(patient, enrolled.robot.id, enrolled.key, KNOWS) as peer:
+        _joined(peer, enrolled)
+        peer.expect(m.LogsWanted, timeout_s=30)
+        asked = [client.post(path, {}, JSON).json()["question"] for client in (manager, other)]
+        live.connection().delete(f"sop:robot:{enrolled.robot.id}:logs:newest")  # as after two seconds
+        later = manager.post(path, {}, JSON).json()["question"]
+        assert (len(set(asked)), later in asked) == (1, False)
+        heard = [peer.expect(m.LogsWanted, timeout_s=30).request_id for _ in range(2)]
+        assert heard == [asked[0], later]
+        peer.send(m.RobotLogs(request_id=asked[0], lines=(_line("for both"),)))
+        for client in (manager, other):
+            found = _until(client, path, lambda body: body["answered"] == asked[0])
+            assert [line["text"] for line in found["lines"]] == ["for both"]
+    assert AuditEntry.objects.filter(action="robot.read_logs").count() == 3
+
+
+def test_a_question_is_waited_for_though_another_was_asked_since() -> None:
+    robot_id, first = uuid.uuid4(), str(uuid.uuid4())
+    assert live.logs_question_put(robot_id, first) == first
+    live.connection().delete(f"sop:robot:{robot_id}:logs:newest")
+    second = str(uuid.uuid4())
+    assert live.logs_question_put(robot_id, second) == second
+    assert live.logs_answer_put(robot_id, first, [_line("late")])
+    assert not live.logs_answer_put(robot_id, first, [_line("again")]), "an answer counts once"
+    assert live.logs_answer_put(robot_id, second, [_line("newer")])
+    assert live.logs_answer_get(robot_id)[0] == second
+
+
 def test_what_is_kept_is_bounded() -> None:
     robot_id = uuid.uuid4()
     for start in range(0, 1200, 400):

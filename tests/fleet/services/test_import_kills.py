@@ -6,12 +6,14 @@ up again each time; then it ends by itself, or is cancelled. What was imported m
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from fleet import queue
 from fleet.models import DatasetImport, Episode, Task
 from fleet.services import dataset_import_work as work
 from fleet.services.dataset_import import (
@@ -30,6 +33,7 @@ from fleet.services.dataset_import import (
     dataset_import_run,
 )
 from fleet.storage.local import LocalStore
+from tests.fleet.daemon.peer import wait_for
 from tests.fleet.imports.made import export, record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,13 +60,7 @@ class Kills:
 
     def worker(self, row: DatasetImport, *, after_s: float | None) -> bool:
         """Let a worker process begin, kill it so long after; return whether it lived until then."""
-        data = {"OBJECT_STORE_URL": f"file://{self.place}/objects", "SOP_DATA_DIR": str(self.place / "data")}
-        env = {**os.environ, **data, "SOP_IMPORT_ROOTS": str(self.place / "roots")}
-        database = connection.settings_dict["NAME"]
-        command = [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch), database, "go"]
-        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "working\n"
+        with self.process(row, "go") as process:
             began_s = time.monotonic()
             try:
                 process.wait(START_S if after_s is None else after_s)
@@ -73,6 +71,18 @@ class Kills:
             self.work_s[row.state] = max(self.work_s[row.state], time.monotonic() - began_s)
             assert process.returncode == 0
             return False
+
+    @contextlib.contextmanager
+    def process(self, row: DatasetImport, manner: str) -> Iterator[subprocess.Popen[str]]:
+        """A worker process that has begun; `manner`: see killed.py."""
+        data = {"OBJECT_STORE_URL": f"file://{self.place}/objects", "SOP_DATA_DIR": str(self.place / "data")}
+        env = {**os.environ, **data, "SOP_IMPORT_ROOTS": str(self.place / "roots")}
+        database = connection.settings_dict["NAME"]
+        command = [sys.executable, "-m", "tests.fleet.imports.killed", str(row.id), str(row.epoch), database, manner]
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "working\n"
+            yield process
 
     def undisturbed(self) -> dict[str, tuple[int, str]]:
         """Import it once and take it away again; return what the store had of it."""
@@ -143,15 +153,55 @@ class Kills:
         assert Episode.objects.count() == 0
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(120 + 60 * KILLS)
-def test_killed_at_random_points_it_is_all_or_nothing(
-    objects: LocalStore, settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def kills(objects: LocalStore, settings: Any, tmp_path: Path) -> Kills:
     settings.SOP_IMPORT_SCRATCH_DIR = tmp_path / "scratch"
     settings.SOP_IMPORTS = replace(settings.SOP_IMPORTS, roots=(tmp_path / "roots",))
     root = export("lerobot-v2.1", record(tmp_path / "recorded", count=EPISODES), tmp_path / "roots/set")
-    kills, count, rounds = Kills(root, objects, tmp_path), 0, Counter[str]()
+    return Kills(root, objects, tmp_path)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(240)
+def test_a_killed_import_comes_back_by_the_reaper_and_goes_on(kills: Kills, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with one episode staged: the reaper asks for another worker, which converts the others and not it."""
+    whole = kills.undisturbed()
+    row = kills.begin()
+    kills.worker(row, after_s=None)
+    row = dataset_import_run(import_id=row.id)
+    with kills.process(row, "wait") as process:
+        wait_for(lambda: DatasetImport.objects.get(id=row.id).converted == 1, timeout_s=START_S)
+        process.kill()
+    staged = {found.key: found for found in kills.objects.scan("episodes/")}
+    assert len({key.split("/")[1] for key in staged}) == 1
+    work.dataset_imports_reap()
+    assert DatasetImport.objects.get(id=row.id).epoch == row.epoch, "its worker may only be slow"
+
+    asked: list[tuple[str, list[object]]] = []
+    monkeypatch.setattr(queue, "_enqueue", lambda name, args, **_: asked.append((name, list(args))))
+    row = kills.take_up(row)
+    assert [args for name, args in asked if name == queue.DATASET_IMPORT] == [[str(row.id), row.epoch]]
+    convert, converted = work.convert_episode, []
+
+    def counted(origins: Any, found: Any, folder: Path) -> Any:
+        converted.append(found)
+        return convert(origins, found, folder)
+
+    monkeypatch.setattr(work, "convert_episode", counted)
+    work.dataset_import_work(import_id=str(row.id), epoch=row.epoch - 1)
+    assert converted == [], "the killed worker's own message comes again, and does nothing"
+    work.dataset_import_work(import_id=str(row.id), epoch=row.epoch)
+    assert len(converted) == EPISODES - 1
+    assert {found.key: found for found in kills.objects.scan("episodes/") if found.key in staged} == staged
+    assert kills.take_away(row) == whole
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_killed_at_random_points_it_is_all_or_nothing(
+    kills: Kills, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count, rounds = 0, Counter[str]()
     whole = kills.undisturbed()
     while count < KILLS:
         row, killed = kills.disturbed(KILLS - count)

@@ -30,7 +30,7 @@ const ROBOT = {
   retired_at: null,
   revision: 1,
 };
-const WORK = { task: "stack", weight: 1, priority: 0, windows: [], time_zone: "UTC", is_active: true, problem: null };
+const WORK = { version: "w1", task: "stack", weight: 1, priority: 0, windows: [], time_zone: "UTC", is_active: true, problem: null };
 const BOARD = {
   robots: [
     { id: "r1", name: "left arm", tags: ["lab"], is_online: true, can: ["stack", "close"], problem: null, assignments: [WORK] },
@@ -148,8 +148,9 @@ describe("the assignment board", () => {
     fireEvent.click(screen.getByRole("button", { name: "Add hours" }));
     fireEvent.click(screen.getByRole("button", { name: "Assign" }));
     await waitFor(() => expect(app.requests.some((request) => request.key === "PUT /api/v1/assignments/r1/t2")).toBe(true));
-    const sent = app.requests.find((request) => request.key === "PUT /api/v1/assignments/r1/t2")?.body;
-    expect(sent).toMatchObject({ weight: 1, priority: 0, windows: [{ days: [0, 1, 2, 3, 4], from: "09:00", until: "17:00" }] });
+    const sent = app.requests.find((request) => request.key === "PUT /api/v1/assignments/r1/t2");
+    expect(sent?.ifMatch).toBe('"none"');
+    expect(sent?.body).toMatchObject({ weight: 1, priority: 0, windows: [{ days: [0, 1, 2, 3, 4], from: "09:00", until: "17:00" }] });
   });
 
   it("moves work by dragging its chip, and bars what a driver cannot do", async () => {
@@ -164,10 +165,17 @@ describe("the assignment board", () => {
     fireEvent.dragStart(chip, { dataTransfer });
     fireEvent.drop(screen.getByRole("button", { name: "right arm, stack: no work" }), { dataTransfer });
     expect(await screen.findByText("right arm works at stack.")).toBeTruthy();
-    expect(app.requests.map((request) => request.key).filter((key) => /PUT|DELETE/.test(key))).toEqual([
-      "PUT /api/v1/assignments/r2/t1",
-      "DELETE /api/v1/assignments/r1/t1",
+    expect(app.requests.filter(({ key }) => /PUT|DELETE/.test(key)).map(({ key, ifMatch }) => [key, ifMatch])).toEqual([
+      ["PUT /api/v1/assignments/r2/t1", '"none"'],
+      ["DELETE /api/v1/assignments/r1/t1", '"w1"'],
     ]);
+  });
+
+  it("says that somebody changed the work meanwhile", async () => {
+    const late = { code: "precondition_failed", title: "", detail: "read it again", status: 412 };
+    renderApp("/settings/assignments", answers(["assign"], { "PUT /api/v1/assignments/r1/t2": [412, late] }));
+    fireEvent.click(await screen.findByRole("button", { name: "Assign left arm to close" }));
+    expect(await screen.findByText(/Somebody changed this work meanwhile/)).toBeTruthy();
   });
 
   it("goes from cell to cell by arrow keys and takes a suggestion", async () => {

@@ -22,6 +22,7 @@ const ANN = {
   sessions: 2,
   joined_at: AT,
   last_login_at: null,
+  version: "p1",
 };
 const ROLES = [
   { name: "operator", permissions: ["see", "drive"] },
@@ -142,6 +143,7 @@ describe("people", () => {
     fireEvent.click(dialog.getByRole("button", { name: "Save the roles" }));
     expect(await screen.findByText("ann is manager now.")).toBeTruthy();
     expect(bodyOf(app, "PATCH /api/v1/people/7")).toEqual([{ roles: ["manager"] }]);
+    expect(app.requests.find((each) => each.key === "PATCH /api/v1/people/7")?.ifMatch).toBe('"p1"');
   });
 
   it("says why nothing was changed", async () => {
@@ -150,6 +152,14 @@ describe("people", () => {
     fireEvent.click(await screen.findByRole("button", { name: "Change ann" }));
     fireEvent.click(screen.getByRole("button", { name: "Deactivate" }));
     expect(await screen.findByText(/Nothing was changed. this is the last admin/)).toBeTruthy();
+  });
+
+  it("says that somebody changed a person meanwhile", async () => {
+    const late = { code: "precondition_failed", title: "", detail: "read it again", status: 412 };
+    renderApp("/settings/people", answers({ "PATCH /api/v1/people/7": [412, late] }));
+    fireEvent.click(await screen.findByRole("button", { name: "Change ann" }));
+    fireEvent.click(screen.getByRole("button", { name: "Deactivate" }));
+    expect(await screen.findByText(/Nothing was changed. Somebody changed ann meanwhile/)).toBeTruthy();
   });
 
   it("stands in the settings of those alone who may", async () => {

@@ -14,6 +14,7 @@ const STORAGE = {
 };
 const RULE = {
   id: "r1",
+  version: "v1",
   task: null,
   task_slug: null,
   kinds: ["aborted"],
@@ -93,5 +94,15 @@ describe("storage", () => {
     fireEvent.click(await screen.findByRole("button", { name: "Turn the rule for all other tasks on" }));
     fireEvent.click(screen.getByRole("button", { name: "Turn it on" }));
     await waitFor(() => expect(app.requests.find((each) => each.key.startsWith("PATCH"))?.body).toEqual({ is_active: true }));
+    expect(app.requests.find((each) => each.key.startsWith("PATCH"))?.ifMatch).toBe('"v1"');
+  });
+
+  it("says that somebody changed a rule meanwhile", async () => {
+    const late = { code: "precondition_failed", title: "", detail: "read it again", status: 412 };
+    const app = renderApp("/settings/storage", answers({ "DELETE /api/v1/storage/retention-rules/r1": [412, late] }));
+    fireEvent.click(await screen.findByRole("button", { name: "Forget the rule for all other tasks" }));
+    fireEvent.click(screen.getByRole("button", { name: "Forget the rule" }));
+    expect(await screen.findByText(/The rule was not changed. Somebody changed it meanwhile/)).toBeTruthy();
+    expect(app.requests.find((each) => each.key.startsWith("DELETE"))?.ifMatch).toBe('"v1"');
   });
 });

@@ -36,6 +36,12 @@ export class ProblemError extends RequestError {
   }
 }
 
+/** What to say of a change that failed: that somebody was quicker (412), or the error's own words. `what`: "this rule". */
+export const changeProblem = (error: Error, what: string) =>
+  error instanceof ProblemError && error.problem.code === "precondition_failed"
+    ? `Somebody changed ${what} meanwhile. Close, look, and change it again.`
+    : error.message;
+
 export class UnreachableError extends RequestError {
   override name = "UnreachableError";
 

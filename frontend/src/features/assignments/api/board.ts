@@ -24,7 +24,9 @@ export interface Terms {
   readonly time_zone: string;
 }
 
+/** `version`: a change names the one that was read. */
 export interface Work extends Terms {
+  readonly version: string;
   readonly task: string;
   readonly is_active: boolean;
   readonly problem: Problem | null;
@@ -81,6 +83,7 @@ const board = record<Board>({
       problem,
       assignments: list(
         record<Work>({
+          version: text,
           task: text,
           weight: number,
           priority: number,
@@ -118,12 +121,19 @@ export interface Move {
   readonly task: Pick<BoardTask, "id" | "slug">;
   /** Null ends the work. */
   readonly terms: Terms | null;
+  /** Of the work that was seen there: see `versionAt`. */
+  readonly version: string;
 }
 
-const send = ({ robot, task, terms }: Move) =>
-  terms === null
-    ? request(`${path}/${robot.id}/${task.id}`, nothing, { method: "DELETE" })
-    : request(`${path}/${robot.id}/${task.id}`, nothing, { method: "PUT", body: terms });
+/** The version of a robot's work at a task, as it is shown; "none" while it does not work at it. */
+export const versionAt = (robot: BoardRobot | undefined, task: Pick<BoardTask, "slug">) =>
+  robot?.assignments.find((work) => work.task === task.slug)?.version ?? "none";
+
+const send = ({ robot, task, terms, version }: Move) =>
+  request(`${path}/${robot.id}/${task.id}`, nothing, {
+    ifMatch: `"${version}"`,
+    ...(terms === null ? { method: "DELETE" } : { method: "PUT", body: terms }),
+  });
 
 /** Carry out moves one after the other; the first that is refused ends it. The board is read again in any case. */
 export function useMoves() {

@@ -14,6 +14,7 @@ import { BoardTable } from "@/features/assignments/components/board-table";
 import { Suggestions } from "@/features/assignments/components/suggestions";
 import { WorkDialog } from "@/features/assignments/components/work-dialog";
 import { useRefusal } from "@/hooks/use-session";
+import { changeProblem } from "@/lib/api/errors";
 
 export interface Place {
   readonly robot: BoardRobot;
@@ -50,7 +51,7 @@ function OpenBoard({ board }: { readonly board: Board }) {
   const carryOut = (wanted: readonly Move[], told: string) =>
     moves.mutate(wanted, {
       onSuccess: () => notify("done", told),
-      onError: (error) => notify("failed", `That was refused. ${error.message}`),
+      onError: (error) => notify("failed", `That was refused. ${changeProblem(error, "this work")}`),
     });
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = board.robots.filter((robot) =>

@@ -4,7 +4,7 @@ import { Clock, Plus, TriangleAlert } from "lucide-react";
 import { type DragEvent, type KeyboardEvent, useState } from "react";
 
 import { Table } from "@/components/ui/table";
-import { type BoardRobot, type BoardTask, type Move, plain, type Work } from "@/features/assignments/api/board";
+import { type BoardRobot, type BoardTask, type Move, plain, versionAt, type Work } from "@/features/assignments/api/board";
 import { cannot, hoursWords, shareOf } from "@/features/assignments/board-words";
 import type { Place } from "@/features/assignments/components/assignment-board";
 import { cn } from "@/lib/class-names";
@@ -31,8 +31,8 @@ export function BoardTable({ robots, tasks, refusal, isBusy, onOpen, onMoves }: 
   const columns = [{ key: "robot", label: "Robot" }, ...tasks.map((task) => ({ key: task.id, label: task.slug }))];
   const drop = (to: Place, isCopy: boolean) => {
     if (dragged === null || (dragged.robot.id === to.robot.id && dragged.task.id === to.task.id)) return;
-    const given: Move = { ...to, terms: termsOf(dragged.work) };
-    const ended: Move = { robot: dragged.robot, task: dragged.task, terms: null };
+    const given: Move = { ...to, terms: termsOf(dragged.work), version: versionAt(to.robot, to.task) };
+    const ended: Move = { robot: dragged.robot, task: dragged.task, terms: null, version: dragged.work.version };
     onMoves(isCopy ? [given] : [given, ended], `${to.robot.name} works at ${to.task.slug}${isCopy ? " as well" : ""}.`);
   };
   return (

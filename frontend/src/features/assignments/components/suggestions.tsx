@@ -4,7 +4,7 @@ import { Lightbulb } from "lucide-react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
-import { type Board, type Move, plain } from "@/features/assignments/api/board";
+import { type Board, type Move, plain, versionAt } from "@/features/assignments/api/board";
 
 interface SuggestionsProps {
   readonly board: Board;
@@ -26,7 +26,12 @@ export function Suggestions({ board, isBusy, onMoves }: SuggestionsProps) {
             const task = board.tasks.find(({ slug }) => slug === suggestion.task);
             const robot = { id: suggestion.robot, name: suggestion.robot_name };
             const give = () => {
-              if (task !== undefined) onMoves([{ robot, task, terms: plain }], `${robot.name} works at ${task.slug} as well.`);
+              if (task === undefined) return;
+              const version = versionAt(
+                board.robots.find(({ id }) => id === robot.id),
+                task,
+              );
+              onMoves([{ robot, task, terms: plain, version }], `${robot.name} works at ${task.slug} as well.`);
             };
             return (
               <li key={suggestion.task} className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm">

@@ -6,7 +6,7 @@ import { type SubmitEvent, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
-import { type HoursWindow, type Move, plain } from "@/features/assignments/api/board";
+import { type HoursWindow, type Move, plain, versionAt } from "@/features/assignments/api/board";
 import { DAYS } from "@/features/assignments/board-words";
 import type { Place } from "@/features/assignments/components/assignment-board";
 
@@ -22,6 +22,7 @@ const newWindow: HoursWindow = { days: [0, 1, 2, 3, 4], from: "09:00", until: "1
 
 export function WorkDialog({ place: { robot, task }, onClose, onMoves }: WorkDialogProps) {
   const work = robot.assignments.find((each) => each.task === task.slug);
+  const version = versionAt(robot, task);
   const [weight, setWeight] = useState(String(work?.weight ?? plain.weight));
   const [priority, setPriority] = useState(String(work?.priority ?? plain.priority));
   const [windows, setWindows] = useState(work?.windows ?? plain.windows);
@@ -29,11 +30,11 @@ export function WorkDialog({ place: { robot, task }, onClose, onMoves }: WorkDia
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const terms = { weight: Number(weight), priority: Number(priority), windows, time_zone: zone };
-    onMoves([{ robot, task, terms }], `${robot.name} works at ${task.slug}.`);
+    onMoves([{ robot, task, terms, version }], `${robot.name} works at ${task.slug}.`);
     onClose();
   };
   const end = () => {
-    onMoves([{ robot, task, terms: null }], `${robot.name} ends its work at ${task.slug} after this episode.`);
+    onMoves([{ robot, task, terms: null, version }], `${robot.name} ends its work at ${task.slug} after this episode.`);
     onClose();
   };
   return (

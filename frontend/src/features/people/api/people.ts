@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { request } from "@/lib/api/client";
 import { boolean, list, nothing, nullable, number, record, text } from "@/lib/api/decode";
 
-/** Times are ISO 8601. `needs_totp`: their roles wait until they set a second factor up. */
+/** Times are ISO 8601. `needs_totp`: their roles wait until they set a second factor up. `version`: a change names the one that was read. */
 export interface Person {
   readonly id: number;
   readonly username: string;
@@ -18,6 +18,7 @@ export interface Person {
   readonly sessions: number;
   readonly joined_at: string;
   readonly last_login_at: string | null;
+  readonly version: string;
 }
 
 export interface Role {
@@ -62,6 +63,7 @@ const person = record<Person>({
   sessions: number,
   joined_at: text,
   last_login_at: nullable(text),
+  version: text,
 });
 const people = record<People>({
   results: list(person),
@@ -79,10 +81,10 @@ export const usePeople = () =>
 export const useInvitations = () =>
   useQuery({ queryKey: invitationsKey, queryFn: ({ signal }) => request("/api/v1/invitations", invitations, { signal }) });
 
-export function useChangePerson(id: number) {
+export function useChangePerson(id: number, version: string) {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (body: PersonChange) => request(`/api/v1/people/${id}`, person, { method: "PATCH", body }),
+    mutationFn: (body: PersonChange) => request(`/api/v1/people/${id}`, person, { method: "PATCH", body, ifMatch: `"${version}"` }),
     onSettled: () => client.invalidateQueries({ queryKey: peopleKey }),
   });
 }

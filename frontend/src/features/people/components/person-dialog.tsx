@@ -9,6 +9,7 @@ import { type Person, type Role, useChangePerson, useRemoveFactor, useResetLink 
 import { LinkShown } from "@/features/people/components/link-shown";
 import { RoleChoice } from "@/features/people/components/role-choice";
 import { permissionWords } from "@/features/people/person-words";
+import { changeProblem } from "@/lib/api/errors";
 
 interface PersonDialogProps {
   readonly person: Person;
@@ -17,7 +18,8 @@ interface PersonDialogProps {
 }
 
 export function PersonDialog({ person, roles, onClose }: PersonDialogProps) {
-  const change = useChangePerson(person.id);
+  const [version] = useState(person.version); // of what is shown here, whatever is read again meanwhile
+  const change = useChangePerson(person.id, version);
   const reset = useResetLink(person.id);
   const removeFactor = useRemoveFactor(person.id);
   const [chosen, setChosen] = useState(person.roles);
@@ -61,7 +63,7 @@ export function PersonDialog({ person, roles, onClose }: PersonDialogProps) {
           {allowed.length === 0 ? "May do nothing, not even look." : `May: ${allowed.map(permissionWords).join(", ")}.`}
         </p>
         <p role="alert" className="min-h-5 text-sm text-fault">
-          {error === null ? null : `Nothing was changed. ${error.message}`}
+          {error === null ? null : `Nothing was changed. ${changeProblem(error, person.username)}`}
         </p>
         <div className="flex flex-wrap items-center gap-2 border-t border-line pt-4">
           <Button disabled={!person.is_active || reset.isPending} onClick={() => reset.mutate()}>

@@ -58,6 +58,8 @@ export interface RuleWish {
 
 export interface Rule extends RuleWish {
   readonly id: string;
+  /** Of what it says; a change names the one that was read. */
+  readonly version: string;
   readonly task_slug: string | null;
   readonly is_active: boolean;
   readonly last_run_at: string | null;
@@ -94,6 +96,7 @@ const storage = record<Storage>({
 });
 const rule = record<Rule>({
   id: text,
+  version: text,
   task: nullable(text),
   task_slug: nullable(text),
   kinds: list(text),
@@ -150,8 +153,9 @@ const one = (id: string) => `${rulesPath}/${encodeURIComponent(id)}`;
 export const useCreateRule = () => useRuleChange((body: RuleWish) => request(rulesPath, rule, { method: "POST", body }));
 
 export const useChangeRule = () =>
-  useRuleChange(({ id, ...body }: Partial<RuleWish> & { readonly id: string; readonly is_active?: boolean }) =>
-    request(one(id), rule, { method: "PATCH", body }),
+  useRuleChange(({ rule: { id, version }, ...body }: Partial<RuleWish> & { readonly rule: Rule; readonly is_active?: boolean }) =>
+    request(one(id), rule, { method: "PATCH", body, ifMatch: `"${version}"` }),
   );
 
-export const useForgetRule = () => useRuleChange((id: string) => request(one(id), nothing, { method: "DELETE" }));
+export const useForgetRule = () => 
+  useRuleChange(({ id, version }: Rule) => request(one(id), nothing, { method: "DELETE", ifMatch: `"${version}"` }));

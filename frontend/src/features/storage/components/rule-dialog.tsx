@@ -8,6 +8,7 @@ import { SelectField, TextField } from "@/components/ui/field";
 import { type Preview, type Rule, type RuleWish, useChangeRule, useCreateRule, usePreview, useTasks } from "@/features/storage/api/storage";
 import { TaskTable } from "@/features/storage/components/usage-panel";
 import { kinds } from "@/features/storage/storage-words";
+import { changeProblem } from "@/lib/api/errors";
 import { formatBytes, formatNoun } from "@/lib/units/format";
 
 const GB = 1e9;
@@ -43,7 +44,7 @@ export function RuleDialog({ rule, onClose }: RuleDialogProps) {
     else if (rule === null) create.mutate(wish, { onSuccess: onClose });
     else {
       const values = { kinds: chosen, keep_days: wish.keep_days, keep_bytes: wish.keep_bytes, takes_interventions: takes };
-      change.mutate({ id: rule.id, ...values }, { onSuccess: onClose });
+      change.mutate({ rule, ...values }, { onSuccess: onClose });
     }
   };
   return (
@@ -89,7 +90,7 @@ export function RuleDialog({ rule, onClose }: RuleDialogProps) {
         {isSeen ? <Found preview={preview.data} /> : null}
         <div className="flex items-center justify-end gap-3">
           <p role="alert" className="min-w-0 grow text-sm text-fault">
-            {error?.message}
+            {error === null ? null : changeProblem(error, "this rule")}
           </p>
           <Button
             type="submit"

@@ -14,6 +14,7 @@ import { notify } from "@/components/ui/toast";
 import { type Rule, useChangeRule, useForgetRule, useRules } from "@/features/storage/api/storage";
 import { RuleDialog } from "@/features/storage/components/rule-dialog";
 import { agoText, keptText, kindLabels } from "@/features/storage/storage-words";
+import { changeProblem } from "@/lib/api/errors";
 import { formatBytes, formatNoun } from "@/lib/units/format";
 
 const columns = [
@@ -72,7 +73,7 @@ function Row({ rule, now, onOpen }: RowProps) {
   const change = useChangeRule();
   const name = nameOf(rule);
   const turnOff = () =>
-    change.mutate({ id: rule.id, is_active: false }, { onError: (error) => notify("failed", `The rule was not changed. ${error.message}`) });
+    change.mutate({ rule, is_active: false }, { onError: (error) => notify("failed", `The rule was not changed. ${changeProblem(error, "it")}`) });
   return (
     <tr className="align-baseline hover:bg-raised">
       <Cell className="font-medium">{name}</Cell>
@@ -118,8 +119,8 @@ interface AskDialogProps {
 function AskDialog({ kind, rule, onClose }: AskDialogProps) {
   const change = useChangeRule();
   const forget = useForgetRule();
-  const options = { onSuccess: onClose, onError: (error: Error) => notify("failed", `The rule was not changed. ${error.message}`) };
-  const act = () => (kind === "on" ? change.mutate({ id: rule.id, is_active: true }, options) : forget.mutate(rule.id, options));
+  const options = { onSuccess: onClose, onError: (error: Error) => notify("failed", `The rule was not changed. ${changeProblem(error, "it")}`) };
+  const act = () => (kind === "on" ? change.mutate({ rule, is_active: true }, options) : forget.mutate(rule, options));
   const title = kind === "on" ? `Turn the rule for ${nameOf(rule)} on?` : `Forget the rule for ${nameOf(rule)}?`;
   const text =
     kind === "on"

@@ -63,10 +63,14 @@ class PolicyStore:
     @contextlib.asynccontextmanager
     async def fetching(self) -> AsyncIterator[None]:
         """Fetch what the robot shall drive with, alone. A shadow's download stops, and goes on after it."""
-        if self._shadow_fetch is not None:
-            self._shadow_fetch.cancel()
+        self.stop_shadow_fetch()
         async with self._fetch_lock:
             yield
+
+    def stop_shadow_fetch(self) -> None:
+        """End a shadow's download, if there is one; what has arrived is kept."""
+        if self._shadow_fetch is not None:
+            self._shadow_fetch.cancel()
 
     async def fetch_for_shadow(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
         """Fetch as `fetch_missing`. Raises: as it; FetchFailed also when the version that drives went first."""
@@ -79,7 +83,7 @@ class PolicyStore:
                 fetch.cancel()
                 await asyncio.gather(fetch, return_exceptions=True)
         if fetch.cancelled():
-            raise FetchFailed("a version to drive with is fetched first")
+            raise FetchFailed("the download was ended: a version to drive with goes first, or the order is withdrawn")
         return fetch.result()
 
     def fits_beside(self, manifest: PolicyManifest, driving: PolicyManifest | None) -> bool:

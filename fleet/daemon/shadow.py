@@ -119,6 +119,7 @@ class ShadowHost:
         if order is None and before is None:
             return
         self._end_run()
+        self._store.stop_shadow_fetch()
         self._keep(ShadowRecord(order=order) if order is not None else None)
         self._changed.set()
 

@@ -25,7 +25,8 @@ from fleet.protocol.policy import Observation, Policy
 logger = logging.getLogger(__name__)
 
 SHADOW_MEMORY = "shadow_memory"
-_OUT_OF_MEMORY = "can't allocate memory"  # torch's allocator raises RuntimeError
+# As torch's allocator, the dynamic loader and the system say it.
+_OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "failed to map segment", "cannot allocate memory")
 
 
 def main(descriptor: int) -> int:
@@ -48,14 +49,20 @@ def _loaded(link: socket.socket, load: wire.Load) -> Policy | None:
     try:
         paths = {sha256: Path(path) for sha256, path in load.paths.items()}
         policy = build_policy(load.manifest, paths, device=load.device, threads=load.threads)
-    except PolicyError as error:
-        cause = error.__cause__
-        is_memory = isinstance(cause, MemoryError) or (cause is not None and _OUT_OF_MEMORY in str(cause))
-        text = f"a second policy needs more than {load.memory_bytes} bytes (shadow.memory_bytes)"
-        wire.send(link, wire.Failed(SHADOW_MEMORY, text) if is_memory else wire.Failed(error.code, error.message))
+    except (PolicyError, MemoryError, ImportError, OSError) as error:  # the last two: libraries that do not fit
+        wire.send(link, _failure(error, load))
         return None
     wire.send(link, wire.Loaded())
     return policy
+
+
+def _failure(error: Exception, load: wire.Load) -> wire.Failed:
+    cause = error.__cause__ if isinstance(error, PolicyError) else error
+    if isinstance(cause, MemoryError) or any(words in str(cause) for words in _OUT_OF_MEMORY):
+        return wire.Failed(SHADOW_MEMORY, f"a second policy needs more than {load.memory_bytes} bytes of memory")
+    if isinstance(error, PolicyError):
+        return wire.Failed(error.code, error.message)
+    return wire.Failed("shadow_failed", f"loading raised {type(error).__name__}")
 
 
 def _stand_back(load: wire.Load) -> None:

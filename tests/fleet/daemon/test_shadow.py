@@ -14,16 +14,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.daemon import shadow_process, shadow_run
+from fleet.daemon import shadow_wire as wire
 from fleet.daemon.app import Daemon
 from fleet.daemon.config_report import ShadowConfig
 from fleet.daemon.episode import EpisodeSpec
+from fleet.daemon.policy_host import build_policy
 from fleet.protocol.messages import EpisodeReady, PolicyKey, ShadowReport, ShadowState, ShadowWish
-from fleet.protocol.policy import Observation, policy_statement, shadow_statement
+from fleet.protocol.policy import Observation, decode_policy_manifest, policy_statement, shadow_statement
 from fleet.protocol.steps import decode_steps
 from tests.fleet.daemon.harness import running, until
 from tests.fleet.daemon.loop_made import runner, spec
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import ConstantPolicy, PointDriver
+from tests.stack.policies import write_random_policy
 
 SLOW = ("control.speed_factor=4", "shadow.drain_s=5")  # so that the process answers at least once an episode
 
@@ -334,3 +337,33 @@ async def test_a_daemon_says_whether_it_shadows(peer: Peer, tmp_path: Path, monk
     quiet = dataclasses.replace(daemon._config, shadow=ShadowConfig(is_enabled=False))
     daemon._config = quiet
     assert "shadow" not in Daemon._capabilities(daemon)
+
+
+def test_a_real_network_proposes_what_it_would_do(tmp_path: Path) -> None:
+    """The real process with the demo's architecture: equal to the same weights, seed and pictures in this process."""
+    folder = write_random_policy(tmp_path, seed=4)
+    manifest = decode_policy_manifest((folder / "manifest.json").read_bytes())
+    paths = {blob.sha256: folder / f"{blob.sha256}.safetensors" for blob in manifest.blobs}
+    rng = np.random.default_rng(6)
+    pictures = {each.name: rng.integers(0, 255, (each.height, each.width, 3), np.uint8) for each in manifest.cameras}
+    seen = Observation(images=pictures, state=rng.standard_normal(manifest.proprio_dim).astype(np.float32))
+    config = ShadowConfig(nice=0, load_timeout_s=300, answer_timeout_s=60)
+    load = wire.Load(manifest, {key: str(path) for key, path in paths.items()}, "cpu", 1, config.memory_bytes, 0)
+    with shadow_process.ShadowProcess(config) as process:
+        process.load(load)
+        answer = process.ask(wire.look_of(seen, episode_id="e", instruction="close the box", seed=5))
+    own = build_policy(manifest, paths, device="cpu", threads=1)
+    own.reset(instruction="close the box", seed=5)
+    assert answer.actions is not None and answer.inference_ms > 0
+    assert wire.unpacked(answer.actions).tolist() == own.infer(seen).actions.tolist()
+
+
+def test_a_limit_of_memory_too_small_for_a_network_is_said(tmp_path: Path) -> None:
+    folder = write_random_policy(tmp_path, seed=4)
+    manifest = decode_policy_manifest((folder / "manifest.json").read_bytes())
+    paths = {blob.sha256: str(folder / f"{blob.sha256}.safetensors") for blob in manifest.blobs}
+    config = ShadowConfig(load_timeout_s=300)
+    load = wire.Load(manifest, paths, "cpu", 1, 24 * 1024**2, 0)
+    with shadow_process.ShadowProcess(config) as process, pytest.raises(shadow_process.ShadowRefused) as caught:
+        process.load(load)
+    assert caught.value.code == "shadow_memory"

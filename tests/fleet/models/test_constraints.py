@@ -27,6 +27,9 @@ from fleet.models import (
     RobotStop,
     RunMetric,
     Segment,
+    Shadow,
+    ShadowResult,
+    ShadowRobot,
     Task,
     TrainingRound,
     TrainingRun,
@@ -143,6 +146,23 @@ def _state(w: World, **changes: Any) -> RobotStateInterval:
     return RobotStateInterval.objects.create(**{**values, **changes})
 
 
+def _shadow(w: World, **changes: Any) -> Shadow:
+    values = {"version": w.version, "max_episodes": 5, "ends_at": NOW + timedelta(days=1)} | changes
+    return Shadow.objects.create(**values)
+
+
+def _shadowing(w: World, *members: dict[str, Any], is_one: bool = True) -> None:
+    shadow = _shadow(w)
+    for values in members:
+        ShadowRobot.objects.create(shadow=shadow if is_one else _shadow(w), robot=w.robot, **values)
+
+
+def _result(w: World, **changes: Any) -> None:
+    values = {"instants": 3, "asked": 3, "answered": 3, "inference_ms": 1.0, "policy_n": 3, "human_n": 0}
+    values |= {f"{kind}_{name}": 0.0 for kind in ("policy", "human", "own") for name in ("total", "p50", "p95")}
+    ShadowResult.objects.create(shadow=_shadow(w), episode=w.episode, **(values | changes))
+
+
 BROKEN: dict[str, Callable[[World], object]] = {
     "robot_has_a_name": lambda w: Robot.objects.create(name=""),
     "fleet_robot_name_key": lambda w: Robot.objects.create(name=w.robot.name),
@@ -218,6 +238,17 @@ BROKEN: dict[str, Callable[[World], object]] = {
     "help_closed_after_opened": lambda w: _help(
         w, state="closed", ending="offline", closed_at=NOW - timedelta(seconds=1)
     ),
+    "shadow_share_range": lambda w: _shadow(w, share=0.0),
+    "shadow_has_episodes": lambda w: _shadow(w, max_episodes=0),
+    "shadow_ends_after_it_began": lambda w: _shadow(w, ends_at=NOW - timedelta(days=1)),
+    "shadow_ended_with_a_reason": lambda w: _shadow(w, ended_at=NOW),
+    "shadow_robot_once": lambda w: _shadowing(w, {"ended_at": NOW}, {"ended_at": NOW}),
+    "shadow_one_open_a_robot": lambda w: _shadowing(w, {}, {}, is_one=False),
+    "shadow_robot_state_known": lambda w: _shadowing(w, {"state": "asleep"}),
+    "shadow_robot_refused_with_a_code": lambda w: _shadowing(w, {"state": "refused"}),
+    "shadow_counts_in_order": lambda w: _result(w, asked=4),
+    "shadow_of_answered_ones": lambda w: _result(w, policy_n=4),
+    "shadow_distance_range": lambda w: _result(w, policy_total=6.1),
     "help_settings_one_row": lambda w: HelpSettings.objects.create(id=2, ranking="cur", changed_at=NOW),
     "help_ranking_known": lambda w: HelpSettings.objects.create(ranking="loudest", changed_at=NOW),
 }
@@ -234,7 +265,8 @@ def test_every_named_constraint_is_tried() -> None:
     """Given a constraint without a case above, this test names it."""
     models = (
         Assignment, EnrolmentToken, Episode, HelpRequest, HelpSettings, Lease, PolicyDeployment, PolicyVersion, Robot,
-        RobotKey, RobotStateInterval, RobotStop, RunMetric, Segment, Task, TrainingRound, TrainingRun,
+        RobotKey, RobotStateInterval, RobotStop, RunMetric, Segment, Shadow, ShadowResult, ShadowRobot, Task,
+        TrainingRound, TrainingRun,
     )  # fmt: skip
     named = {constraint.name for model in models for constraint in model._meta.constraints}
     assert named - set(BROKEN) == set()

@@ -21,7 +21,9 @@ from fleet.errors import NotFound
 from fleet.models import PersonLink
 from fleet.permissions import ROLE_PERMISSIONS, Role
 from fleet.scopes import PUBLIC, SESSION_ONLY
+from fleet.selectors.people_group import MAX_GROUPS
 from fleet.selectors.person import invitations_open, people_cards
+from fleet.services.people_group import people_limit_lift
 from fleet.services.person import person_active_set, person_change, person_roles_set
 from fleet.services.person_link import (
     Link,
@@ -42,7 +44,8 @@ def _roles(**options: Any) -> serializers.ListField:
 
 
 class PersonOut(serializers.Serializer[Any]):
-    """`needs_totp`: their roles wait until they set a second factor up."""
+    """`needs_totp`: their roles wait until they set a second factor up. `is_limited`: they see what `groups` cover, and
+    nothing without any; admins see all the same."""
 
     id = serializers.IntegerField()
     username = serializers.CharField()
@@ -53,6 +56,8 @@ class PersonOut(serializers.Serializer[Any]):
     has_totp = serializers.BooleanField()
     needs_totp = serializers.BooleanField()
     sessions = serializers.IntegerField()
+    is_limited = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
     joined_at = serializers.DateTimeField()
     last_login_at = serializers.DateTimeField(allow_null=True)
 
@@ -68,25 +73,30 @@ class PeopleOut(serializers.Serializer[Any]):
 
 
 class PersonIn(serializers.Serializer[Any]):
-    """What is left out stays."""
+    """What is left out stays. `is_limited` false: they see the whole fleet again, and leave every group."""
 
     roles = _roles(required=False)
+    is_limited = serializers.ChoiceField(choices=[False], required=False)
     is_active = serializers.BooleanField(required=False)
     name = serializers.CharField(max_length=150, allow_blank=True, required=False)
     email = serializers.EmailField(allow_blank=True, required=False)
 
 
 class InvitationIn(serializers.Serializer[Any]):
+    """`groups`: ids; who joins sees what these cover and nothing else."""
+
     roles = _roles(min_length=1)
     email = serializers.EmailField(allow_blank=True, default="")
+    groups = serializers.ListField(child=serializers.UUIDField(), max_length=MAX_GROUPS, default=list)
 
 
 class InvitationOut(serializers.ModelSerializer[PersonLink]):
     roles = serializers.ListField(child=serializers.CharField(), read_only=True)
+    groups = serializers.SlugRelatedField[Any](slug_field="name", many=True, read_only=True)
 
     class Meta:
         model = PersonLink
-        fields = ("id", "email", "roles", "created_at", "created_by_name", "expires_at")
+        fields = ("id", "email", "roles", "is_limited", "groups", "created_at", "created_by_name", "expires_at")
 
 
 class InvitationsOut(serializers.Serializer[Any]):
@@ -151,6 +161,8 @@ class PersonDetail(APIView):
         asked = body.validated_data
         if "roles" in asked:
             person_roles_set(user=_user(pk), roles=[Role(role) for role in asked["roles"]])
+        if "is_limited" in asked:
+            people_limit_lift(user_id=pk)
         if "is_active" in asked:
             person_active_set(user_id=pk, is_active=asked["is_active"])
         if "name" in asked or "email" in asked:
@@ -196,7 +208,9 @@ class InvitationList(APIView):
         body = InvitationIn(data=request.data)
         body.is_valid(raise_exception=True)
         roles = [Role(role) for role in body.validated_data["roles"]]
-        return _link(invitation_create(roles=roles, by=person_of(request), email=body.validated_data["email"]))
+        asked = body.validated_data
+        by = person_of(request)
+        return _link(invitation_create(roles=roles, by=by, email=asked["email"], groups=asked["groups"]))
 
 
 class InvitationDetail(APIView):

@@ -115,9 +115,18 @@ def rights_of(caller: Caller, robot_ids: Iterable[str]) -> Rights:
         return Rights(is_alive=False, may_drive=False, robots=frozenset(), coverage=NOWHERE)
     user = get_user_model().objects.get(pk=caller.user_id)
     seen = access_robots(user).filter(id__in=list(robot_ids)).values_list("id", flat=True)
-    # Whom groups do not limit and who may not look any more has no live page either.
-    coverage = coverage_of(user) if may(user, Permission.SEE) else NOWHERE
-    return Rights(is_alive=True, may_drive=may_drive(user), robots=frozenset(map(str, seen)), coverage=coverage)
+    robots = frozenset(map(str, seen))
+    return Rights(is_alive=True, may_drive=may_drive(user), robots=robots, coverage=_coverage(user))
+
+
+def coverage_at_first(caller: Caller) -> Coverage:
+    """Return what a connection sees that was opened just now, by a session that was looked at then."""
+    return _coverage(get_user_model().objects.get(pk=caller.user_id))
+
+
+def _coverage(user: AbstractBaseUser) -> Coverage:
+    """Whoever may not look at all has an empty live page too."""
+    return coverage_of(user) if may(user, Permission.SEE) else NOWHERE
 
 
 def robot_to_stop(user: AbstractBaseUser, robot_id: str) -> Robot:

@@ -20,7 +20,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from fleet.access import access_training_run_by_id
 from fleet.acting import acting_as
 from fleet.consumers import auth, console_lease
-from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, rights_of
+from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, coverage_at_first, rights_of
 from fleet.consumers.calls import answer_of
 from fleet.consumers.console_stop import ConsoleStops
 from fleet.consumers.hub import Slot, hub
@@ -72,9 +72,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._ask_due_s = 0.0
         self._is_check_due = asyncio.Event()
         await self._join()
-        rights = await auth.off_loop(rights_of, self._caller, ())
         self._looked_s = time.monotonic()
-        self._slot = await hub().subscribe(rights.coverage)
+        self._slot = await hub().subscribe(await auth.off_loop(coverage_at_first, self._caller))
         socket_opened("console")
         loops = (self._write(self._slot), self._work(), self._recheck())
         self._tasks = [asyncio.create_task(loop) for loop in loops]

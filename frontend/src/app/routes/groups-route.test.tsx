@@ -36,8 +36,8 @@ const answers = (change: Record<string, Answer> = {}): Record<string, Answer> =>
   "GET /api/v1/people-groups": [200, { results: [GROUP] }],
   "GET /api/v1/people": [200, { results: [ANN], roles: [{ name: "operator", permissions: ["see"] }] }],
   "GET /api/v1/invitations": [200, { results: [] }],
-  "GET /api/v1/robots?page_size=200": [200, { results: [{ id: "r1", name: "a-arm", tags: ["a"], retired_at: null }] }],
-  "GET /api/v1/tasks?page_size=200": [200, { results: [{ id: "t1", slug: "box-close" }] }],
+  "GET /api/v1/robots": [200, { results: [{ id: "r1", name: "a-arm", tags: ["a"], retired_at: null }] }],
+  "GET /api/v1/tasks": [200, { results: [{ id: "t1", slug: "box-close" }] }],
   ...change,
 });
 const bodyOf = (app: ReturnType<typeof renderApp>, key: string) => app.requests.filter((each) => each.key === key).map((each) => each.body);

@@ -3,9 +3,10 @@
     python -m sop_web.embedded bash -c 'python manage.py migrate -v 0 && python -m benchmarks.episode_list > list.json'
 
 Seeds episodes by SQL (rows only, no objects), then asks each question over HTTP as the console does, through Django's
-test client: routing, the session, the database and JSON are in the times, the network is not. Prints JSON: p50, p95 and
-the plan (EXPLAIN ANALYZE) of every question. `--quick` is for the test that it runs. Needs DATABASE_URL of a server to
-scribble on (a migrated database); what it seeded it removes.
+test client: routing, the session, the database and JSON are in the times, the network is not. Asks as somebody who sees
+everything, and as people in groups. Prints JSON: p50, p95 and the plan (EXPLAIN ANALYZE) of every question. `--quick`
+is for the test that it runs. Needs DATABASE_URL of a server to scribble on (a migrated database); what it seeded it
+removes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import django
+import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sop_web.settings.dev")
 django.setup()
@@ -29,9 +31,11 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from fleet.models import Episode, PolicyVersion, Robot, Task, TrainingRun  # noqa: E402
+from fleet.models import Episode, PeopleGroup, PolicyVersion, Robot, Task, TrainingRun  # noqa: E402
+from fleet.services.people_group import GroupChange, people_group_create  # noqa: E402
 
 TASKS, ROBOTS, VERSIONS, OPERATORS = 12, 40, 300, 25
+SITE_ROBOTS = 10  # of ROBOTS, that whoever is limited by a group sees
 MARK = "benchmark-episode-list"
 # Deterministic pseudo-random columns of series number g: hashes, so that a rerun asks the same of the same rows.
 SEED = """
@@ -70,7 +74,7 @@ def seed(rows: int) -> float:
     tasks = [
         Task.objects.create(slug=f"{MARK}-{k}", instruction="-", driver_task="-", max_steps=250) for k in range(TASKS)
     ]
-    robots = [Robot.objects.create(name=f"{MARK}-{k}") for k in range(ROBOTS)]
+    robots = [Robot.objects.create(name=f"{MARK}-{k}", tags=[MARK] if k < SITE_ROBOTS else []) for k in range(ROBOTS)]
     versions = PolicyVersion.objects.bulk_create(
         PolicyVersion(
             id=uuid.uuid4(), run=run, number=k, step=k, architecture="-", manifest_key="-", manifest_sha256="0" * 64,
@@ -98,7 +102,27 @@ def remove() -> None:
     TrainingRun.objects.filter(name=MARK).delete()
     Task.objects.filter(slug__startswith=MARK).delete()
     Robot.objects.filter(name__startswith=MARK).delete()
-    get_user_model().objects.filter(username=MARK).delete()
+    PeopleGroup.objects.filter(name__startswith=MARK).delete()
+    get_user_model().objects.filter(username__startswith=MARK).delete()
+
+
+def signed_in(name: str, *groups: GroupChange) -> Client:
+    """Return a browser of somebody who is in these groups, or sees everything."""
+    user = get_user_model().objects.create_user(name)
+    for number, change in enumerate(groups):
+        people_group_create(change=msgspec.structs.replace(change, name=f"{name}-{number}", members=(user.pk,)))
+    client = Client(SERVER_NAME="127.0.0.1")
+    client.force_login(user)
+    return client
+
+
+def limited() -> dict[str, Client]:
+    """Return browsers by what their people see: a site of SITE_ROBOTS, and two groups of other robots at some tasks."""
+    site = GroupChange(robot_tags=(MARK,))
+    tasks = tuple(Task.objects.filter(slug__startswith=MARK).order_by("slug").values_list("id", flat=True)[:3])
+    robots = tuple(Robot.objects.filter(name__startswith=MARK).exclude(tags=[MARK]).values_list("id", flat=True)[:5])
+    pairs = GroupChange(robots=robots, covers_all_tasks=False, tasks=tasks)
+    return {"one site": signed_in(f"{MARK}-1", site), "a site and some tasks": signed_in(f"{MARK}-2", site, pairs)}
 
 
 def questions() -> dict[str, dict[str, Any]]:
@@ -214,13 +238,13 @@ def main() -> None:
     rows, times = (2000, 2) if given.quick else (given.rows, given.times)
     remove()
     seconds = seed(rows)
-    client = Client(SERVER_NAME="127.0.0.1")
-    client.force_login(get_user_model().objects.create_user(MARK))
+    client = signed_in(MARK)
     deep = deep_page(client, 2 if given.quick else 200)
     report = {
         "rows": rows,
         "seed_s": round(seconds, 1),
         "questions": measure(client, times),
+        "limited by groups": {name: measure(each, times) for name, each in limited().items()},
         "a page far down": timed(lambda: client.get(deep), times) | {"plans": plans(lambda: client.get(deep))},
         "bulk": bulk(client, min(rows, 5000)),
     }

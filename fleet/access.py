@@ -1,16 +1,19 @@
 """The only door from a request to an object: fetches for a user, and tells missing and forbidden apart for nobody.
 
-What somebody may do is looked up in the table of roles (permissions.py), as the rows say now.
+What somebody may do is looked up in the table of roles (permissions.py), what they see of the fleet in their groups
+(coverage.py), both as the rows say now. What a group leaves out is NotFound, as if it did not exist.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
+from fleet.coverage import Coverage
 from fleet.errors import NotFound
 from fleet.models import (
     Alert,
@@ -18,10 +21,12 @@ from fleet.models import (
     ApiToken,
     AuditEntry,
     Dataset,
+    DatasetEpisode,
     DatasetImport,
     DatasetVersion,
     Episode,
     Export,
+    ExportEpisode,
     HelpRequest,
     PolicyVersion,
     RetentionRule,
@@ -33,26 +38,33 @@ from fleet.models import (
     TrainingRun,
     Webhook,
 )
-from fleet.permissions import Permission, permissions_of
-from fleet.selectors.person import person_roles
+from fleet.permissions import WHOLE_FLEET, WHOLE_FLEET_WORDS, Permission, needed_words, permissions_of
+from fleet.selectors.people_group import person_coverage
+from fleet.selectors.person import PersonStanding, person_standing
 
 User = AbstractBaseUser | AnonymousUser
 _Row = TypeVar("_Row", bound=Model)
 
 
+def coverage_of(user: User) -> Coverage:
+    """Return what of the fleet this user sees; for selectors that count rather than list."""
+    return person_coverage(user=user)
+
+
 def access_robots(user: User) -> QuerySet[Robot]:
     """Return the robots this user may see."""
-    return _seen(user, Robot.objects.all())
+    return _seen(user, Robot.objects.all(), Coverage.robots)
 
 
 def access_tasks(user: User) -> QuerySet[Task]:
     """Return the tasks this user may see."""
-    return _seen(user, Task.objects.all())
+    return _seen(user, Task.objects.all(), Coverage.tasks)
 
 
 def access_episodes(user: User) -> QuerySet[Episode]:
     """Return the episodes this user may see, each with its task, robot, and version with its run."""
-    return _seen(user, Episode.objects.select_related("task", "robot", "policy_version__run"))
+    rows = Episode.objects.select_related("task", "robot", "policy_version__run")
+    return _seen(user, rows, Coverage.episodes)
 
 
 def access_policy_versions(user: User) -> QuerySet[PolicyVersion]:
@@ -66,13 +78,20 @@ def access_training_runs(user: User) -> QuerySet[TrainingRun]:
 
 
 def access_datasets(user: User) -> QuerySet[Dataset]:
-    """Return the datasets this user may see."""
-    return _seen(user, Dataset.objects.all())
+    """Return the datasets this user may see: of whom groups limit, their own and those with a version to read."""
+    owner: Any = user.pk
+
+    def covered(coverage: Coverage) -> Q:
+        whole = _holds_only(coverage, DatasetEpisode, "version")
+        return Q(created_by=owner) | Q(Exists(DatasetVersion.objects.filter(whole, dataset=OuterRef("pk"))))
+
+    return _seen(user, Dataset.objects.all(), covered)
 
 
 def access_dataset_versions(user: User) -> QuerySet[DatasetVersion]:
-    """Return the versions of datasets this user may see, each with its dataset."""
-    return _seen(user, DatasetVersion.objects.select_related("dataset"))
+    """Return the versions of datasets this user may see, each with its dataset: none with an episode unseen."""
+    rows = DatasetVersion.objects.select_related("dataset")
+    return _seen(user, rows, lambda coverage: _holds_only(coverage, DatasetEpisode, "version"))
 
 
 def access_saved_filters(user: User) -> QuerySet[SavedFilter]:
@@ -88,13 +107,15 @@ def access_api_tokens(user: User) -> QuerySet[ApiToken]:
 
 
 def access_dataset_imports(user: User) -> QuerySet[DatasetImport]:
-    """Return the imports this user may see."""
-    return _seen(user, DatasetImport.objects.all())
+    """Return the imports this user may see: of whom groups limit, their own, for imports belong to no robot."""
+    owner: Any = user.pk
+    return _seen(user, DatasetImport.objects.all(), lambda _: Q(requested_by=owner))
 
 
 def access_help_requests(user: User) -> QuerySet[HelpRequest]:
     """Return the requests for help this user may see, each with its robot and task."""
-    return _seen(user, HelpRequest.objects.select_related("robot", "task"))
+    rows = HelpRequest.objects.select_related("robot", "task")
+    return _seen(user, rows, lambda coverage: coverage.robots("robot_id"))
 
 
 def access_retention_rules(user: User) -> QuerySet[RetentionRule]:
@@ -118,8 +139,8 @@ def access_webhook_by_id(user: User, webhook_id: uuid.UUID) -> Webhook:
 
 
 def access_alerts(user: User) -> QuerySet[Alert]:
-    """Return the alerts this user may see."""
-    return _seen(user, Alert.objects.all())
+    """Return the alerts this user may see: of whom groups limit, those of their robots. All others count the fleet."""
+    return _seen(user, Alert.objects.all(), _alerts_covered)
 
 
 def access_alert_by_id(user: User, alert_id: uuid.UUID) -> Alert:
@@ -131,8 +152,8 @@ def access_alert_by_id(user: User, alert_id: uuid.UUID) -> Alert:
 
 
 def access_alert_rules(user: User) -> QuerySet[AlertRule]:
-    """Return the alert rules this user may see."""
-    return _seen(user, AlertRule.objects.all())
+    """Return the alert rules this user may see: none of whom groups limit, for rules name robots and addresses."""
+    return _seen(user, AlertRule.objects.all(), lambda _: Q(pk__isnull=True))
 
 
 def access_alert_rule_by_id(user: User, rule_id: uuid.UUID) -> AlertRule:
@@ -144,8 +165,9 @@ def access_alert_rule_by_id(user: User, rule_id: uuid.UUID) -> AlertRule:
 
 
 def access_exports(user: User) -> QuerySet[Export]:
-    """Return the exports this user may see, each with its dataset version."""
-    return _seen(user, Export.objects.filter(deleted_at=None).select_related("dataset_version__dataset"))
+    """Return the exports this user may see, each with its dataset version: none with an episode unseen."""
+    rows = Export.objects.filter(deleted_at=None).select_related("dataset_version__dataset")
+    return _seen(user, rows, _exports_covered)
 
 
 def access_export_by_id(user: User, export_id: uuid.UUID) -> Export:
@@ -162,8 +184,32 @@ def access_audit(user: User) -> QuerySet[AuditEntry]:
     return rows if may(user, Permission.SEE_AUDIT) else rows.none()
 
 
-def _seen(user: User, rows: QuerySet[_Row]) -> QuerySet[_Row]:
-    return rows if may(user, Permission.SEE) else rows.none()
+def _seen(user: User, rows: QuerySet[_Row], covered: Callable[[Coverage], Q] | None = None) -> QuerySet[_Row]:
+    """Return the rows for who may see. `covered`: which of them groups cover; without it rows are of no robot."""
+    standing = person_standing(user=user)
+    if Permission.SEE not in _allowed(standing):
+        return rows.none()
+    if covered is None or not standing.is_limited:
+        return rows
+    return rows.filter(covered(person_coverage(user=user, standing=standing)))
+
+
+def _holds_only(coverage: Coverage, entries: type[DatasetEpisode] | type[ExportEpisode], owner: str) -> Q:
+    """The condition on what holds `entries` that every one of them is covered; one whose episode is gone is not."""
+    inside = Episode.objects.filter(coverage.episodes(), pk=OuterRef("episode_id"))
+    return Q(~Exists(entries._default_manager.filter(~Exists(inside), **{owner: OuterRef("pk")})))
+
+
+def _exports_covered(coverage: Coverage) -> Q:
+    versions = DatasetVersion.objects.filter(
+        _holds_only(coverage, DatasetEpisode, "version"), pk=OuterRef("dataset_version")
+    )
+    frozen_for_it = Q(dataset_version__isnull=True) & _holds_only(coverage, ExportEpisode, "export")
+    return frozen_for_it | Q(Exists(versions))
+
+
+def _alerts_covered(coverage: Coverage) -> Q:
+    return Q(subject_kind=Alert.Subject.ROBOT, subject_id__in=sorted(map(str, coverage.robot_ids or ())))
 
 
 def may(user: User, permission: Permission) -> bool:
@@ -173,7 +219,18 @@ def may(user: User, permission: Permission) -> bool:
 
 def permissions(user: User) -> frozenset[Permission]:
     """Return all that this user may do."""
-    return permissions_of(person_roles(user=user))
+    return _allowed(person_standing(user=user))
+
+
+def _allowed(standing: PersonStanding) -> frozenset[Permission]:
+    found = permissions_of(standing.roles)
+    return found - WHOLE_FLEET if standing.is_limited else found
+
+
+def refusal_words(user: User, permission: Permission) -> str:
+    """Say why this user may not: their role, or that it reaches beyond their groups."""
+    is_beyond = permission in permissions_of(person_standing(user=user).roles)
+    return WHOLE_FLEET_WORDS if is_beyond else needed_words(permission)
 
 
 def may_drive(user: User) -> bool:
@@ -199,6 +256,17 @@ def may_clear_stop(user: User, *, holder_id: int | None) -> bool:
 def access_robot_by_id(user: User, robot_id: uuid.UUID) -> Robot:
     """Return one robot. Raises: NotFound."""
     robot = access_robots(user).filter(id=robot_id).first()
+    if robot is None:
+        raise NotFound("there is no such robot")
+    return robot
+
+
+def access_robot_to_stop(user: User, robot_id: uuid.UUID) -> Robot:
+    """Return any robot that whoever may stop can name: groups hide robots, and stop is for all (docs/safety.md).
+
+    Raises: NotFound.
+    """
+    robot = Robot.objects.filter(id=robot_id).first() if may(user, Permission.STOP) else None
     if robot is None:
         raise NotFound("there is no such robot")
     return robot

@@ -81,6 +81,22 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 
+# What reaches every robot or episode, so that nobody may do it who sees only what their groups cover. A run learns from
+# all episodes and its versions go to all robots; an import brings episodes of no robot.
+WHOLE_FLEET = frozenset({
+    Permission.RANK_HELP,
+    Permission.IMPORT,
+    Permission.RUN_TRAINING,
+    Permission.RELEASE_VERSIONS,
+    Permission.EDIT_ALERTS,
+    Permission.MANAGE_PEOPLE,
+    Permission.SEE_AUDIT,
+    Permission.EDIT_SETTINGS,
+    Permission.ENROL_ROBOTS,
+})  # fmt: skip
+WHOLE_FLEET_WORDS = "this reaches beyond your groups: it takes somebody who sees the whole fleet"
+
+
 def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
     """Return what these roles allow together; no role allows nothing."""
     return frozenset[Permission]().union(*(ROLE_PERMISSIONS[role] for role in roles))

@@ -94,7 +94,7 @@ class OpenAlertsView(APIView):
     @extend_schema(responses=OpenAlertsOut)
     def get(self, request: Request) -> Response:
         """Return what is open now, the newest first, and how many nobody has acknowledged."""
-        return Response(OpenAlertsOut(alerts_open()).data)
+        return Response(OpenAlertsOut(alerts_open(access_alerts(request.user))).data)
 
 
 class AlertDetail(APIView):

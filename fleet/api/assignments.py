@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_robot_by_id, access_robots, access_task_by_id, access_tasks
+from fleet.access import access_robot_by_id, access_robots, access_task_by_id, access_tasks, coverage_of
 from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.models import Assignment
 from fleet.scopes import Needs, Scope
@@ -119,7 +119,8 @@ class BoardView(APIView):
     @extend_schema(responses=BoardOut)
     def get(self, request: Request) -> Response:
         """Return who works at what, what stands in the way, and which robot would help which task most."""
-        board = assignment_board(robots=access_robots(request.user), tasks=access_tasks(request.user))
+        user = request.user
+        board = assignment_board(robots=access_robots(user), tasks=access_tasks(user), coverage=coverage_of(user))
         tasks = [
             {"id": each.task.id, "slug": each.task.slug, "instruction": each.task.instruction, "success": each.success}
             for each in board.tasks

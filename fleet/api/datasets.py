@@ -13,14 +13,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_dataset_by_id, access_datasets, access_episodes
+from fleet.access import (
+    access_dataset_by_id,
+    access_dataset_versions,
+    access_datasets,
+    access_episodes,
+    coverage_of,
+)
 from fleet.api.dataset_query import DEFAULT_SPLITS, SelectionIn, SplitIn, Strict, selection_of
 from fleet.api.episodes import EpisodeOut
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.api.sparse import SparseFields
-from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode
+from fleet.models import Dataset, DatasetCandidate, Episode
 from fleet.scopes import Needs, Scope
 from fleet.selectors.dataset_selection import MAX_IDS, SelectionCounts, selection_counts
 from fleet.selectors.dataset_split import sound_splits
@@ -119,8 +125,9 @@ class PreviewOut(serializers.Serializer[Any]):
 
 
 def _datasets_seen(user: Any) -> QuerySet[Dataset]:
-    newest = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-number")
-    collected = DatasetCandidate.objects.filter(dataset=OuterRef("pk")).order_by().values("dataset")
+    newest = access_dataset_versions(user).filter(dataset=OuterRef("pk")).order_by("-number")
+    candidates = DatasetCandidate.objects.filter(coverage_of(user).episodes("episode__"), dataset=OuterRef("pk"))
+    collected = candidates.order_by().values("dataset")
     return access_datasets(user).annotate(
         newest_version=Subquery(newest.values("number")[:1]),
         newest_episodes=Subquery(newest.values("episodes_count")[:1]),
@@ -210,7 +217,8 @@ class CollectedView(generics.ListAPIView[Episode]):
         body = SelectionIn(data=request.data)
         body.is_valid(raise_exception=True)
         selection = selection_of(body.validated_data, may_be_collected=False)
-        return _collected(pk, dataset_collect(dataset_id=pk, user=person_of(request), selection=selection))
+        user = person_of(request)
+        return _collected(user, pk, dataset_collect(dataset_id=pk, user=user, selection=selection))
 
 
 class UncollectView(APIView):
@@ -227,7 +235,8 @@ class UncollectView(APIView):
         if ("ids" in asked) == bool(asked.get("all")):
             raise serializers.ValidationError({"ids": ["name them, or say all"]})
         ids = tuple(asked["ids"]) if "ids" in asked else None
-        return _collected(pk, dataset_uncollect(dataset_id=pk, ids=ids))
+        user = person_of(request)
+        return _collected(user, pk, dataset_uncollect(dataset_id=pk, user=user, ids=ids))
 
 
 class PreviewView(APIView):
@@ -258,6 +267,6 @@ def _named(counts: SelectionCounts) -> dict[str, Any]:
     return vars(counts) | lists
 
 
-def _collected(pk: uuid.UUID, changed: int) -> Response:
-    collected = DatasetCandidate.objects.filter(dataset=pk).count()
+def _collected(user: Any, pk: uuid.UUID, changed: int) -> Response:
+    collected = DatasetCandidate.objects.filter(coverage_of(user).episodes("episode__"), dataset=pk).count()
     return Response(CollectedOut({"changed": changed, "collected": collected}).data)

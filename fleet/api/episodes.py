@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from fleet.access import access_episode_by_id, access_episodes
+from fleet.access import access_episode_by_id, access_episodes, coverage_of
 from fleet.api.episode_labels import LabelOut
 from fleet.api.episode_query import EpisodeFilterIn, filter_asked
 from fleet.api.sparse import SparseFields
@@ -201,7 +201,8 @@ class EpisodeCountsView(APIView):
     @extend_schema(parameters=[EpisodeFilterIn], responses=EpisodeCountsOut)
     def get(self, request: Request) -> Response:
         """Count what the filter finds, and by each facet's values, each facet without its own choice."""
-        counts = episode_counts(access_episodes(request.user), filter_asked(request))
+        coverage = coverage_of(request.user)
+        counts = episode_counts(access_episodes(request.user), filter_asked(request), coverage=coverage)
         return Response(EpisodeCountsOut(counts).data)
 
 

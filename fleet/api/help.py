@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_help_requests
+from fleet.access import access_help_requests, coverage_of
 from fleet.api.etag import IF_MATCH, text_etag_of, version_read
 from fleet.api.sparse import SparseFields
 from fleet.errors import InvalidRequest
@@ -112,7 +112,7 @@ class HelpQueueView(APIView):
     @extend_schema(responses=HelpQueueOut)
     def get(self, request: Request) -> Response:
         """Return the queue as consoles get it live: those that wait, the most urgent first, then those being served."""
-        return Response(msgspec.to_builtins(help_queue()))
+        return Response(msgspec.to_builtins(help_queue(coverage=coverage_of(request.user))))
 
 
 class HelpHistory(SparseFields, generics.ListAPIView[HelpRequest]):
@@ -135,7 +135,7 @@ class HelpFiguresView(APIView):
         """Return waiting and service times of requests that ended in the window, dwell and switches by operator."""
         query = FiguresIn(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(HelpFiguresOut(help_figures(**query.validated_data)).data)
+        return Response(HelpFiguresOut(help_figures(**query.validated_data, coverage=coverage_of(request.user))).data)
 
 
 class HelpRankingView(APIView):

@@ -153,6 +153,8 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "person-totp": {"DELETE": P.MANAGE_PEOPLE},
     "invitations": {"GET": P.MANAGE_PEOPLE, "POST": P.MANAGE_PEOPLE},
     "invitation": {"DELETE": P.MANAGE_PEOPLE},
+    "people-groups": {"GET": P.MANAGE_PEOPLE, "POST": P.MANAGE_PEOPLE},
+    "people-group": {"GET": P.MANAGE_PEOPLE, "PATCH": P.MANAGE_PEOPLE, "DELETE": P.MANAGE_PEOPLE},
     "welcome": {"POST": Need.ANYONE, "PUT": Need.ANYONE},
     "profile": {"GET": Need.SIGNED_IN, "PATCH": Need.SIGNED_IN},
     "profile-password": {"POST": Need.SIGNED_IN},

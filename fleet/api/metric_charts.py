@@ -48,12 +48,13 @@ class MeasureOut(serializers.Serializer[Any]):
 
 
 class RangeOut(serializers.Serializer[Any]):
-    """The range that was counted, and the size of its buckets."""
+    """The range that was counted, and the size of its buckets. `is_limited`: over what the asker's groups cover."""
 
     since_ms = serializers.IntegerField()
     until_ms = serializers.IntegerField()
     by = serializers.CharField()
     tz = serializers.CharField()
+    is_limited = serializers.BooleanField()
 
 
 class PointOut(serializers.Serializer[Any]):
@@ -334,7 +335,10 @@ class TimeToTargetView(APIView):
             "definition": target.DEFINITION,
             "run": run.name,
             "started_at": target.run_started_at(run),
-            "tasks": [asdict(each) for each in target.time_to_target(run=run, tasks=list(tasks[:100]))],
+            "tasks": [
+                asdict(each)
+                for each in target.time_to_target(run=run, tasks=list(tasks[:100]), coverage=asked.coverage)
+            ],
         }
         return Response(TimeToTargetOut(found).data)
 
@@ -346,7 +350,8 @@ def _edges(request: Request) -> tuple[MetricQuery, tuple[datetime, ...], str]:
 
 
 def _range(query: MetricQuery, size: str) -> dict[str, Any]:
-    return {**_ends(query.asked.start, query.asked.end), "by": size, "tz": query.zone.key}
+    ends, is_limited = _ends(query.asked.start, query.asked.end), not query.asked.coverage.is_whole
+    return {**ends, "by": size, "tz": query.zone.key, "is_limited": is_limited}
 
 
 def _ends(start: datetime, end: datetime) -> dict[str, int]:

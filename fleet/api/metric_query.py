@@ -13,7 +13,13 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from fleet.access import access_policy_versions, access_robots, access_tasks, access_training_run_by_id
+from fleet.access import (
+    access_policy_versions,
+    access_robots,
+    access_tasks,
+    access_training_run_by_id,
+    coverage_of,
+)
 from fleet.errors import InvalidRequest, NotFound
 from fleet.models import Robot
 from fleet.protocol.recording import Origin
@@ -75,6 +81,7 @@ def metric_query(request: Request, *, now: datetime | None = None) -> MetricQuer
         run=values["run"],
         origin=values["origin"],
         archived=values["archived"],
+        coverage=coverage_of(user),
     )
     measures = tuple(dict.fromkeys(values["measure"])) or tuple(MEASURES)
     return MetricQuery(asked, zone_named(values["tz"]), values["by"], measures)

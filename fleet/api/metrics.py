@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_training_run_by_id
+from fleet.access import access_training_run_by_id, coverage_of
 from fleet.scopes import Needs, Scope
 from fleet.selectors.success import success_series
 
@@ -56,5 +56,6 @@ class SuccessView(APIView):
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         run = None if asked["run"] is None else access_training_run_by_id(request.user, asked["run"])
-        series = success_series(window_s=asked["window_s"], task_slug=asked["task"], run=run)
+        coverage = coverage_of(request.user)
+        series = success_series(window_s=asked["window_s"], task_slug=asked["task"], run=run, coverage=coverage)
         return Response(SuccessOut(series).data)

@@ -22,6 +22,7 @@ from fleet.errors import NotFound
 from fleet.models import PersonLink
 from fleet.permissions import ROLE_PERMISSIONS, Role
 from fleet.scopes import PUBLIC, SESSION_ONLY
+from fleet.selectors.people_group import MAX_GROUPS
 from fleet.selectors.person import PersonCard, invitations_open, people_cards
 from fleet.selectors.row_version import person_version, user_version
 from fleet.services.person import person_update
@@ -44,7 +45,8 @@ def _roles(**options: Any) -> serializers.ListField:
 
 
 class PersonOut(serializers.Serializer[Any]):
-    """`needs_totp`: their roles wait until they set a second factor up. `version`: what If-Match names."""
+    """`needs_totp`: their roles wait until they set a second factor up. `version`: what If-Match names. `is_limited`:
+    they see what `groups` cover, and nothing without any; admins see all the same."""
 
     id = serializers.IntegerField()
     username = serializers.CharField()
@@ -55,6 +57,8 @@ class PersonOut(serializers.Serializer[Any]):
     has_totp = serializers.BooleanField()
     needs_totp = serializers.BooleanField()
     sessions = serializers.IntegerField()
+    is_limited = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
     joined_at = serializers.DateTimeField()
     last_login_at = serializers.DateTimeField(allow_null=True)
     version = serializers.CharField()
@@ -71,25 +75,30 @@ class PeopleOut(serializers.Serializer[Any]):
 
 
 class PersonIn(serializers.Serializer[Any]):
-    """What is left out stays."""
+    """What is left out stays. `is_limited` false: they see the whole fleet again, and leave every group."""
 
     roles = _roles(required=False)
+    is_limited = serializers.ChoiceField(choices=[False], required=False)
     is_active = serializers.BooleanField(required=False)
     name = serializers.CharField(max_length=150, allow_blank=True, required=False)
     email = serializers.EmailField(allow_blank=True, required=False)
 
 
 class InvitationIn(serializers.Serializer[Any]):
+    """`groups`: ids; who joins sees what these cover and nothing else."""
+
     roles = _roles(min_length=1)
     email = serializers.EmailField(allow_blank=True, default="")
+    groups = serializers.ListField(child=serializers.UUIDField(), max_length=MAX_GROUPS, default=list)
 
 
 class InvitationOut(serializers.ModelSerializer[PersonLink]):
     roles = serializers.ListField(child=serializers.CharField(), read_only=True)
+    groups = serializers.SlugRelatedField[Any](slug_field="name", many=True, read_only=True)
 
     class Meta:
         model = PersonLink
-        fields = ("id", "email", "roles", "created_at", "created_by_name", "expires_at")
+        fields = ("id", "email", "roles", "is_limited", "groups", "created_at", "created_by_name", "expires_at")
 
 
 class InvitationsOut(serializers.Serializer[Any]):
@@ -200,7 +209,9 @@ class InvitationList(APIView):
         body = InvitationIn(data=request.data)
         body.is_valid(raise_exception=True)
         roles = [Role(role) for role in body.validated_data["roles"]]
-        return _link(invitation_create(roles=roles, by=person_of(request), email=body.validated_data["email"]))
+        asked = body.validated_data
+        by = person_of(request)
+        return _link(invitation_create(roles=roles, by=by, email=asked["email"], groups=asked["groups"]))
 
 
 class InvitationDetail(APIView):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from fleet.access import may
+from fleet.access import coverage_of, may, refusal_words
 from fleet.api.matrix import ENDPOINTS, Need
+from fleet.api.reach import REACH
 from fleet.errors import Forbidden
-from fleet.permissions import Permission, needed_words
+from fleet.permissions import Permission
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module, as its default permission
@@ -37,16 +38,23 @@ class MatrixAllows(BasePermission):
             return False
         if isinstance(need, Permission):
             check(user, need)
+        if _name_of(request) not in REACH and not coverage_of(user).is_whole:
+            logger.error("no line on groups", extra={"event": {"path": request.path, "method": method}})
+            return False
         return True
 
 
 def check(user: Any, permission: Permission) -> None:
     """For what a view decides by the request's body. Raises: Forbidden."""
     if not may(user, permission):
-        raise Forbidden(needed_words(permission))
+        raise Forbidden(refusal_words(user, permission))
 
 
 def need_of(request: Request, method: str) -> Permission | Need:
-    match = request.resolver_match
-    line = ENDPOINTS.get(match.url_name or "", {}) if match else {}
+    line = ENDPOINTS.get(_name_of(request), {})
     return Need.SIGNED_IN if method == "OPTIONS" and line else line.get(method, Need.NOBODY_KNOWS)
+
+
+def _name_of(request: Request) -> str:
+    match = request.resolver_match
+    return (match.url_name or "") if match else ""

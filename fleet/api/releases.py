@@ -20,6 +20,7 @@ from fleet.access import (
     access_robot_by_id,
     access_rollout_by_id,
     access_training_run_by_id,
+    coverage_of,
 )
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
@@ -128,7 +129,8 @@ class EventOut(serializers.ModelSerializer[RolloutEvent]):
 
 class ReleaseOut(serializers.Serializer[Any]):
     """`revision`: of strategy, canary and current, the ETag. `rollout`: the candidate that is being tried; `past`: the
-    newest ten decided ones."""
+    newest ten decided ones. They are judged on the whole fleet, so whom groups limit has none of these, nor events.
+    """
 
     revision = serializers.IntegerField()
     strategy = serializers.CharField()
@@ -173,7 +175,7 @@ class ReleaseView(APIView):
     @extend_schema(responses=ReleaseOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return how versions of this run reach robots, what is being tried, and what was done."""
-        return _release(access_training_run_by_id(request.user, pk))
+        return _release(request, access_training_run_by_id(request.user, pk))
 
     @extend_schema(request=StrategyBody, responses=ReleaseOut, parameters=[IF_MATCH])
     def put(self, request: Request, pk: uuid.UUID) -> Response:
@@ -181,7 +183,7 @@ class ReleaseView(APIView):
         user, run = person_of(request), access_training_run_by_id(request.user, pk)
         body = _body(StrategyBody, request)
         release_strategy_set(run_id=run.id, user=user, revision=revision_read(request), **body)
-        return _release(run)
+        return _release(request, run)
 
 
 class RollBackView(APIView):
@@ -194,7 +196,7 @@ class RollBackView(APIView):
         user, run = person_of(request), access_training_run_by_id(request.user, pk)
         body = _body(RollBackBody, request)
         release_roll_back(run_id=run.id, version_id=body["version"], reason=body["reason"], user=user)
-        return _release(run)
+        return _release(request, run)
 
 
 class StageView(APIView):
@@ -213,7 +215,7 @@ class StageView(APIView):
             version_promote(version_id=version.id, reason=body["reason"], user=user)
         else:
             raise InvalidRequest("stage by canary or immediate", field="strategy")
-        return _release(version.run)
+        return _release(request, version.run)
 
 
 class RolloutActionView(APIView):
@@ -235,7 +237,7 @@ class RolloutActionView(APIView):
             rollout_roll_back(rollout_id=rollout.id, reason=reason, user=user)
         else:
             rollout_pause(rollout_id=rollout.id, is_paused=action == "pause", reason=reason, user=user)
-        return _release(rollout.run)
+        return _release(request, rollout.run)
 
 
 class PinView(APIView):
@@ -279,7 +281,9 @@ def _body(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
     return dict(body.validated_data)
 
 
-def _release(run: TrainingRun) -> Response:
+def _release(request: Request, run: TrainingRun) -> Response:
+    """Rollouts are judged on the whole fleet: who does not see it has strategy and current version alone."""
+    is_whole = coverage_of(request.user).is_whole
     track, current = release_track(run=run), version_current(run=run)
     decided = Rollout.objects.filter(run=run, decided_at__isnull=False).select_related("candidate", "baseline")
     answer = {
@@ -288,8 +292,8 @@ def _release(run: TrainingRun) -> Response:
         "canary": asdict(canary_settings(track.canary)),
         "current": current.id if current else None,
         "current_number": current.number if current else None,
-        "rollout": rollout_open(run=run),
-        "past": decided.order_by("-decided_at")[:10],
-        "events": rollout_events(run=run, limit=MAX_EVENTS),
+        "rollout": rollout_open(run=run) if is_whole else None,
+        "past": decided.order_by("-decided_at")[:10] if is_whole else [],
+        "events": rollout_events(run=run, limit=MAX_EVENTS) if is_whole else [],
     }
     return Response(ReleaseOut(answer).data, headers=etag_of(track.revision))

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from fleet import live
 from fleet.access import access_robot_by_id, access_robots
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
+from fleet.api.person import person_of
 from fleet.api.sparse import SparseFields
 from fleet.api.throttling import RateLimit
 from fleet.errors import NotFound
@@ -128,7 +129,8 @@ class RobotDetail(SparseFields, APIView):
         given: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in body.validated_data.items()
         }
-        robot = robot_update(robot_id=pk, change=RobotChange(**given), revision=revision_read(request))
+        change = RobotChange(**given)
+        robot = robot_update(robot_id=pk, change=change, revision=revision_read(request), user=person_of(request))
         return Response(RobotOut(robot).data, headers=etag_of(robot.revision))
 
 

@@ -15,11 +15,13 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from fleet.access import permissions
 from fleet.addresses import http_address
 from fleet.api.throttling import RateLimit
-from fleet.permissions import Role, permissions_of
+from fleet.permissions import Role
 from fleet.scopes import PUBLIC
-from fleet.selectors.person import person_lacks_totp, person_roles
+from fleet.selectors.people_group import group_names
+from fleet.selectors.person import person_lacks_totp, person_standing
 from fleet.services.session import session_forget, session_noted
 from fleet.services.sign_in import sign_in_check
 
@@ -31,11 +33,15 @@ class Credentials(serializers.Serializer[Any]):
 
 
 class UserOut(serializers.Serializer[Any]):
+    """`is_limited`: sees what `groups` cover, and nothing else."""
+
     username = serializers.CharField()
     is_staff = serializers.BooleanField()
     roles = serializers.ListField(child=serializers.CharField())
     permissions = serializers.ListField(child=serializers.CharField())
     lacks_totp = serializers.BooleanField()
+    is_limited = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
 
 
 class SessionOut(serializers.Serializer[Any]):
@@ -92,12 +98,14 @@ def _session(request: Request) -> dict[str, object]:
     user = request.user
     if not user.is_authenticated:
         return {"user": None}
-    roles = person_roles(user=user)
+    standing = person_standing(user=user)
     shown = {
         "username": user.get_username(),
         "is_staff": user.is_staff,
-        "roles": [role.value for role in Role if role in roles],
-        "permissions": sorted(permissions_of(roles)),
+        "roles": [role.value for role in Role if role in standing.roles],
+        "permissions": sorted(permissions(user)),
         "lacks_totp": person_lacks_totp(user=user),
+        "is_limited": standing.is_limited,
+        "groups": group_names(user=user) if standing.is_limited else [],
     }
     return {"user": shown}

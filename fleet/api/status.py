@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet.access import coverage_of
+from fleet.coverage import Coverage
 from fleet.scopes import Needs, Scope
 from fleet.selectors.latency import latency_report
 from fleet.selectors.readiness import Readiness, readiness
@@ -86,7 +88,7 @@ class LatencyOut(serializers.Serializer[Any]):
 
 
 class StatusOut(serializers.Serializer[Any]):
-    """`queues`, `workers`, `robots`: null while Redis does not answer."""
+    """`queues`, `workers`, `robots`: null while Redis does not answer. Robots and latencies: of what the asker sees."""
 
     is_ready = serializers.BooleanField()
     checked_ms = serializers.IntegerField()
@@ -106,21 +108,23 @@ class StatusView(APIView):
     @extend_schema(responses=StatusOut)
     def get(self, request: Request) -> Response:
         """Return how each part of the system is, what waits, which workers live, and how long experience travels."""
-        found = readiness()
+        found, coverage = readiness(), coverage_of(request.user)
         since = timezone.now() - LATENCY_WINDOW
         body = {
             "is_ready": found.is_ready,
             "checked_ms": round(found.checked_at * 1000),
             "parts": [{"name": each.name, "state": each.code, "took_ms": each.took_s * 1000} for each in found.parts],
-            **_behind_redis(found),
+            **_behind_redis(found, coverage),
             "learner": asdict(learner_state()),
             "store": asdict(store_state()),
-            "latencies": [{"name": name, **values} for name, values in latency_report(since=since).items()],
+            "latencies": [
+                {"name": name, **values} for name, values in latency_report(since=since, coverage=coverage).items()
+            ],
         }
         return Response(StatusOut(body).data, headers={"Cache-Control": "no-store"})
 
 
-def _behind_redis(found: Readiness) -> dict[str, object]:
+def _behind_redis(found: Readiness, coverage: Coverage) -> dict[str, object]:
     """Ask Redis only if it answers: the page is there to say that it does not."""
     if not all(part.is_ready for part in found.parts if part.name == "redis"):
         return {"queues": None, "workers": None, "scheduler_silent_s": None, "robots": None}
@@ -130,5 +134,5 @@ def _behind_redis(found: Readiness) -> dict[str, object]:
         "queues": [{**asdict(each), "worker_silent_s": silence[each.name]} for each in queue_states()],
         "workers": [asdict(each) for each in workers],
         "scheduler_silent_s": silence[SCHEDULER],
-        "robots": robot_counts(),
+        "robots": robot_counts(coverage),
     }

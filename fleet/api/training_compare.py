@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_training_runs
+from fleet.access import access_training_runs, coverage_of
 from fleet.api.training_runs import RateOut
 from fleet.errors import InvalidRequest, NotFound
 from fleet.models import TrainingRun
@@ -83,5 +83,5 @@ class RunCompareView(APIView):
         found: dict[Any, TrainingRun] = rows.in_bulk(ids)
         if len(found) != len(ids):
             raise NotFound("there is no such training run")
-        settings, columns = runs_compare(runs=[found[each] for each in ids])
+        settings, columns = runs_compare(runs=[found[each] for each in ids], coverage=coverage_of(request.user))
         return Response(RunCompareOut({"runs": columns, "settings": settings}).data)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs
+from fleet.access import access_episode_by_id, access_training_run_by_id, access_training_runs, coverage_of
 from fleet.api.idempotency import idempotent
 from fleet.api.sparse import SparseFields
 from fleet.api.training_start import RunStartedOut, RunStartIn, run_start
@@ -149,7 +149,7 @@ class TrainingRunDetailOut(TrainingRunOut):
 
     @extend_schema_field(ExperienceOut)
     def get_experience(self, run: TrainingRun) -> Any:
-        return ExperienceOut(run_experience(run=run)).data
+        return ExperienceOut(run_experience(run=run, coverage=coverage_of(self.context["request"].user))).data
 
 
 class SeriesIn(serializers.Serializer[Any]):
@@ -216,7 +216,7 @@ class TrainingRunList(SparseFields, generics.ListAPIView[TrainingRun]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return a page of runs, each with its trend of autonomous success."""
         page = self.paginate_queryset(self.get_queryset()) or []
-        trends = success_trends(run_ids=[run.id for run in page])
+        trends = success_trends(run_ids=[run.id for run in page], coverage=coverage_of(request.user))
         rows = [TrainingRunOut(run, context={"trends": trends}).data for run in page]
         return self.get_paginated_response(rows)
 
@@ -242,7 +242,8 @@ class TrainingRunDetail(SparseFields, generics.RetrieveAPIView[TrainingRun]):
 
     def get_serializer_context(self) -> dict[str, Any]:
         pk = self.kwargs.get("pk")  # none while the schema is generated
-        return {**super().get_serializer_context(), "trends": success_trends(run_ids=[pk] if pk else [])}
+        trends = success_trends(run_ids=[pk], coverage=coverage_of(self.request.user)) if pk else {}
+        return {**super().get_serializer_context(), "trends": trends}
 
 
 class RunMetricsView(APIView):

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_policy_version_by_id, access_training_run_by_id
+from fleet.access import access_policy_version_by_id, access_training_run_by_id, coverage_of
 from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.streams import streamed
 from fleet.api.training_runs import RateOut
@@ -169,7 +169,7 @@ class LineageView(APIView):
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return a run's newest 500 versions and its base, by number."""
         run = access_training_run_by_id(request.user, pk)
-        return Response(LineageOut({"versions": version_nodes(run=run)}).data)
+        return Response(LineageOut({"versions": version_nodes(run=run, coverage=coverage_of(request.user))}).data)
 
 
 class VersionReportView(APIView):
@@ -179,17 +179,18 @@ class VersionReportView(APIView):
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return all that is known of a version."""
         version = access_policy_version_by_id(request.user, pk)
-        by_task = version_rates_by_task(version=version)
+        coverage = coverage_of(request.user)
+        by_task = version_rates_by_task(version=version, coverage=coverage)
         report = {
-            "version": version_node(version=version),
+            "version": version_node(version=version, coverage=coverage),
             "run_name": version.run.name,
             "manifest_sha256": version.manifest_sha256,
             "blobs": version.blobs,
             "tasks": [{"task": slug, **rates.__dict__} for slug, rates in by_task.items()],
-            "data": version_data(version=version),
+            "data": version_data(version=version, coverage=coverage),
             "dataset": version_source(version=version),
             "parent": version.parent,
-            "deployments": version_deployments(version=version),
+            "deployments": version_deployments(version=version, coverage=coverage),
         }
         return Response(VersionReportOut(report).data)
 
@@ -219,6 +220,7 @@ class VersionCompareView(APIView):
             one=access_policy_version_by_id(request.user, pk),
             other=access_policy_version_by_id(request.user, other),
             task=query.validated_data["task"],
+            coverage=coverage_of(request.user),
         )
         return Response(CompareOut({"measures": found}).data)
 

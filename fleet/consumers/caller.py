@@ -13,14 +13,23 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils.crypto import salted_hmac
 
 from fleet import live
-from fleet.access import access_robot_by_id, access_robots, may, may_drive
+from fleet.access import (
+    access_robot_by_id,
+    access_robot_to_stop,
+    access_robots,
+    coverage_of,
+    may,
+    may_drive,
+    refusal_words,
+)
 from fleet.acting import Actor, ActorKind
 from fleet.addresses import socket_address
 from fleet.consumers import auth
 from fleet.consumers.matrix import MESSAGES
+from fleet.coverage import NOWHERE, Coverage
 from fleet.errors import DriveForbidden, Forbidden, InvalidRequest, NotFound, RobotOffline
 from fleet.models import Robot
-from fleet.permissions import Permission, needed_words
+from fleet.permissions import Permission
 from fleet.protocol import messages as m
 from fleet.protocol.errors import Unauthorised
 
@@ -42,6 +51,7 @@ class Rights:
     is_alive: bool
     may_drive: bool
     robots: frozenset[str]
+    coverage: Coverage
 
 
 def caller_of(scope: dict[str, Any]) -> Caller:
@@ -79,7 +89,7 @@ def asker_of(caller: Caller, request: m.ConsoleClientMessage) -> AbstractBaseUse
     need = MESSAGES[type(request)]
     if need is not None and not may(user, need):
         kind = DriveForbidden if need is Permission.DRIVE else Forbidden
-        raise kind(needed_words(need))
+        raise kind(refusal_words(user, need))
     return user
 
 
@@ -102,10 +112,26 @@ def online_robot_of(user: AbstractBaseUser, robot_id: str) -> Robot:
 def rights_of(caller: Caller, robot_ids: Iterable[str]) -> Rights:
     """Look again at what was allowed when it was asked for."""
     if not auth.is_session_alive(caller.session_key, caller.user_id):
-        return Rights(is_alive=False, may_drive=False, robots=frozenset())
+        return Rights(is_alive=False, may_drive=False, robots=frozenset(), coverage=NOWHERE)
     user = get_user_model().objects.get(pk=caller.user_id)
     seen = access_robots(user).filter(id__in=list(robot_ids)).values_list("id", flat=True)
-    return Rights(is_alive=True, may_drive=may_drive(user), robots=frozenset(map(str, seen)))
+    robots = frozenset(map(str, seen))
+    return Rights(is_alive=True, may_drive=may_drive(user), robots=robots, coverage=_coverage(user))
+
+
+def coverage_at_first(caller: Caller) -> Coverage:
+    """Return what a connection sees that was opened just now, by a session that was looked at then."""
+    return _coverage(get_user_model().objects.get(pk=caller.user_id))
+
+
+def _coverage(user: AbstractBaseUser) -> Coverage:
+    """Whoever may not look at all has an empty live page too."""
+    return coverage_of(user) if may(user, Permission.SEE) else NOWHERE
+
+
+def robot_to_stop(user: AbstractBaseUser, robot_id: str) -> Robot:
+    """Return any robot by its id, also one that the user does not see. Raises: NotFound."""
+    return access_robot_to_stop(user, uuid.UUID(canonical_uuid(robot_id, "robot_id")))
 
 
 def canonical_uuid(text: str, field: str) -> str:

@@ -20,7 +20,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from fleet.access import access_training_run_by_id
 from fleet.acting import acting_as
 from fleet.consumers import auth, console_lease
-from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, rights_of
+from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, coverage_at_first, rights_of
 from fleet.consumers.calls import answer_of
 from fleet.consumers.console_stop import ConsoleStops
 from fleet.consumers.hub import Slot, hub
@@ -72,7 +72,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         self._ask_due_s = 0.0
         self._is_check_due = asyncio.Event()
         await self._join()
-        self._slot = await hub().subscribe()
+        self._looked_s = time.monotonic()
+        self._slot = await hub().subscribe(await auth.off_loop(coverage_at_first, self._caller))
         socket_opened("console")
         loops = (self._write(self._slot), self._work(), self._recheck())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -237,17 +238,17 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         while True:
             is_hinted = await self._check_hint(min(wait_s, RECHECK_S))
             began_s, wait_s = time.monotonic(), DRIVING_RECHECK_S
-            if not (is_hinted or self._driven or self._calls.robots) and began_s - self._checked_s < RECHECK_S:
+            if not (is_hinted or self._driven or self._calls.robots) and began_s - self._looked_s < RECHECK_S:
                 continue
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
-                    rights = await auth.off_loop(rights_of, self._caller, self._calls.robots)
+                    rights = await auth.off_loop(rights_of, self._caller, self._calls.robots | self._driven)
             except Exception:  # a database that is away for a moment must not end the looking
                 logger.warning("session not checked", exc_info=True)
                 wait_s = RETRY_S
                 await self._end_unchecked()
                 continue
-            self._checked_s = began_s
+            self._checked_s = self._looked_s = began_s
             await self._apply(rights)
 
     async def _check_hint(self, wait_s: float) -> bool:
@@ -272,7 +273,10 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels
         if not rights.is_alive:
             await self._fail(Unauthorised("this session is over"), auth.CLOSE_UNAUTHORISED)
             return
+        if self._slot is not None:
+            await hub().limit(self._slot, rights.coverage)
         await self._calls.revoke(self._calls.robots - rights.robots, "you may not see this robot any more")
+        self._driven &= rights.robots  # the lease of a robot that is not seen is not renewed either
         if not rights.may_drive:  # the lease is not renewed any more; without a peer no command comes until it ends
             await self._calls.revoke(self._driven, "you may not drive any more")
             self._driven.clear()

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from fleet.access import may_drive
+from fleet.access import access_robots, may_drive
 from fleet.clock import to_ms
 from fleet.consumers.caller import Caller, asker_of, online_robot_of, robot_of
 from fleet.errors import NotFound
@@ -70,7 +70,7 @@ def _ask(request: m.ConsoleAsk, caller: Caller) -> None:
 def _transfer(request: m.ConsoleTransfer, caller: Caller) -> Lease:
     robot = robot_of(asker_of(caller, request), request.robot_id)
     to_user = get_user_model().objects.filter(username=request.to_user).first()
-    if to_user is None or not may_drive(to_user):
+    if to_user is None or not may_drive(to_user) or not access_robots(to_user).filter(id=robot.id).exists():
         raise NotFound("there is no such user who may drive")
     return leases.lease_offer(robot_id=robot.id, epoch=request.epoch, connection=caller.connection, to_user=to_user)
 

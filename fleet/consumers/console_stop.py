@@ -11,7 +11,7 @@ import logging
 import time
 
 from fleet.consumers import auth
-from fleet.consumers.caller import Caller, asker_of, canonical_uuid, robot_of, user_of
+from fleet.consumers.caller import Caller, asker_of, canonical_uuid, robot_to_stop, user_of
 from fleet.consumers.calls import send_to_robot
 from fleet.errors import Busy, StopUnrecorded
 from fleet.protocol import messages as m
@@ -65,7 +65,10 @@ class ConsoleStops:
         return m.ConsoleReply(request_id=request.request_id)
 
     async def _check(self, request: m.ConsoleStop, robot_id: str) -> None:
-        """Refuse who may not see the robot; if that cannot be found out in time, do not."""
+        """Refuse who may not stop, and what is no robot; if that cannot be found out in time, do not.
+
+        Groups limit what people see, not what they may stop.
+        """
         try:
             async with asyncio.timeout(CHECK_S):
                 await auth.off_loop(_check_access, self._caller, request, robot_id)
@@ -86,7 +89,7 @@ class ConsoleStops:
 
 
 def _check_access(caller: Caller, request: m.ConsoleStop, robot_id: str) -> None:
-    robot_of(asker_of(caller, request), robot_id)
+    robot_to_stop(asker_of(caller, request), robot_id)
 
 
 def _register(caller: Caller, robot_id: str, stop: m.StopInfo) -> None:

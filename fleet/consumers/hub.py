@@ -8,6 +8,9 @@ hint, or a robot that fell silent, shows by then. Serialising once a card costs 
 
 A client may also watch one run: its new metric rows go, read and serialised once a process, to those who watch it. To
 watchers only, because a fast learner's rows are more bytes than all robots' cards, and most pages show no run.
+
+Whom groups limit has the cards of their robots, and queue and run as counted over these; the latter two are made once
+for all clients of one coverage.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import msgspec
 from channels.layers import get_channel_layer
 
 from fleet.consumers.auth import cancel, off_loop
+from fleet.coverage import WHOLE, Coverage
 from fleet.events import CONSOLES_GROUP
 from fleet.protocol.messages import PROTOCOL_VERSION, HelpQueue, RobotCard, RunRow
 from fleet.selectors.help import help_queue
@@ -54,6 +58,27 @@ class Slot:
     help: bytes | None = None  # a whole body
     watched: str | None = None  # run id
     rows: list[bytes] = field(default_factory=list)  # whole bodies, oldest first
+    coverage: Coverage = WHOLE
+    robot_ids: frozenset[str] | None = None  # of the coverage; None: all
+
+    def limit(self, coverage: Coverage) -> None:
+        """Forget what waits, and begin anew with what this covers."""
+        ids = coverage.robot_ids
+        self.coverage, self.robot_ids = coverage, None if ids is None else frozenset(map(str, ids))
+        self.robots, self.removed, self.run, self.help, self.is_snapshot_due = {}, set(), None, None, True
+        self.filled.set()
+
+    def sees(self, robot_id: str) -> bool:
+        return self.robot_ids is None or robot_id in self.robot_ids
+
+
+@dataclass(eq=False)
+class _View:
+    """What is counted over one coverage: the run's card and the help queue, as JSON; the queue also as it was read."""
+
+    run: bytes = b"null"
+    queue: HelpQueue | None = None
+    help: bytes = b""
 
 
 class Hub:
@@ -62,9 +87,7 @@ class Hub:
     def __init__(self) -> None:
         self._slots: set[Slot] = set()
         self._cards: dict[str, bytes] = {}  # robot id -> card as JSON, by name
-        self._run = b"null"
-        self._help: HelpQueue | None = None
-        self._help_body = b""
+        self._views: dict[Coverage, _View] = {}
         self._changed: set[str] = set()
         self._is_run_changed = self._is_metrics_changed = self._is_help_changed = self._is_alerts_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
@@ -72,22 +95,44 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = asyncio.Lock()
 
-    async def subscribe(self) -> Slot:
+    async def subscribe(self, coverage: Coverage = WHOLE) -> Slot:
         """Return a slot that asks for a snapshot first."""
         async with self._ready:
             if not self._tasks:
                 await self._refresh(None)
-                await self._refresh_run()
-                await self._refresh_help()
+                self._views = {}
                 self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
-        slot = Slot()
-        slot.filled.set()
-        self._slots.add(slot)
+            await self._view(coverage)
+            slot = Slot()
+            slot.limit(coverage)
+            self._slots.add(slot)
         return slot
+
+    async def limit(self, slot: Slot, coverage: Coverage) -> None:
+        """Let the client see this from now on; if it saw something else, from a new snapshot on."""
+        if slot.coverage == coverage:
+            return
+        await self._view(coverage)
+        slot.limit(coverage)
+        self._forget_views()
+
+    async def _view(self, coverage: Coverage) -> _View:
+        """Return what is counted over this coverage; the first who has it waits for the rows."""
+        if coverage not in self._views:
+            view = _View()
+            await self._count_run(coverage, view)
+            await self._count_help(coverage, view)
+            self._views.setdefault(coverage, view)
+        return self._views[coverage]
+
+    def _forget_views(self) -> None:
+        used = {slot.coverage for slot in self._slots}
+        self._views = {coverage: view for coverage, view in self._views.items() if coverage in used}
 
     async def unsubscribe(self, slot: Slot) -> None:
         self._slots.discard(slot)
         self._forget_unwatched()
+        self._forget_views()
         async with self._ready:
             if not self._slots:
                 await cancel(*self._tasks)
@@ -116,9 +161,10 @@ class Hub:
         stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
         if slot.is_snapshot_due:
             slot.is_snapshot_due = False
-            cards = b",".join(self._cards.values())
+            cards = b",".join(card for robot_id, card in self._cards.items() if slot.sees(robot_id))
+            view = self._views[slot.coverage]
             body = b'{"type":"snapshot","protocol":%d,%s,"robots":[%s],"run":%s}'
-            return [body % (PROTOCOL_VERSION, stamp, cards, self._run), self._help_body, *rows]
+            return [body % (PROTOCOL_VERSION, stamp, cards, view.run), view.help, *rows]
         bodies = [b'{"type":"robot_removed","robot_id":%s}' % _encode(robot_id) for robot_id in sorted(removed)]
         if robots:
             bodies.append(b'{"type":"robots_changed",%s,"robots":[%s]}' % (stamp, b",".join(robots.values())))
@@ -216,29 +262,47 @@ class Hub:
         if not changed and not gone:
             return
         for slot in self._slots:
-            slot.robots.update(changed)
-            slot.removed = (slot.removed | gone) - changed.keys()
-            for robot_id in gone:
+            news = {robot_id: data for robot_id, data in changed.items() if slot.sees(robot_id)}
+            lost = {robot_id for robot_id in gone if slot.sees(robot_id)}
+            if not news and not lost:
+                continue
+            slot.robots.update(news)
+            slot.removed = (slot.removed | lost) - news.keys()
+            for robot_id in lost:
                 slot.robots.pop(robot_id, None)
             slot.filled.set()
 
     async def _refresh_run(self) -> None:
-        run = await off_loop(_read_run)
-        if run != self._run:
-            self._run = run
-            for slot in self._slots:
-                slot.run = run
-                slot.filled.set()
+        for coverage, view in list(self._views.items()):
+            if await self._count_run(coverage, view):
+                for slot in self._slots:
+                    if slot.coverage == coverage:
+                        slot.run = view.run
+                        slot.filled.set()
 
     async def _refresh_help(self) -> None:
-        queue = await off_loop(help_queue)
-        same = None if self._help is None else msgspec.structs.replace(self._help, server_ms=queue.server_ms)
+        for coverage, view in list(self._views.items()):
+            if await self._count_help(coverage, view):
+                for slot in self._slots:
+                    if slot.coverage == coverage:
+                        slot.help = view.help
+                        slot.filled.set()
+
+    @staticmethod
+    async def _count_run(coverage: Coverage, view: _View) -> bool:
+        """Read the run's card again; return whether it differs."""
+        run = await off_loop(_read_run, coverage)
+        is_news, view.run = run != view.run, run
+        return is_news
+
+    @staticmethod
+    async def _count_help(coverage: Coverage, view: _View) -> bool:
+        queue = await off_loop(_read_help, coverage)
+        same = None if view.queue is None else msgspec.structs.replace(view.queue, server_ms=queue.server_ms)
         if queue == same:
-            return
-        self._help, self._help_body = queue, _encode(queue)
-        for slot in self._slots:
-            slot.help = self._help_body
-            slot.filled.set()
+            return False
+        view.queue, view.help = queue, _encode(queue)
+        return True
 
     async def _send_rows(self, run_id: str) -> None:
         """Read the rows after the last one sent, and give them to everyone who watches the run."""
@@ -291,8 +355,12 @@ def _read_cards(robot_ids: list[str] | None) -> list[RobotCard]:
     return robot_cards(robot_ids=robot_ids)
 
 
-def _read_run() -> bytes:
-    return _encode(run_card(run=fleet_run()))
+def _read_run(coverage: Coverage) -> bytes:
+    return _encode(run_card(run=fleet_run(), coverage=coverage))
+
+
+def _read_help(coverage: Coverage) -> HelpQueue:
+    return help_queue(coverage=coverage)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

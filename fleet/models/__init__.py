@@ -11,6 +11,7 @@ from fleet.models.export import Export, ExportEpisode, ExportFile
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.idempotency import IdempotentRequest
 from fleet.models.lease import Lease
+from fleet.models.people_group import PeopleGroup
 from fleet.models.person import Person, PersonLink, UserSession
 from fleet.models.policy import PolicyDeployment, PolicyVersion
 from fleet.models.retention import RetentionRule
@@ -48,6 +49,7 @@ __all__ = [
     "HelpSettings",
     "IdempotentRequest",
     "Lease",
+    "PeopleGroup",
     "Person",
     "PersonLink",
     "PolicyDeployment",

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from fleet.models.people_group import PeopleGroup
 from fleet.permissions import Role
 
 
@@ -23,7 +24,8 @@ class Person(models.Model):
 
     `totp_sealed`: the shared secret, encrypted (services/totp.py); it counts once `totp_confirmed_at` is set.
     `totp_step`: the newest time step whose code was used, so that none is used twice. `recovery_sha256`: of the codes
-    for recovery that are left.
+    for recovery that are left. `is_limited`: sees what their groups cover and nothing else, also when the last group is
+    gone; who is put into a group is limited from then on.
     """
 
     user = models.OneToOneField(
@@ -34,6 +36,7 @@ class Person(models.Model):
     totp_confirmed_at = models.DateTimeField(null=True, blank=True)
     totp_step = models.BigIntegerField(default=0)
     recovery_sha256 = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    is_limited = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name_plural = "people"
@@ -49,7 +52,10 @@ class Person(models.Model):
 
 
 class PersonLink(models.Model):
-    """A one-time link: to join with some roles, or (with `user`) to choose a new password."""
+    """A one-time link: to join with some roles, or (with `user`) to choose a new password.
+
+    `is_limited`: whoever joins is, in those of `groups` that are left by then.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     secret_sha256 = models.CharField(max_length=64, unique=True)
@@ -64,6 +70,8 @@ class PersonLink(models.Model):
     is_reset = models.BooleanField(default=False)
     email = models.EmailField(blank=True)
     roles = _roles()
+    is_limited = models.BooleanField(default=False, db_default=False)
+    groups = models.ManyToManyField(PeopleGroup, blank=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     created_by_name = models.CharField(max_length=150, blank=True)
     expires_at = models.DateTimeField()

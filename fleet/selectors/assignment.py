@@ -13,6 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from fleet import live
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Assignment, Episode, Robot, Task
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.schedule import assignments_active, is_open
@@ -81,8 +82,13 @@ def robot_can(robot: Robot, task: Task) -> bool | None:
     return task.driver_task in robot.driver.get("tasks", ())
 
 
-def assignment_board(*, robots: QuerySet[Robot], tasks: QuerySet[Task], now: datetime | None = None) -> Board:
-    """Return the board of the robots and tasks that somebody may see, without retired robots and archived tasks."""
+def assignment_board(
+    *, robots: QuerySet[Robot], tasks: QuerySet[Task], coverage: Coverage = WHOLE, now: datetime | None = None
+) -> Board:
+    """Return the board of the robots and tasks that somebody may see, without retired robots and archived tasks.
+
+    Success counts the covered episodes.
+    """
     at = now or timezone.now()
     shown = list(robots.filter(retired_at__isnull=True).order_by("name"))
     offered = list(tasks.filter(is_active=True).order_by("slug"))
@@ -95,7 +101,7 @@ def assignment_board(*, robots: QuerySet[Robot], tasks: QuerySet[Task], now: dat
         _robot(robot, status is not None, rows[robot.id], offered, at)
         for robot, status in zip(shown, statuses, strict=True)
     ]
-    rates = _rates(offered, at)
+    rates = _rates(offered, at, coverage)
     return Board(
         robots=tuple(board),
         tasks=tuple(BoardTask(task, rates.get(task.id)) for task in offered),
@@ -135,8 +141,9 @@ def _robot_problem(robot: Robot, is_online: bool, active: Sequence[Assignment]) 
     return None
 
 
-def _rates(tasks: Sequence[Task], now: datetime) -> dict[uuid.UUID, Rate]:
-    ended = Episode.objects.filter(origin=Origin.ONLINE.value, ended_at__gt=now - EVIDENCE, task__in=tasks)
+def _rates(tasks: Sequence[Task], now: datetime, coverage: Coverage) -> dict[uuid.UUID, Rate]:
+    online = Episode.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value)
+    ended = online.filter(ended_at__gt=now - EVIDENCE, task__in=tasks)
     terminated = ended.exclude(outcome=Outcome.ABORTED.value)
     counts = terminated.values("task_id").annotate(
         n=Count("id"), won=Count("id", filter=Q(outcome=Outcome.SUCCESS.value, human_steps=0))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import QuerySet
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, PolicyVersion, Robot, Task
 from fleet.selectors.episode_filter import FACETS, NONE, EpisodeFilter, episodes_filter
 
@@ -48,14 +49,17 @@ class EpisodeCounts:
     facets: dict[str, list[FacetValue]]
 
 
-def episode_counts(rows: QuerySet[Episode], asked: EpisodeFilter) -> EpisodeCounts:
-    """Count what `asked` finds among `rows`, as a whole and by each facet's values."""
+def episode_counts(rows: QuerySet[Episode], asked: EpisodeFilter, *, coverage: Coverage = WHOLE) -> EpisodeCounts:
+    """Count what `asked` finds among `rows`, as a whole and by each facet's values.
+
+    A robot that was asked for and is not covered keeps its id as its label.
+    """
     chosen = [facet for facet in FACETS if getattr(asked, facet)]
     total, counts = _counted(episodes_filter(rows, asked), [facet for facet in FACETS if facet not in chosen])
     for facet in chosen:
         _, others = _counted(episodes_filter(rows, asked, leave_out=facet), [facet])
         counts |= others
-    facets = {facet: _values(facet, counts[facet], getattr(asked, facet)) for facet in FACETS}
+    facets = {facet: _values(facet, counts[facet], getattr(asked, facet), coverage) for facet in FACETS}
     return EpisodeCounts(total=total, facets=facets)
 
 
@@ -84,20 +88,21 @@ def _counted(rows: QuerySet[Episode], facets: Sequence[str]) -> tuple[int, dict[
     return total, counts
 
 
-def _values(facet: str, counts: Counter[str], chosen: tuple[str, ...]) -> list[FacetValue]:
+def _values(facet: str, counts: Counter[str], chosen: tuple[str, ...], coverage: Coverage) -> list[FacetValue]:
     if facet == "task":  # counted by id, filtered by slug
         slugs = {str(row_id): slug for row_id, slug in Task.objects.values_list("id", "slug")}
         counts = Counter({slugs[value]: count for value, count in counts.items()})
     kept = dict(counts.most_common(MAX_VALUES)) | {value: counts.get(value, 0) for value in chosen}
-    labels = _labels(facet, [value for value in kept if value != NONE])
+    labels = _labels(facet, [value for value in kept if value != NONE], coverage)
     found = [FacetValue(value, labels.get(value, value), count) for value, count in kept.items()]
     return sorted(found, key=lambda each: (-each.count, each.label))
 
 
-def _labels(facet: str, ids: list[str]) -> dict[str, str]:
+def _labels(facet: str, ids: list[str], coverage: Coverage) -> dict[str, str]:
     """Return how people call the rows that are counted by id."""
     if facet == "robot":
-        return {str(row_id): name for row_id, name in Robot.objects.filter(id__in=ids).values_list("id", "name")}
+        robots = Robot.objects.filter(coverage.robots(), id__in=ids)
+        return {str(row_id): name for row_id, name in robots.values_list("id", "name")}
     if facet == "policy_version":
         found = PolicyVersion.objects.filter(id__in=ids).values_list("id", "number", "run__name")
         return {str(row_id): f"v{number} of {run}" for row_id, number, run in found}

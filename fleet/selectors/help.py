@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from fleet.clock import to_ms
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import HelpRequest, HelpSettings, Lease
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import HelpCard, HelpQueue, HelpRanking, HelpReason
@@ -57,10 +58,10 @@ def _thrifty(request: HelpRequest) -> float:
     return request.score * (1 - weight if request.reason == HelpReason.UNCERTAIN.value else weight)
 
 
-def help_queue(*, now: datetime | None = None) -> HelpQueue:
-    """Return the queue: waiting requests as ranked, then those being served, longest served first."""
-    unclosed = HelpRequest.objects.filter(closed_at__isnull=True).select_related("robot", "task", "policy_version")
-    found = list(unclosed)
+def help_queue(*, coverage: Coverage = WHOLE, now: datetime | None = None) -> HelpQueue:
+    """Return the queue of the covered robots: waiting requests as ranked, then those being served, longest first."""
+    unclosed = HelpRequest.objects.filter(coverage.robots("robot_id"), closed_at__isnull=True)
+    found = list(unclosed.select_related("robot", "task", "policy_version"))
     ranking = help_ranking()
     waiting = ranked((item for item in found if item.state == HelpRequest.State.OPEN), ranking)
     served = sorted((item for item in found if item.state == HelpRequest.State.SERVED), key=_claimed)
@@ -134,12 +135,15 @@ class HelpFigures:
     operators: list[OperatorFigures]
 
 
-def help_figures(*, window_s: int, now: datetime | None = None) -> HelpFigures:
-    """Return the figures of the last `window_s` seconds, of at most the newest 10,000 requests and leases."""
+def help_figures(*, window_s: int, coverage: Coverage = WHOLE, now: datetime | None = None) -> HelpFigures:
+    """Return the figures of the last `window_s` seconds, of at most the newest 10,000 requests and leases.
+
+    Of the covered robots: an operator's switches count these alone.
+    """
     now = now or timezone.now()
     since = now - timedelta(seconds=window_s)
-    ended = HelpRequest.objects.filter(closed_at__gt=since, closed_at__lte=now).order_by("-closed_at")[:MAX_ROWS]
-    requests = list(ended)
+    ended = HelpRequest.objects.filter(coverage.robots("robot_id"), closed_at__gt=since, closed_at__lte=now)
+    requests = list(ended.order_by("-closed_at")[:MAX_ROWS])
     answered = [item for item in requests if item.claimed_at is not None]
     return HelpFigures(
         window_s=window_s,
@@ -152,13 +156,15 @@ def help_figures(*, window_s: int, now: datetime | None = None) -> HelpFigures:
             for item in requests
             if item.reason == HelpReason.PAUSED.value
         ),
-        operators=_operators(since, now),
+        operators=_operators(since, now, coverage),
     )
 
 
-def _operators(since: datetime, now: datetime) -> list[OperatorFigures]:
+def _operators(since: datetime, now: datetime, coverage: Coverage) -> list[OperatorFigures]:
     """Return the figures of each person by name; a lease still open is a takeover without a dwell as yet."""
-    found = Lease.objects.filter(source=Source.PERSON.value, granted_at__gt=since, granted_at__lte=now)
+    found = Lease.objects.filter(
+        coverage.robots("robot_id"), source=Source.PERSON.value, granted_at__gt=since, granted_at__lte=now
+    )
     leases: dict[str, list[Lease]] = {}
     for lease in list(found.order_by("-granted_at")[:MAX_ROWS])[::-1]:
         leases.setdefault(lease.operator, []).append(lease)

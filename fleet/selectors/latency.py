@@ -12,6 +12,7 @@ from datetime import datetime
 
 import numpy as np
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, PolicyDeployment, PolicyVersion
 from fleet.protocol.recording import Origin
 
@@ -35,12 +36,12 @@ def percentiles(spans_s: Sequence[float]) -> Percentiles:
     return Percentiles(len(spans_s), p50, p90, p99, largest)
 
 
-def episode_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
+def episode_spans(*, since: datetime | None = None, coverage: Coverage = WHOLE) -> dict[str, list[float]]:
     """Return seconds of every online episode that passed both ends, by the name of the span, in order of indexing.
 
     "captured" is the end of the episode on the robot. `episode_to_learner` is captured -> first sampled.
     """
-    found = Episode.objects.filter(origin=Origin.ONLINE.value)
+    found = Episode.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value)
     if since is not None:
         found = found.filter(ended_at__gte=since)
     rows = list(found.order_by("index_seq").values_list("ended_at", "uploaded_at", "indexed_at", "first_sampled_at"))
@@ -52,14 +53,16 @@ def episode_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
     }
 
 
-def version_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
+def version_spans(*, since: datetime | None = None, coverage: Coverage = WHOLE) -> dict[str, list[float]]:
     """Return seconds trained -> published (one a version) and published -> fetched, applied (one a robot and version).
 
     The base, number 0, was trained long before it was imported, so it does not count in trained -> published. Times
     that were inferred because the robot's report was lost (no `fetched_at`) were not measured and do not count either.
     """
     versions = PolicyVersion.objects.filter(number__gte=1)
-    deployments = PolicyDeployment.objects.filter(fetched_at__isnull=False, applied_at__isnull=False)
+    deployments = PolicyDeployment.objects.filter(
+        coverage.robots("robot_id"), fetched_at__isnull=False, applied_at__isnull=False
+    )
     if since is not None:
         versions = versions.filter(published_at__gte=since)
         deployments = deployments.filter(version__published_at__gte=since)
@@ -72,9 +75,11 @@ def version_spans(*, since: datetime | None = None) -> dict[str, list[float]]:
     }
 
 
-def latency_report(*, since: datetime | None = None) -> dict[str, dict[str, float | int | None]]:
-    """Return the percentiles of every span by its name."""
-    spans = episode_spans(since=since) | version_spans(since=since)
+def latency_report(
+    *, since: datetime | None = None, coverage: Coverage = WHOLE
+) -> dict[str, dict[str, float | int | None]]:
+    """Return the percentiles of every span by its name, of the covered episodes and robots."""
+    spans = episode_spans(since=since, coverage=coverage) | version_spans(since=since, coverage=coverage)
     return {name: asdict(percentiles(values)) for name, values in spans.items()}
 
 

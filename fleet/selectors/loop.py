@@ -180,6 +180,7 @@ def _versions(asked: MetricFilter) -> QuerySet[PolicyVersion]:
 def _deployments(asked: MetricFilter) -> QuerySet[PolicyDeployment]:
     """Deployments whose times were measured, see selectors/latency.py."""
     found = PolicyDeployment.objects.filter(
+        asked.coverage.robots("robot_id"),
         fetched_at__isnull=False,
         applied_at__isnull=False,
         version__published_at__gte=asked.start,

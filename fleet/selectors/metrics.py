@@ -1,7 +1,7 @@
 """The measures of selectors/measures.py over time and by task, robot or version, from the sums in the database.
 
-Called by the API's charts and by whatever watches a number (`metric_now`). What a user may see is in the querysets of
-the filter, which come from `fleet.access`.
+Called by the API's charts and by whatever watches a number (`metric_now`). What a user may see is in the filter's
+coverage, which comes from `fleet.access`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import Count, DateTimeField, F, Func, IntegerField, Q, QuerySet, Sum, Value
 from django.utils import timezone
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.errors import InvalidRequest
 from fleet.models import Episode, EpisodeRollup, PolicyVersion, Robot, Task
 from fleet.protocol.recording import Origin
@@ -32,6 +33,7 @@ class MetricFilter:
     """Which episodes count: those that ended in [start, end), whole quarters of an hour, and match every field.
 
     Empty fields ask nothing. `tasks` are slugs; `run`: driven by its versions. `archived`: "no", "only" or "any".
+    `coverage`: what whoever asks sees.
     """
 
     start: datetime
@@ -42,10 +44,11 @@ class MetricFilter:
     run: uuid.UUID | None = None
     origin: str = Origin.ONLINE.value
     archived: str = "any"
+    coverage: Coverage = WHOLE
 
     def condition(self) -> Q:
         """Return what both the episodes and their sums are filtered by, but for the time."""
-        found = Q(origin=self.origin)
+        found = Q(origin=self.origin) & self.coverage.episodes()
         if self.tasks:
             found &= Q(task__slug__in=self.tasks)
         if self.robots:

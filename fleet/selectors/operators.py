@@ -82,16 +82,16 @@ def operator_report(*, asked: MetricFilter, edges: Sequence[datetime], now: date
 
 
 def _requests(asked: MetricFilter) -> QuerySet[HelpRequest]:
-    found = HelpRequest.objects.filter(closed_at__gte=asked.start, closed_at__lt=asked.end).order_by("-closed_at")
+    covered = HelpRequest.objects.filter(asked.coverage.robots("robot_id"))
+    found = covered.filter(closed_at__gte=asked.start, closed_at__lt=asked.end).order_by("-closed_at")
     found = found.filter(robot__in=asked.robots) if asked.robots else found
     return found.filter(task__slug__in=asked.tasks) if asked.tasks else found
 
 
 def _leases(asked: MetricFilter) -> QuerySet[Lease]:
     """People's leases that were held at some time of the range, the newest first."""
-    found = Lease.objects.filter(source=Source.PERSON.value, granted_at__lt=asked.end).exclude(
-        released_at__lt=asked.start
-    )
+    covered = Lease.objects.filter(asked.coverage.robots("robot_id"))
+    found = covered.filter(source=Source.PERSON.value, granted_at__lt=asked.end).exclude(released_at__lt=asked.start)
     found = found.filter(robot__in=asked.robots) if asked.robots else found
     return found.order_by("-granted_at")
 

@@ -34,6 +34,16 @@ class PersonCard:
     sessions: int
     joined_at: datetime
     last_login_at: datetime | None
+    is_limited: bool
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PersonStanding:
+    """`roles`: in force. `is_limited`: sees no more than their groups cover; admins never are."""
+
+    roles: frozenset[Role]
+    is_limited: bool
 
 
 def person_roles(*, user: User) -> frozenset[Role]:
@@ -41,11 +51,17 @@ def person_roles(*, user: User) -> frozenset[Role]:
 
     Of a person whose role requires a second factor (SOP_TOTP_ROLES) none is in force until they set it up.
     """
+    return person_standing(user=user).roles
+
+
+def person_standing(*, user: User) -> PersonStanding:
+    """Return what decides over what somebody sees and may do, by one look at their row."""
     if not (user.is_authenticated and user.is_active):
-        return frozenset()
+        return PersonStanding(frozenset(), is_limited=True)
     person = _person(user)
-    roles = _given(user, person)
-    return frozenset() if _lacks_totp(roles, person) else roles
+    given = _given(user, person)
+    roles = frozenset[Role]() if _lacks_totp(given, person) else given
+    return PersonStanding(roles, is_limited=person is not None and person.is_limited and Role.ADMIN not in given)
 
 
 def person_roles_given(*, user: User) -> tuple[Role, ...]:
@@ -70,7 +86,8 @@ def people_cards() -> list[PersonCard]:
     counts = dict(
         UserSession.objects.filter(session_key__in=live).values_list("user").annotate(n=Count("id")).order_by()
     )
-    users: Any = get_user_model().objects.select_related("person").order_by("username")[:1000]
+    people: Any = get_user_model().objects.select_related("person").prefetch_related("people_groups")
+    users = people.order_by("username")[:1000]
     return [_card(user, counts.get(user.pk, 0)) for user in users]
 
 
@@ -83,7 +100,7 @@ def admins_active() -> int:
 def invitations_open() -> list[PersonLink]:
     """Return the invitations that can still be taken, the newest first."""
     rows = PersonLink.objects.filter(used_at__isnull=True, revoked_at__isnull=True, expires_at__gt=timezone.now())
-    return list(rows.filter(is_reset=False)[:500])
+    return list(rows.filter(is_reset=False).prefetch_related("groups")[:500])
 
 
 def user_sessions(*, user: AbstractBaseUser) -> list[UserSession]:
@@ -126,4 +143,6 @@ def _card(user: Any, sessions: int) -> PersonCard:
         sessions=sessions,
         joined_at=user.date_joined,
         last_login_at=user.last_login,
+        is_limited=person is not None and person.is_limited,
+        groups=tuple(sorted(group.name for group in user.people_groups.all())),
     )

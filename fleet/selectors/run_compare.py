@@ -14,6 +14,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import PolicyVersion, TrainingRun
 from fleet.selectors.run_metrics import run_last_rows
 from fleet.selectors.success import Rate, success_trends
@@ -65,17 +66,19 @@ class RunColumn:
     success: list[Rate]
 
 
-def runs_compare(*, runs: Sequence[TrainingRun]) -> tuple[list[SettingRow], list[RunColumn]]:
-    """Return settings and figures of the runs, in their order."""
+def runs_compare(
+    *, runs: Sequence[TrainingRun], coverage: Coverage = WHOLE
+) -> tuple[list[SettingRow], list[RunColumn]]:
+    """Return settings and figures of the runs, in their order; of episodes those that somebody sees."""
     ids = [run.id for run in runs]
-    trends, rates = success_trends(run_ids=ids), run_rates(run_ids=ids)
+    trends, rates = success_trends(run_ids=ids, coverage=coverage), run_rates(run_ids=ids, coverage=coverage)
     columns = [
         RunColumn(
             run=run,
             versions=PolicyVersion.objects.filter(run=run).count(),
             steps_per_s=steps_per_s(run=run),
             loss=_loss(run),
-            ingested=run_experience(run=run).ingested,
+            ingested=run_experience(run=run, coverage=coverage).ingested,
             rates=rates.get(run.id, Rates(None, None)),
             success=trends.get(run.id, []),
         )

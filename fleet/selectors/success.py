@@ -11,6 +11,7 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from fleet.clock import to_ms
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, TrainingRun
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.policy import policy_versions_newest
@@ -30,14 +31,16 @@ TREND_PARTS = 12
 TREND_PART = 10  # a part of fewer episodes says nothing
 
 
-def success_series(*, window_s: int, task_slug: str | None = None, run: TrainingRun | None = None) -> dict[str, object]:
+def success_series(
+    *, window_s: int, task_slug: str | None = None, run: TrainingRun | None = None, coverage: Coverage = WHOLE
+) -> dict[str, object]:
     """Return {"definition", "confidence", "window_s", "points", "versions"} as the API promises.
 
     With `run` only episodes that its versions drove, and its versions; else all, and those of the fleet's run. A point
     at time t covers the episodes with t - window_s < end <= t. Points lie at the ends of episodes, evenly thinned to
     120; at most the newest 20,000 episodes are read.
     """
-    ends, wins = _outcomes(task_slug, run)
+    ends, wins = _outcomes(task_slug, run, coverage)
     won = [0, *accumulate(wins)]
     points = []
     for index in _thinned(len(ends)):
@@ -53,14 +56,14 @@ def success_series(*, window_s: int, task_slug: str | None = None, run: Training
     }
 
 
-def success_trends(*, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Rate]]:
+def success_trends(*, run_ids: Sequence[uuid.UUID], coverage: Coverage = WHOLE) -> dict[uuid.UUID, list[Rate]]:
     """Return how each run's autonomous success went, oldest part first; runs without such episodes are missing.
 
     The newest 600 terminated online episodes that its versions drove, in at most 12 parts of as many episodes (the
     oldest may have fewer). Parts of episodes, not of time: each carries a comparable n.
     """
     newest = Window(RowNumber(), partition_by=F("policy_version__run_id"), order_by=F("ended_at").desc())
-    found = _terminated().filter(policy_version__run_id__in=run_ids).annotate(rank=newest)
+    found = _terminated().filter(coverage.episodes(), policy_version__run_id__in=run_ids).annotate(rank=newest)
     rows = found.filter(rank__lte=TREND_EPISODES).order_by("rank")
     wins: dict[uuid.UUID, list[bool]] = {}
     for run_id, outcome, human in rows.values_list("policy_version__run_id", "outcome", "human_steps"):
@@ -83,9 +86,9 @@ def _is_autonomous_success(outcome: str, human_steps: int) -> bool:
     return outcome == Outcome.SUCCESS.value and human_steps == 0
 
 
-def _outcomes(task_slug: str | None, run: TrainingRun | None) -> tuple[list[int], list[bool]]:
+def _outcomes(task_slug: str | None, run: TrainingRun | None, coverage: Coverage) -> tuple[list[int], list[bool]]:
     """Return the ends in Unix ms, rising, and whether each was an autonomous success."""
-    found = _terminated()
+    found = _terminated().filter(coverage.episodes())
     if task_slug is not None:
         found = found.filter(task__slug=task_slug)
     if run is not None:

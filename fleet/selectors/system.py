@@ -19,6 +19,7 @@ from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from fleet import live
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Lease, PolicyVersion, Robot, TrainingRound, TrainingRun
 from fleet.task_watch import DUE_HEADER, SCHEDULER
 
@@ -133,9 +134,10 @@ def store_state() -> StoreState:
     return StoreState("folder", usage.free, usage.total)
 
 
-def robot_counts() -> dict[str, int]:
-    """Return how many robots that are not retired are online and offline."""
-    ids: list[Any] = list(Robot.objects.filter(retired_at__isnull=True).values_list("id", flat=True))
+def robot_counts(coverage: Coverage = WHOLE) -> dict[str, int]:
+    """Return how many of the covered robots that are not retired are online and offline."""
+    found = Robot.objects.filter(coverage.robots(), retired_at__isnull=True)
+    ids: list[Any] = list(found.values_list("id", flat=True))
     online = sum(status is not None for status in live.statuses_get(ids))
     return {"online": online, "offline": len(ids) - online}
 

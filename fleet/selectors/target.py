@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Task, TrainingRun
 from fleet.selectors.statistics import Rate, wilson
 
@@ -26,6 +28,7 @@ SELECT ended_at, wins FROM (
                (e.outcome = 'success' AND e.human_steps = 0)::int AS is_win
         FROM fleet_episode AS e JOIN fleet_policyversion AS v ON v.id = e.policy_version_id
         WHERE v.run_id = %(run)s AND e.task_id = %(task)s AND e.origin = 'online' AND e.outcome <> 'aborted'
+          AND (%(robots)s::uuid[] IS NULL OR e.robot_id = ANY(%(robots)s::uuid[]))
     ) AS numbered
 ) AS rolling
 WHERE number >= %(window)s
@@ -49,14 +52,15 @@ def run_started_at(run: TrainingRun) -> datetime:
     return run.rounds.order_by("begun_at").values_list("begun_at", flat=True).first() or run.created_at
 
 
-def time_to_target(*, run: TrainingRun, tasks: Sequence[Task]) -> list[TargetReached]:
-    """Return for each task when its rate first reached `Task.target_rate`."""
+def time_to_target(*, run: TrainingRun, tasks: Sequence[Task], coverage: Coverage = WHOLE) -> list[TargetReached]:
+    """Return for each task when its rate, of the covered episodes, first reached `Task.target_rate`."""
     started_at = run_started_at(run)
-    return [_of_task(run, task, started_at) for task in tasks]
+    return [_of_task(run, task, started_at, coverage.robots_at(task.id)) for task in tasks]
 
 
-def _of_task(run: TrainingRun, task: Task, started_at: datetime) -> TargetReached:
+def _of_task(run: TrainingRun, task: Task, started_at: datetime, robots: frozenset[uuid.UUID] | None) -> TargetReached:
     values: dict[str, Any] = {"run": run.id, "task": task.id, "window": WINDOW_EPISODES, "before": WINDOW_EPISODES - 1}
+    values["robots"] = None if robots is None else sorted(robots)
     with connection.cursor() as cursor:
         cursor.execute(f"{_REACHED} AND wins >= %(need)s ORDER BY number LIMIT 1", {**values, "need": _need(task)})
         first = cursor.fetchone()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Case, Count, IntegerField, Max, Q, Sum, Value, When
 
 from fleet.clock import to_ms
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, PolicyVersion, TrainingRound, TrainingRun
 from fleet.protocol.messages import RunCard
 from fleet.protocol.recording import Origin
@@ -22,13 +23,12 @@ def fleet_run() -> TrainingRun | None:
     return TrainingRun.objects.filter(takes_online=True).order_by(is_running.desc(), "-created_at").first()
 
 
-def run_card(*, run: TrainingRun | None) -> RunCard | None:
-    """Return what the fleet page shows of a run."""
+def run_card(*, run: TrainingRun | None, coverage: Coverage = WHOLE) -> RunCard | None:
+    """Return what the fleet page shows of a run, with the episodes that somebody sees counted."""
     if run is None:
         return None
-    experience = Episode.objects.filter(origin=Origin.ONLINE.value).aggregate(
-        episodes=Count("id"), frames=Sum("steps"), human=Sum("human_steps")
-    )
+    online = Episode.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value)
+    experience = online.aggregate(episodes=Count("id"), frames=Sum("steps"), human=Sum("human_steps"))
     return RunCard(
         run_id=str(run.id),
         name=run.name,
@@ -75,16 +75,20 @@ class RunExperience:
     human_frames: int
 
 
-def run_experience(*, run: TrainingRun) -> RunExperience:
-    """Count episodes by the rule that the learner reads them by."""
+def run_experience(*, run: TrainingRun, coverage: Coverage = WHOLE) -> RunExperience:
+    """Count episodes by the rule that the learner reads them by, those of them that somebody sees."""
     bound = run.rounds.aggregate(upto=Max("ingest_upto"))["upto"] or 0
     is_ingested = Q(index_seq__lte=bound)
     is_experience = is_ingested & Q(origin=Origin.ONLINE.value)
-    found = episodes_of_run(run_id=run.id).aggregate(
-        usable=Count("id"),
-        ingested=Count("id", filter=is_ingested),
-        sampled=Count("id", filter=is_ingested & Q(first_sampled_at__isnull=False)),
-        frames=Sum("steps", filter=is_experience, default=0),
-        human_frames=Sum("human_steps", filter=is_experience, default=0),
+    found = (
+        episodes_of_run(run_id=run.id)
+        .filter(coverage.episodes())
+        .aggregate(
+            usable=Count("id"),
+            ingested=Count("id", filter=is_ingested),
+            sampled=Count("id", filter=is_ingested & Q(first_sampled_at__isnull=False)),
+            frames=Sum("steps", filter=is_experience, default=0),
+            human_frames=Sum("human_steps", filter=is_experience, default=0),
+        )
     )
     return RunExperience(**found)

@@ -1,7 +1,8 @@
 """What a page about policy versions shows: the lineage with its numbers, one version's report, two versions compared.
 
 Rates are those of charts: online episodes that terminated, neither aborted nor archived. "Success" is autonomous: it
-succeeded and nobody helped. "Interventions" counts episodes in which somebody did.
+succeeded and nobody helped. "Interventions" counts episodes in which somebody did. `coverage`: what whoever asks sees;
+episodes and robots beyond it do not count.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, PolicyDeployment, PolicyVersion, Robot, TrainingRun
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.episode import episodes_of_run
@@ -70,29 +72,27 @@ class DataShare:
     human_frames: int
 
 
-def version_nodes(*, run: TrainingRun, limit: int = MAX_NODES) -> list[VersionNode]:
+def version_nodes(*, run: TrainingRun, coverage: Coverage = WHOLE, limit: int = MAX_NODES) -> list[VersionNode]:
     """Return the newest versions of a run, by number, and its base whatever its age."""
     newest = list(PolicyVersion.objects.filter(run=run).order_by("-number")[:limit])
     if newest and newest[-1].number > 0:
         newest += PolicyVersion.objects.filter(run=run, number=0)
-    return _nodes(newest[::-1], run)
+    return _nodes(newest[::-1], run, coverage)
 
 
-def version_node(*, version: PolicyVersion) -> VersionNode:
+def version_node(*, version: PolicyVersion, coverage: Coverage = WHOLE) -> VersionNode:
     """Return one version with its stages and numbers."""
-    return _nodes([version], version.run)[0]
+    return _nodes([version], version.run, coverage)[0]
 
 
-def _nodes(versions: list[PolicyVersion], run: TrainingRun) -> list[VersionNode]:
+def _nodes(versions: list[PolicyVersion], run: TrainingRun, coverage: Coverage) -> list[VersionNode]:
     ids = [version.id for version in versions]
-    rates = _rates_by(counted_episodes().filter(policy_version__in=ids), "policy_version")
+    rates = _rates_by(counted_episodes(coverage).filter(policy_version__in=ids), "policy_version")
+    robots = Robot.objects.filter(coverage.robots())
     driving = dict(
-        Robot.objects.filter(policy_version__in=ids)
-        .values_list("policy_version")
-        .annotate(count=Count("id"))
-        .order_by()
+        robots.filter(policy_version__in=ids).values_list("policy_version").annotate(count=Count("id")).order_by()
     )
-    pinned = set(Robot.objects.filter(pinned_version__in=ids).values_list("pinned_version", flat=True))
+    pinned = set(robots.filter(pinned_version__in=ids).values_list("pinned_version", flat=True))
     current, trying = version_current(run=run), rollout_open(run=run)
     newest = PolicyVersion.objects.filter(run=run).order_by("-number").first()
     found = []
@@ -109,9 +109,9 @@ def _nodes(versions: list[PolicyVersion], run: TrainingRun) -> list[VersionNode]
     return found
 
 
-def counted_episodes() -> QuerySet[Episode]:
+def counted_episodes(coverage: Coverage = WHOLE) -> QuerySet[Episode]:
     """Return the episodes that rates are made of."""
-    found = Episode.objects.filter(origin=Origin.ONLINE.value, is_archived=False)
+    found = Episode.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value, is_archived=False)
     return found.exclude(outcome=Outcome.ABORTED.value).order_by()
 
 
@@ -125,15 +125,15 @@ def _rates_by(rows: QuerySet[Episode], field: str) -> dict[Any, Rates]:
     }
 
 
-def run_rates(*, run_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Rates]:
+def run_rates(*, run_ids: Iterable[uuid.UUID], coverage: Coverage = WHOLE) -> dict[uuid.UUID, Rates]:
     """Return the numbers of all versions of each run together."""
-    rows = counted_episodes().filter(policy_version__run__in=list(run_ids))
+    rows = counted_episodes(coverage).filter(policy_version__run__in=list(run_ids))
     return _rates_by(rows, "policy_version__run")
 
 
-def version_rates_by_task(*, version: PolicyVersion) -> dict[str, Rates]:
+def version_rates_by_task(*, version: PolicyVersion, coverage: Coverage = WHOLE) -> dict[str, Rates]:
     """Return its numbers at each task, by slug."""
-    found = _rates_by(counted_episodes().filter(policy_version=version), "task__slug")
+    found = _rates_by(counted_episodes(coverage).filter(policy_version=version), "task__slug")
     return dict(sorted(found.items()))
 
 
@@ -148,12 +148,13 @@ def version_source(*, version: PolicyVersion) -> DataSource | None:
     )
 
 
-def version_data(*, version: PolicyVersion) -> list[DataShare] | None:
+def version_data(*, version: PolicyVersion, coverage: Coverage = WHOLE) -> list[DataShare] | None:
     """Return what the learner could draw from for this version, by task and origin; None for a base: not known here."""
     training = version.run.rounds.filter(start_step__lt=version.step).order_by("-index").first()
     if training is None:
         return None
-    rows = episodes_of_run(run_id=version.run_id).filter(index_seq__lte=training.ingest_upto).order_by()
+    known = episodes_of_run(run_id=version.run_id).filter(coverage.episodes())
+    rows = known.filter(index_seq__lte=training.ingest_upto).order_by()
     sums = rows.values("task__slug", "origin").annotate(
         episodes=Count("id"), frames=Sum("steps"), human=Sum("human_steps")
     )
@@ -161,9 +162,12 @@ def version_data(*, version: PolicyVersion) -> list[DataShare] | None:
     return sorted(shares, key=lambda share: (share.task, share.origin))
 
 
-def version_deployments(*, version: PolicyVersion, limit: int = 500) -> Iterable[PolicyDeployment]:
+def version_deployments(
+    *, version: PolicyVersion, coverage: Coverage = WHOLE, limit: int = 500
+) -> Iterable[PolicyDeployment]:
     """Return what became of it on each robot, the newest first."""
-    return PolicyDeployment.objects.filter(version=version).select_related("robot").order_by("-announced_at")[:limit]
+    rows = PolicyDeployment.objects.filter(coverage.robots("robot_id"), version=version).select_related("robot")
+    return rows.order_by("-announced_at")[:limit]
 
 
 @dataclass(frozen=True)
@@ -183,13 +187,15 @@ class Comparison:
     sentence: str
 
 
-def version_compare(*, one: PolicyVersion, other: PolicyVersion, task: str | None = None) -> list[Comparison]:
+def version_compare(
+    *, one: PolicyVersion, other: PolicyVersion, task: str | None = None, coverage: Coverage = WHOLE
+) -> list[Comparison]:
     """Compare two versions in success and in interventions, over the tasks both worked at, or at one of them.
 
     Tasks are strata: the difference is the mean of the tasks' differences, weighted by n1 n2 / (n1 + n2)
     (Cochran-Mantel-Haenszel), so a version that was given easier tasks does not look better for it.
     """
-    ours, theirs = version_rates_by_task(version=one), version_rates_by_task(version=other)
+    ours, theirs = (version_rates_by_task(version=version, coverage=coverage) for version in (one, other))
     shared = [slug for slug in ours if slug in theirs and task in (None, slug)]
     return [_compare(name, [(_rate(ours[slug], name), _rate(theirs[slug], name)) for slug in shared]) for name in NAMES]
 

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from msgspec import UNSET, UnsetType
 
-from fleet.access import access_episodes
+from fleet.access import access_episodes, coverage_of
 from fleet.errors import DatasetArchived, InvalidRequest, NameTaken, NotFound, SelectionTooLarge
-from fleet.models import Dataset, DatasetCandidate, DatasetVersion
+from fleet.models import Dataset, DatasetCandidate, DatasetVersion, Episode
 from fleet.selectors.dataset_selection import Selection, selected_episodes
 from fleet.services.audit import audit_record
 from fleet.services.revision import revision_advance, revision_check
@@ -119,10 +119,11 @@ def dataset_collect(*, dataset_id: uuid.UUID, user: AbstractBaseUser, selection:
 
 
 @transaction.atomic
-def dataset_uncollect(*, dataset_id: uuid.UUID, ids: tuple[uuid.UUID, ...] | None) -> int:
-    """Take episodes (None: all) off what was collected; return how many were there. Raises: NotFound."""
+def dataset_uncollect(*, dataset_id: uuid.UUID, user: AbstractBaseUser, ids: tuple[uuid.UUID, ...] | None) -> int:
+    """Take episodes (None: all that the user sees) off what was collected; return how many. Raises: NotFound."""
     dataset = dataset_lock(dataset_id=dataset_id)
-    rows = DatasetCandidate.objects.filter(dataset=dataset)
+    covered = Episode.objects.filter(coverage_of(user).episodes()).values("id")
+    rows = DatasetCandidate.objects.filter(dataset=dataset, episode__in=covered)
     removed, _ = (rows if ids is None else rows.filter(episode__in=ids)).delete()
     if removed:
         audit_record(action="dataset.uncollect", subject=dataset, name=dataset.name, after={"removed": removed})

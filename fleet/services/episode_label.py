@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from msgspec import UNSET, UnsetType
 
-from fleet.access import may
+from fleet.access import coverage_of, may
 from fleet.errors import InvalidRequest, NotFound, NothingToUndo
 from fleet.events import hint_consoles
 from fleet.models import Episode, EpisodeLabel
@@ -120,9 +120,11 @@ def episodes_label(
 def episodes_label_undo(*, batch: uuid.UUID, user: AbstractBaseUser, at: datetime | None = None) -> BulkDone:
     """Take a bulk change back wherever nothing came after it. It is a bulk change itself, and can be undone.
 
+    Episodes that the user does not see (any more) stay, and count neither as changed nor as unchanged.
+
     Raises: NotFound if this user (managers: anybody) made no such change.
     """
-    made = EpisodeLabel.objects.filter(batch=batch)
+    made = EpisodeLabel.objects.filter(coverage_of(user).episodes("episode__"), batch=batch)
     if not may(user, Permission.UNDO_BULK):
         made = made.filter(by=user.pk)
     total = made.count()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractBaseUser
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from fleet.errors import InvalidRequest, LastAdmin, NotFound
 from fleet.events import hint_person
-from fleet.models import Person
+from fleet.models import PeopleGroup, Person
 from fleet.permissions import Role
 from fleet.selectors.person import admins_active, person_roles_given
 from fleet.selectors.row_version import user_version
@@ -70,8 +70,11 @@ def person_update(
     is_active: bool | None = None,
     name: str | None = None,
     email: str | None = None,
+    is_limited: Literal[False] | None = None,
 ) -> AbstractBaseUser:
     """Change what is given of a person over the version that was read: all of it or nothing.
+
+    `is_limited` False: they see the whole fleet again and leave every group. What limits them is a group.
 
     Raises: NotFound, LastAdmin; PreconditionFailed if somebody was quicker.
     """
@@ -84,6 +87,8 @@ def person_update(
         person_active_set(user_id=user_id, is_active=is_active)
     if name is not None or email is not None:
         person_change(user_id=user_id, name=name, email=email)
+    if is_limited is not None:
+        _lift_limit(user)
     return user_lock(user_id=user_id)
 
 
@@ -109,6 +114,24 @@ def password_change(*, user: AbstractBaseUser, old: str, new: str) -> None:
         raise InvalidRequest("this is not your password", field="old")
     password_set(user=row, password=new, field="new")
     audit_record(action="person.password", subject=row, kind="person")
+    hint_person(user.pk)
+
+
+def _lift_limit(user: Any) -> None:
+    """Let somebody see the whole fleet again, and take them out of every group."""
+    person = Person.objects.select_for_update().filter(user_id=user.pk, is_limited=True).first()
+    if person is None:
+        return
+    groups = list(PeopleGroup.objects.select_for_update().filter(members=user))
+    for group in groups:
+        group.members.remove(user)
+        group.revision += 1
+        group.save(update_fields=["revision"])
+    person.is_limited = False
+    person.save(update_fields=["is_limited"])
+    before = {"is_limited": True, "groups": [group.name for group in groups]}
+    after = {"is_limited": False, "groups": []}
+    audit_record(action="person.unlimit", subject=person, name=user.get_username(), before=before, after=after)
     hint_person(user.pk)
 
 

@@ -25,9 +25,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from fleet.errors import InvalidRequest, LinkInvalid, NameTaken, NotFound
-from fleet.models import PersonLink
+from fleet.models import PeopleGroup, PersonLink
 from fleet.permissions import Role
 from fleet.services.audit import audit_record
+from fleet.services.people_group import people_limit
 from fleet.services.person import password_set, person_roles_set, user_lock
 from fleet.services.session import sessions_end
 from fleet.services.sign_in import sign_in_unlock
@@ -48,15 +49,23 @@ class Link:
 
 
 @transaction.atomic
-def invitation_create(*, roles: Sequence[Role], by: AbstractBaseUser, email: str = "") -> Link:
-    """Invite somebody to have these roles. Raises: InvalidRequest."""
+def invitation_create(
+    *, roles: Sequence[Role], by: AbstractBaseUser, email: str = "", groups: Sequence[uuid.UUID] = ()
+) -> Link:
+    """Invite somebody to have these roles, limited to these groups if there are any. Raises: InvalidRequest."""
     if not roles:
         raise InvalidRequest("choose at least one role", field="roles")
     open_now = PersonLink.objects.filter(is_reset=False, used_at=None, revoked_at=None, expires_at__gt=timezone.now())
     if open_now.count() >= MAX_OPEN:
         raise InvalidRequest(f"{MAX_OPEN} invitations are open; withdraw some first", field="roles")
-    link = _create(by, email=email, roles=[str(role) for role in Role if role in set(roles)])
-    after = {"roles": link.row.roles, "email": email, "expires_at": link.row.expires_at}
+    chosen = list(PeopleGroup.objects.filter(id__in=groups))
+    if len(chosen) != len(set(groups)):
+        raise InvalidRequest("there is no such group of people", field="groups")
+    wanted = [str(role) for role in Role if role in set(roles)]
+    link = _create(by, email=email, roles=wanted, is_limited=bool(chosen))
+    link.row.groups.set(chosen)
+    names = [group.name for group in chosen]
+    after = {"roles": wanted, "email": email, "expires_at": link.row.expires_at, "groups": names}
     audit_record(action="person.invite", subject=link.row, name=email or "invitation", after=after)
     return link
 
@@ -114,8 +123,12 @@ def invitation_accept(*, secret: str, username: str, password: str, name: str = 
         raise NameTaken(f"somebody is called '{username}' already", field="username") from None
     password_set(user=user, password=password, field="password")
     person_roles_set(user=user, roles=[Role(role) for role in row.roles])
+    groups = list(row.groups.select_for_update().order_by("pk"))
+    if row.is_limited:  # also if none of its groups is left: then they see nothing until an admin says otherwise
+        people_limit(user_id=user.pk, groups=groups)
     _used(row, user)
-    after = {"roles": row.roles, "invited_by": row.created_by_name}
+    names = [group.name for group in groups]
+    after = {"roles": row.roles, "invited_by": row.created_by_name, "groups": names}
     audit_record(action="person.join", subject=user, kind="person", after=after)
     return user
 

@@ -6,14 +6,17 @@ import logging
 import uuid
 from collections.abc import Sequence
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
-from fleet.errors import InvalidRequest, NameTaken, RobotRetired
+from fleet.access import coverage_of
+from fleet.errors import Forbidden, InvalidRequest, NameTaken, RobotRetired
 from fleet.events import hint_link
 from fleet.models import Assignment, EnrolmentToken, Robot
+from fleet.selectors.people_group import covering_tags
 from fleet.services.audit import audit_record
 from fleet.services.enrolment import robot_name_check
 from fleet.services.revision import revision_advance
@@ -37,10 +40,12 @@ class RobotChange(Struct, frozen=True, kw_only=True):
 
 
 @transaction.atomic
-def robot_update(*, robot_id: uuid.UUID | str, change: RobotChange, revision: int) -> Robot:
-    """Change a robot over the revision that was read.
+def robot_update(
+    *, robot_id: uuid.UUID | str, change: RobotChange, revision: int, user: AbstractBaseUser | None = None
+) -> Robot:
+    """Change a robot over the revision that was read. `user`: whose groups may forbid the change of a tag.
 
-    Raises: NotFound, PreconditionFailed, RobotRetired, NameTaken, InvalidRequest.
+    Raises: NotFound, PreconditionFailed, RobotRetired, NameTaken, InvalidRequest, Forbidden.
     """
     robot = robot_lock(robot_id=robot_id)
     _refuse_retired(robot)
@@ -49,7 +54,9 @@ def robot_update(*, robot_id: uuid.UUID | str, change: RobotChange, revision: in
     if change.name is not UNSET:
         robot.name = robot_name_check(change.name)
     if change.tags is not UNSET:
-        robot.tags = _tags(change.tags)
+        tags = _tags(change.tags)
+        _refuse_covering(user, before=robot.tags, after=tags)
+        robot.tags = tags
     if change.note is not UNSET:
         robot.note = clean_text(change.note, field="note", limit=MAX_NOTE, allowed="\n\t")
     if change.is_paused is not UNSET:
@@ -104,6 +111,14 @@ def robot_retire(*, robot_id: uuid.UUID | str) -> Robot:
 def _refuse_retired(robot: Robot) -> None:
     if robot.retired_at is not None:
         raise RobotRetired(f"{robot.name} is retired")
+
+
+def _refuse_covering(user: AbstractBaseUser | None, *, before: Sequence[str], after: Sequence[str]) -> None:
+    """Tags decide who sees a robot: who is limited by groups decides that for nobody. Raises: Forbidden."""
+    changed = covering_tags().intersection(set(before) ^ set(after))
+    if changed and user is not None and not coverage_of(user).is_whole:
+        names = ", ".join(sorted(changed))
+        raise Forbidden(f"tags of groups decide who sees a robot ({names}): it takes somebody who sees the whole fleet")
 
 
 def _shown(robot: Robot) -> dict[str, object]:

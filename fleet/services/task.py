@@ -12,7 +12,9 @@ from django.utils import timezone
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import fields
 
-from fleet.errors import InvalidRequest, NameTaken, NotFound
+from fleet.access import coverage_of
+from fleet.coverage import WHOLE
+from fleet.errors import Forbidden, InvalidRequest, NameTaken, NotFound
 from fleet.models import Assignment, Task, TaskWording
 from fleet.services.audit import audit_record
 from fleet.services.revision import revision_advance
@@ -71,7 +73,9 @@ def task_define(
     target_rate: float = TARGET_RATE,
     user: AbstractBaseUser | None = None,
 ) -> Task:
-    """Define a new task. Raises: NameTaken, InvalidRequest."""
+    """Define a new task. Raises: NameTaken, InvalidRequest; Forbidden to whose groups cover chosen tasks alone."""
+    if user is not None and not coverage_of(user).has_all_tasks:
+        raise Forbidden("your groups cover chosen tasks: somebody who sees all tasks defines this one")
     if Task.objects.filter(slug=slug).exists():
         raise NameTaken(f"there is a task '{slug}' already", field="slug")
     change = TaskChange(
@@ -96,7 +100,8 @@ def task_update(
     """Change a task over the revision that was read; an archived one ends its assignments.
 
     A new instruction is a new wording; episodes keep the one they ran with.
-    Raises: NotFound, PreconditionFailed, InvalidRequest.
+    Raises: NotFound, PreconditionFailed, InvalidRequest; Forbidden to archive what robots that the user does not see
+    work at.
     """
     task = Task.objects.select_for_update().filter(id=task_id).first()
     if task is None:
@@ -111,6 +116,9 @@ def task_update(
     ended = 0
     if not task.is_active:
         open_ = Assignment.objects.filter(task=task, ended_at__isnull=True)
+        coverage = coverage_of(user) if user is not None else WHOLE
+        if not coverage.is_whole and open_.exclude(coverage.robots("robot_id")).exists():
+            raise Forbidden("robots that you do not see work at this task: somebody who sees them archives it")
         ended = open_.update(ended_at=timezone.now())
         robots_bump(robot_ids=robots)
     return TaskChanged(task, ended)

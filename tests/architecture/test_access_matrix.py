@@ -10,8 +10,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from fleet.api.matrix import ENDPOINTS, Need
 from fleet.api.permissions import MatrixAllows
+from fleet.api.reach import REACH, Reach
 from fleet.consumers.matrix import MESSAGES
-from fleet.permissions import ROLE_PERMISSIONS, Permission, Role
+from fleet.permissions import ROLE_PERMISSIONS, WHOLE_FLEET, Permission, Role
 from fleet.protocol.messages import ConsoleClientMessage
 from fleet.scopes import PUBLIC
 
@@ -49,6 +50,17 @@ def test_every_endpoint_and_method_has_its_line_in_the_matrix() -> None:
         name: set(view.as_view().cls().allowed_methods) - {"OPTIONS", "HEAD", "TRACE"} for name, view, _ in endpoints()
     }
     assert offered == {name: set(line) for name, line in ENDPOINTS.items()}
+
+
+def test_every_endpoint_says_how_it_holds_to_groups() -> None:
+    """Missing here? Add the URL's name to fleet/api/reach.py: what of it somebody in a group sees."""
+    assert {name for name, _, _ in endpoints()} == set(REACH)
+
+
+def test_what_is_refused_to_groups_takes_a_permission_that_they_lack() -> None:
+    for name, reach in REACH.items():
+        needs = set(ENDPOINTS[name].values())
+        assert (reach is Reach.WHOLE) <= (needs <= WHOLE_FLEET), name
 
 
 def test_names_are_unique() -> None:

@@ -21,7 +21,7 @@ PAGES = (
     "/training/new", "/training/compare", "/versions",
     "/reports", "/reports?view=versions", "/reports?view=robots", "/reports/periods", "/status",
     "/settings/profile", "/settings/tokens", "/settings/robots", "/settings/tasks", "/settings/assignments",
-    "/settings/people", "/settings/audit", "/settings/storage", "/settings/webhooks",
+    "/settings/people", "/settings/groups", "/settings/audit", "/settings/storage", "/settings/webhooks",
 )  # fmt: skip
 # Pages of one thing: of the newest that the API lists.
 PAGES_OF = {

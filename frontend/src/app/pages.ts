@@ -37,6 +37,7 @@ export const settingsPages: readonly PageLink[] = [
   { to: "/settings/tasks", label: "Tasks" },
   { to: "/settings/assignments", label: "Assignments" },
   { to: "/settings/people", label: "People", needs: "manage_people" },
+  { to: "/settings/groups", label: "Groups", needs: "manage_people" },
   { to: "/settings/audit", label: "Audit log", needs: "see_audit" },
   { to: "/settings/storage", label: "Storage", needs: "edit_settings" },
   { to: "/settings/webhooks", label: "Webhooks", needs: "edit_settings" },

@@ -119,6 +119,7 @@ export const routes: RouteObject[] = [
           { index: true, element: <SettingsStart /> },
           { path: "profile", lazy: async () => ({ Component: (await import("@/app/routes/profile-route")).ProfileRoute }) },
           { path: "people", lazy: async () => ({ Component: (await import("@/app/routes/people-route")).PeopleRoute }) },
+          { path: "groups", lazy: async () => ({ Component: (await import("@/app/routes/groups-route")).GroupsRoute }) },
           { path: "audit", lazy: async () => ({ Component: (await import("@/app/routes/audit-route")).AuditRoute }) },
           { path: "robots", lazy: async () => ({ Component: (await import("@/app/routes/robots-route")).RobotsRoute }) },
           { path: "robots/:id/log", lazy: async () => ({ Component: (await import("@/app/routes/robot-log-route")).RobotLogRoute }) },

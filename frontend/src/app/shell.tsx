@@ -11,7 +11,7 @@ import { AlertBadge } from "@/features/alerts/components/alert-badge";
 import { useAlertWatch } from "@/features/alerts/hooks/use-alert-watch";
 import { HelpBadge } from "@/features/help/components/help-badge";
 import { useHelpAlerts } from "@/features/help/hooks/use-help-alerts";
-import { useMay } from "@/hooks/use-session";
+import { useMay, useSession } from "@/hooks/use-session";
 import { UserMenu } from "@/features/people/components/user-menu";
 import { useHome } from "@/hooks/use-home";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
@@ -44,10 +44,24 @@ export function Shell() {
           <UserMenu />
         </div>
         <ConnectionBanner />
+        <LimitNote />
       </header>
       <main id="main" tabIndex={-1} className="p-4 outline-none">
         <Outlet />
       </main>
     </div>
+  );
+}
+
+/** Lists, counts and charts are of what groups cover: said on every page to whom they limit. */
+function LimitNote() {
+  const user = useSession().data?.user;
+  if (user?.is_limited !== true) return null;
+  return (
+    <p className="border-b border-line bg-raised px-4 py-1 text-xs text-ink-muted">
+      {user.groups.length === 0
+        ? "You are in no group and see nothing of the fleet: ask an admin."
+        : `You see what your groups cover: ${user.groups.join(", ")}. Lists and charts count nothing else.`}
+    </p>
   );
 }

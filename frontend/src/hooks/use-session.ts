@@ -13,6 +13,9 @@ export interface User {
   readonly permissions: readonly string[];
   /** Their roles wait until they set a second factor up. */
   readonly lacks_totp: boolean;
+  /** They see what `groups` cover, and nothing else. */
+  readonly is_limited: boolean;
+  readonly groups: readonly string[];
 }
 
 export interface Session {
@@ -20,8 +23,9 @@ export interface Session {
 }
 
 const names: Decoder<readonly string[]> = (value, path) => list(text)(value ?? [], path);
-const lacks: Decoder<boolean> = (value, path) => boolean(value ?? false, path);
-const session = record<Session>({ user: nullable(record<User>({ username: text, roles: names, permissions: names, lacks_totp: lacks })) });
+const flag: Decoder<boolean> = (value, path) => boolean(value ?? false, path);
+const user = record<User>({ username: text, roles: names, permissions: names, lacks_totp: flag, is_limited: flag, groups: names });
+const session = record<Session>({ user: nullable(user) });
 
 export const sessionPath = "/api/v1/session";
 export const sessionKey = ["session"] as const;
@@ -36,4 +40,7 @@ export const useSession = () =>
 export const useMay = (permission: Permission): boolean => useSession().data?.user?.permissions.includes(permission) ?? false;
 
 /** Why this person may not, in words; null if they may. */
-export const useRefusal = (permission: Permission): string | null => (useMay(permission) ? null : refusal(permission));
+export function useRefusal(permission: Permission): string | null {
+  const user = useSession().data?.user;
+  return user?.permissions.includes(permission) === true ? null : refusal(permission, user?.is_limited);
+}

@@ -34,5 +34,6 @@ export type Permission = keyof typeof doing;
 
 export const PERMISSIONS = Object.keys(doing) as readonly Permission[];
 
-/** "Your role does not let you export." */
-export const refusal = (permission: Permission): string => `Your role does not let you ${doing[permission]}.`;
+/** "Your role does not let you export." `isLimited`: groups may be why, for some things reach the whole fleet. */
+export const refusal = (permission: Permission, isLimited = false): string =>
+  `Your role ${isLimited ? "and groups do" : "does"} not let you ${doing[permission]}.`;

@@ -50,7 +50,8 @@ def test_sign_in_and_out_with_csrf(user: Any) -> None:
     answer = browser.post("/api/v1/session", body, JSON, headers={"X-CSRFToken": token})
     shown: dict[str, object] = {"username": "ann", "is_staff": False, "roles": ["operator"]}
     shown["permissions"] = ["acknowledge_alerts", "archive", "drive", "label", "label_bulk", "see", "stop"]
-    shown["lacks_totp"] = False
+    shown["lacks_totp"] = shown["is_limited"] = False
+    shown["groups"] = []
     assert (answer.status_code, answer.json()) == (200, {"user": shown})
     assert browser.get("/api/v1/session").json()["user"]["username"] == "ann"
     token = browser.cookies["csrftoken"].value

@@ -244,10 +244,10 @@ def test_collected_episodes_are_frozen(dataset: Dataset, ann: Any, episodes: lis
     failures = Selection(filter=EpisodeFilter(outcome=("failure",)))
     assert dataset_collect(dataset_id=dataset.id, user=ann, selection=failures) == 1
     assert dataset_collect(dataset_id=dataset.id, user=ann, selection=Selection(ids=ids[2:5])) == 1, "once each"
-    assert dataset_uncollect(dataset_id=dataset.id, ids=ids[:2]) == 2
+    assert dataset_uncollect(dataset_id=dataset.id, user=ann, ids=ids[:2]) == 2
     version = freeze(dataset, ann, Selection())
     assert set(split_of(version)) == {*ids[2:5], ids[9]}
-    assert dataset_uncollect(dataset_id=dataset.id, ids=None) == 4
+    assert dataset_uncollect(dataset_id=dataset.id, user=ann, ids=None) == 4
 
 
 def test_an_archived_dataset_takes_nothing_new(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:

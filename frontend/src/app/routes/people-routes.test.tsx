@@ -23,6 +23,8 @@ const ANN = {
   joined_at: AT,
   last_login_at: null,
   version: "p1",
+  is_limited: false,
+  groups: [],
 };
 const ROLES = [
   { name: "operator", permissions: ["see", "drive"] },
@@ -57,6 +59,7 @@ const answers = (change: Record<string, Answer> = {}): Record<string, Answer> =>
   "GET /api/v1/session": session(),
   "GET /api/v1/people": [200, { results: [ANN], roles: ROLES }],
   "GET /api/v1/invitations": [200, { results: [] }],
+  "GET /api/v1/people-groups": [200, { results: [] }],
   "GET /api/v1/profile": [200, PROFILE],
   "GET /api/v1/audit": [200, { next: null, results: [ENTRY] }],
   "GET /api/v1/audit/facets": [200, { actors: ["root"], actions: ["person.roles", "lease.take"] }],
@@ -129,7 +132,7 @@ describe("people", () => {
     fireEvent.click(screen.getByRole("checkbox", { name: /^manager/ }));
     fireEvent.click(screen.getByRole("button", { name: "Make the link" }));
     expect(await screen.findByText(link.url)).toBeTruthy();
-    expect(bodyOf(app, "POST /api/v1/invitations")).toEqual([{ roles: ["operator", "manager"], email: "" }]);
+    expect(bodyOf(app, "POST /api/v1/invitations")).toEqual([{ roles: ["operator", "manager"], email: "", groups: [] }]);
   });
 
   it("changes roles and says what they allow", async () => {

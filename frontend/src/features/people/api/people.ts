@@ -19,6 +19,9 @@ export interface Person {
   readonly joined_at: string;
   readonly last_login_at: string | null;
   readonly version: string;
+  /** They see what `groups` cover, and nothing without any. */
+  readonly is_limited: boolean;
+  readonly groups: readonly string[];
 }
 
 export interface Role {
@@ -49,6 +52,7 @@ export interface OneTimeLink {
 export interface PersonChange {
   readonly roles?: readonly string[];
   readonly is_active?: boolean;
+  readonly is_limited?: false;
 }
 
 const person = record<Person>({
@@ -64,6 +68,8 @@ const person = record<Person>({
   joined_at: text,
   last_login_at: nullable(text),
   version: text,
+  is_limited: boolean,
+  groups: list(text),
 });
 const people = record<People>({
   results: list(person),
@@ -92,7 +98,7 @@ export function useChangePerson(id: number, version: string) {
 export function useInvite() {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (body: { readonly roles: readonly string[]; readonly email: string }) =>
+    mutationFn: (body: { readonly roles: readonly string[]; readonly email: string; readonly groups: readonly string[] }) =>
       request("/api/v1/invitations", link, { method: "POST", body }),
     onSuccess: () => client.invalidateQueries({ queryKey: invitationsKey }),
     gcTime: 0,

@@ -5,6 +5,8 @@ import { type SubmitEvent, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { TextField } from "@/components/ui/field";
+import { MultiSelect } from "@/components/ui/multi-select";
+import { useGroups } from "@/features/people/api/groups";
 import { useInvite } from "@/features/people/api/people";
 import { LinkShown } from "@/features/people/components/link-shown";
 import { RoleChoice } from "@/features/people/components/role-choice";
@@ -18,6 +20,8 @@ export function InviteDialog({ roles, onClose }: InviteDialogProps) {
   const invite = useInvite();
   const [chosen, setChosen] = useState<readonly string[]>(["operator"]);
   const [email, setEmail] = useState("");
+  const [groups, setGroups] = useState<readonly string[]>([]);
+  const offered = useGroups().data?.results ?? [];
   if (invite.data !== undefined) {
     return (
       <Dialog title="The invitation is ready" onClose={onClose}>
@@ -29,12 +33,21 @@ export function InviteDialog({ roles, onClose }: InviteDialogProps) {
   }
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    invite.mutate({ roles: chosen, email: email.trim() });
+    invite.mutate({ roles: chosen, email: email.trim(), groups });
   };
   return (
     <Dialog title="Invite a person" onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-4">
         <RoleChoice roles={roles} chosen={chosen} onChosen={setChosen} />
+        {offered.length === 0 ? null : (
+          <MultiSelect
+            label="Groups"
+            all="No group: sees the whole fleet"
+            values={groups}
+            options={offered.map((group) => ({ value: group.id, label: group.name }))}
+            onValues={setGroups}
+          />
+        )}
         <TextField
           label="E-mail (if you like)"
           type="email"

@@ -55,6 +55,7 @@ function Loaded({ people }: { readonly people: People }) {
 const columns = [
   { key: "name", label: "User name" },
   { key: "roles", label: "Roles" },
+  { key: "groups", label: "Sees" },
   { key: "factor", label: "Second factor" },
   { key: "sessions", label: "Signed in", isNumeric: true },
   { key: "last", label: "Last sign-in" },
@@ -78,6 +79,9 @@ function PeopleTable({ people, onOpen }: { readonly people: readonly Person[]; r
                 deactivated
               </Chip>
             )}
+          </Cell>
+          <Cell className="max-w-48 truncate" title={person.groups.join(", ") || undefined}>
+            {person.is_limited ? person.groups.join(", ") || "nothing: no group" : <span className="text-ink-muted">everything</span>}
           </Cell>
           <Cell>
             <Factor person={person} />

@@ -54,6 +54,16 @@ export function PersonDialog({ person, roles, onClose }: PersonDialogProps) {
         },
       },
     );
+  const lift = () =>
+    change.mutate(
+      { is_limited: false },
+      {
+        onSuccess: () => {
+          notify("done", `${person.username} sees the whole fleet now.`);
+          onClose();
+        },
+      },
+    );
   const error = change.error ?? reset.error ?? removeFactor.error;
   return (
     <Dialog title={person.name === "" ? person.username : `${person.username} (${person.name})`} onClose={onClose}>
@@ -76,6 +86,11 @@ export function PersonDialog({ person, roles, onClose }: PersonDialogProps) {
           >
             Remove second factor
           </Button>
+          {person.is_limited ? (
+            <Button disabled={change.isPending} title="Takes them out of every group" onClick={lift}>
+              Show the whole fleet
+            </Button>
+          ) : null}
           <Button disabled={change.isPending} onClick={() => setActive(!person.is_active)}>
             {person.is_active ? "Deactivate" : "Activate"}
           </Button>

@@ -32,7 +32,9 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from fleet.models import Episode, PeopleGroup, PolicyVersion, Robot, Task, TrainingRun  # noqa: E402
+from fleet.permissions import Role  # noqa: E402
 from fleet.services.people_group import GroupChange, people_group_create  # noqa: E402
+from fleet.services.person import person_roles_set  # noqa: E402
 
 TASKS, ROBOTS, VERSIONS, OPERATORS = 12, 40, 300, 25
 SITE_ROBOTS = 10  # of ROBOTS, that whoever is limited by a group sees
@@ -109,6 +111,7 @@ def remove() -> None:
 def signed_in(name: str, *groups: GroupChange) -> Client:
     """Return a browser of somebody who is in these groups, or sees everything."""
     user = get_user_model().objects.create_user(name)
+    person_roles_set(user=user, roles=(Role.MANAGER,))
     for number, change in enumerate(groups):
         people_group_create(change=msgspec.structs.replace(change, name=f"{name}-{number}", members=(user.pk,)))
     client = Client(SERVER_NAME="127.0.0.1")

@@ -268,14 +268,16 @@ def loop(c: Checked) -> None:
     wanted = _spans(c)
     assert {each["span"]["name"] for each in shown["spans"]} == set(wanted)
     for series in shown["spans"]:
-        pairs = wanted[series["span"]["name"]]
+        pairs = sorted(wanted[series["span"]["name"]])
+        times = [at for at, _ in pairs]
         name = f"loop: {series['span']['title']}"
         c.compared.same(name, series["total"], percentiles([value for _, value in pairs]), where=".total")
         for place, (one, other) in enumerate(pairwise(edges)):
-            values = [value for at, value in pairs if one <= at < other]
+            values = [value for _, value in pairs[bisect_left(times, one) : bisect_left(times, other)]]
             c.compared.same(name, series["points"][place], percentiles(values), where=f"[{place}]")
     waiting = [row for row in c.rows if c.asked.holds(row)]
-    backlog = [sum(row.ended < edge <= row.indexed for row in waiting) for edge in edges[1:]]
+    ended, indexed = sorted(row.ended for row in waiting), sorted(row.indexed for row in waiting)
+    backlog = [bisect_left(ended, edge) - bisect_left(indexed, edge) for edge in edges[1:]]
     c.compared.same("backlog", shown["backlog"], backlog)
 
 

@@ -447,7 +447,7 @@ def success(c: Checked) -> None:
     mine = [row for row in c.rows if row.origin == "online" and row.is_terminated]
     mine = [row for row in mine if not c.asked.tasks or row.task == c.asked.tasks[0]]
     ends = [row.ended for row in mine]
-    assert len(shown["points"]) == min(120, len(mine))
+    assert len(shown["points"]) == min(120, len(mine)), "one at each end, or evenly thinned"
     for point in shown["points"]:
         one, other = (bisect_right(ends, at) for at in (point["at_ms"] - 1000 * SUCCESS_WINDOW_S, point["at_ms"]))
         part = mine[one:other]

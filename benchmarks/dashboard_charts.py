@@ -268,14 +268,16 @@ def loop(c: Checked) -> None:
     wanted = _spans(c)
     assert {each["span"]["name"] for each in shown["spans"]} == set(wanted)
     for series in shown["spans"]:
-        pairs = wanted[series["span"]["name"]]
+        pairs = sorted(wanted[series["span"]["name"]])
+        times = [at for at, _ in pairs]
         name = f"loop: {series['span']['title']}"
         c.compared.same(name, series["total"], percentiles([value for _, value in pairs]), where=".total")
         for place, (one, other) in enumerate(pairwise(edges)):
-            values = [value for at, value in pairs if one <= at < other]
+            values = [value for _, value in pairs[bisect_left(times, one) : bisect_left(times, other)]]
             c.compared.same(name, series["points"][place], percentiles(values), where=f"[{place}]")
     waiting = [row for row in c.rows if c.asked.holds(row)]
-    backlog = [sum(row.ended < edge <= row.indexed for row in waiting) for edge in edges[1:]]
+    ended, indexed = sorted(row.ended for row in waiting), sorted(row.indexed for row in waiting)
+    backlog = [bisect_left(ended, edge) - bisect_left(indexed, edge) for edge in edges[1:]]
     c.compared.same("backlog", shown["backlog"], backlog)
 
 
@@ -445,7 +447,7 @@ def success(c: Checked) -> None:
     mine = [row for row in c.rows if row.origin == "online" and row.is_terminated]
     mine = [row for row in mine if not c.asked.tasks or row.task == c.asked.tasks[0]]
     ends = [row.ended for row in mine]
-    assert len(shown["points"]) == min(120, len(mine))
+    assert len(shown["points"]) == min(120, len(mine)), "one at each end, or evenly thinned"
     for point in shown["points"]:
         one, other = (bisect_right(ends, at) for at in (point["at_ms"] - 1000 * SUCCESS_WINDOW_S, point["at_ms"]))
         part = mine[one:other]

@@ -38,12 +38,14 @@ def success_series(
 
     With `run` only episodes that its versions drove, and its versions; else all, and those of the fleet's run. A point
     at time t covers the episodes with t - window_s < end <= t. Points lie at the ends of episodes, evenly thinned to
-    120; at most the newest 20,000 episodes are read.
+    120; at most the newest 20,000 episodes are read, and no point is shown whose window reaches beyond them.
     """
     ends, wins = _outcomes(task_slug, run, coverage)
     won = [0, *accumulate(wins)]
+    is_cut = len(ends) == MAX_EPISODES
+    begin = min(bisect_right(ends, ends[0] + window_s * 1000), len(ends) - 1) if is_cut else 0
     points = []
-    for index in _thinned(len(ends)):
+    for index in (begin + place for place in _thinned(len(ends) - begin)):
         first = bisect_right(ends, ends[index] - window_s * 1000)
         rate = wilson(successes=won[index + 1] - won[first], n=index + 1 - first)
         points.append({"at_ms": ends[index], **rate.__dict__})

@@ -142,3 +142,11 @@ def test_report_of_the_rows(objects: LocalStore) -> None:
     assert found["latency_s"]["trained_to_published"]["n"] == 1
     assert len(found["spans_s"]["captured_to_uploaded"]) == 2
     assert found["run"]["name"] == "demo"
+
+
+@pytest.mark.django_db
+def test_no_point_counts_a_part_of_its_window(objects: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six episodes ten seconds apart of which four are read: only the newest window of 25 s lies within them."""
+    monkeypatch.setattr("fleet.selectors.success.MAX_EPISODES", 4)
+    _register([50, 40, 30, 20, 10, 0], [{}] * 6)
+    assert [point["n"] for point in success_series(window_s=25)["points"]] == [3]  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ from fleet.models import (
     Rollout,
     SavedFilter,
     Shadow,
+    ShadowRobot,
     Task,
     TrainingRun,
     Webhook,
@@ -208,6 +209,11 @@ def _exports_covered(coverage: Coverage) -> Q:
     return frozen_for_it | Q(Exists(versions))
 
 
+def _shadows_covered(coverage: Coverage) -> Q:
+    outside = ShadowRobot.objects.exclude(robot_id__in=coverage.robots_at_all_tasks)
+    return Q(~Exists(outside.filter(shadow=OuterRef("pk"))))
+
+
 def _alerts_covered(coverage: Coverage) -> Q:
     return Q(subject_kind=Alert.Subject.ROBOT, subject_id__in=sorted(map(str, coverage.robot_ids or ())))
 
@@ -330,10 +336,15 @@ def access_rollout_by_id(user: User, rollout_id: uuid.UUID | str) -> Rollout:
     return rollout
 
 
-def access_shadow_by_id(user: User, shadow_id: uuid.UUID | str) -> Shadow:
-    """Return one shadow of a version that this user may see. Raises: NotFound."""
+def access_shadows(user: User) -> QuerySet[Shadow]:
+    """Return the shadows this user may see: of whom groups limit, those on their robots alone, at all tasks."""
     rows = Shadow.objects.select_related("version__run").filter(version__in=access_policy_versions(user))
-    shadow = rows.filter(id=shadow_id).first()
+    return _seen(user, rows, _shadows_covered)
+
+
+def access_shadow_by_id(user: User, shadow_id: uuid.UUID | str) -> Shadow:
+    """Return one shadow. Raises: NotFound."""
+    shadow = access_shadows(user).filter(id=shadow_id).first()
     if shadow is None:
         raise NotFound("there is no such shadow")
     return shadow

@@ -45,6 +45,11 @@ class Coverage:
         """None: all."""
         return None if self.parts is None else frozenset[uuid.UUID]().union(*(part.robots for part in self.parts))
 
+    @property
+    def robots_at_all_tasks(self) -> frozenset[uuid.UUID]:
+        """Those of which nothing is hidden. Not of WHOLE, which lists no robots."""
+        return frozenset[uuid.UUID]().union(*(part.robots for part in self.parts or () if part.tasks is None))
+
     def robots(self, field: str = "id") -> Q:
         """Return the condition on rows whose `field` is a robot's id."""
         ids = self.robot_ids

@@ -22,6 +22,7 @@ class Reach(Enum):
     EXPORT = "export"  # likewise
     ALERT = "alert"  # of a covered robot
     IMPORT = "import"  # one's own
+    SHADOW = "shadow"  # on covered robots alone
     COVERED = "covered"  # names none of these; lists, counts and charts are of what is covered
     SHARED = "shared"  # runs and versions are everybody's; what they count of episodes and robots is of what is covered
     OWN = "own"  # one's own things, or nothing of the fleet
@@ -53,6 +54,7 @@ REACH: Mapping[str, Reach] = {
         ("export", "export-cancel", "export-retry", "export-download", "export-files", "export-file"), _R.EXPORT
     ),
     **dict.fromkeys(("alert", "alert-acknowledge"), _R.ALERT),
+    **dict.fromkeys(("shadow", "shadow-episodes", "shadow-end"), _R.SHADOW),
     **dict.fromkeys(
         (
             "import", "import-check", "import-mapping", "import-mapping-check", "import-run", "import-cancel",
@@ -73,7 +75,7 @@ REACH: Mapping[str, Reach] = {
         (
             "policy-versions", "policy-version", "version-report", "version-notes", "version-download",
             "version-compare", "run-lineage", "run-release", "training-settings", "training-runs", "run-compare",
-            "training-run", "run-metrics", "run-metric-names", "run-versions",
+            "training-run", "run-metrics", "run-metric-names", "run-versions", "run-shadows", "version-shadows",
         ),
         _R.SHARED,
     ),

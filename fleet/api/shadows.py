@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.access import access_policy_version_by_id, access_shadow_by_id, access_training_run_by_id
+from fleet.access import access_policy_version_by_id, access_shadow_by_id, access_shadows, access_training_run_by_id
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.models import Shadow, ShadowResult
@@ -157,7 +157,9 @@ class VersionShadowsView(APIView):
     @extend_schema(responses=ShadowsOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return where and how this version was shadowed."""
-        return _shadows(shadows_of(version=access_policy_version_by_id(request.user, pk)))
+        return _shadows(
+            shadows_of(among=access_shadows(request.user), version=access_policy_version_by_id(request.user, pk))
+        )
 
     @extend_schema(request=ShadowBody, responses={201: ShadowOut})
     @idempotent
@@ -177,7 +179,7 @@ class RunShadowsView(APIView):
     @extend_schema(responses=ShadowsOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return the shadows of all versions of this run."""
-        return _shadows(shadows_of(run=access_training_run_by_id(request.user, pk)))
+        return _shadows(shadows_of(among=access_shadows(request.user), run=access_training_run_by_id(request.user, pk)))
 
 
 class ShadowView(APIView):

@@ -100,10 +100,11 @@ def shadow_open_of(*, robot: Robot, now: datetime) -> Shadow | None:
     return found.shadow if found is not None else None
 
 
-def shadows_of(*, run: TrainingRun | None = None, version: PolicyVersion | None = None) -> QuerySet[Shadow]:
-    """Return shadows of a version, or of all versions of a run, the newest first."""
-    rows = Shadow.objects.select_related("version__run")
-    rows = rows.filter(version=version) if version is not None else rows.filter(version__run=run)
+def shadows_of(
+    *, among: QuerySet[Shadow], run: TrainingRun | None = None, version: PolicyVersion | None = None
+) -> QuerySet[Shadow]:
+    """Return the shadows of a version, or of all versions of a run, the newest first."""
+    rows = among.filter(version=version) if version is not None else among.filter(version__run=run)
     return rows.order_by("-began_at", "id")
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from fleet.api.matrix import ENDPOINTS
 from fleet.api.reach import REACH, Reach
+from fleet.models import PolicyVersion, Robot, Shadow, ShadowRobot
 from fleet.permissions import ROLE_PERMISSIONS, WHOLE_FLEET, WHOLE_FLEET_WORDS, Role
+from fleet.services.policy import policy_version_publish
 from tests.fleet import builders
 from tests.fleet.api.test_access_matrix import CONVERTERS
 from tests.fleet.two_sites import Site, group_of, person, site
@@ -88,6 +92,34 @@ def test_what_is_outside_does_not_exist_and_what_is_inside_does(
         assert status == 404 and detail in GONE, (method, status, detail)
         status, detail = _ask(client, method, inside)
         assert status != 403 and detail not in GONE, (method, status, detail)
+
+
+def test_a_shadow_is_seen_by_who_sees_its_robots_at_all_tasks(
+    sites: tuple[Site, Site], manager: Any, client: Client, django_user_model: Any
+) -> None:
+    """Its figures are of all tasks, and of all its robots together."""
+    run = builders.running_run()
+    manifest, blobs = builders.policy(run.id)
+    version = policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs)
+    ours, shared = (_shadow(version, *(each.robot for each in among)) for among in (sites[:1], sites))
+    users = (manager, person(django_user_model, "cleo", Role.MANAGER, groups=(group_of("a"),)))
+    for user, seen in zip(users, ((), (ours,)), strict=True):
+        client.force_login(user)
+        for shadow in (ours, shared):
+            for name in ("shadow", "shadow-episodes"):
+                status, _ = _ask(client, "GET", reverse(name, kwargs={"pk": shadow.id}))
+                assert status == (200 if shadow in seen else 404)
+            assert _ask(client, "POST", reverse("shadow-end", kwargs={"pk": shadow.id}))[0] == 403
+        for name, pk in (("version-shadows", version.id), ("run-shadows", run.id)):
+            found = client.get(reverse(name, kwargs={"pk": pk})).json()["shadows"]
+            assert [each["id"] for each in found] == [str(shadow.id) for shadow in seen]
+
+
+def _shadow(version: PolicyVersion, *robots: Robot) -> Shadow:
+    shadow = Shadow.objects.create(version=version, max_episodes=5, ends_at=timezone.now() + timedelta(hours=1))
+    ended = timezone.now()
+    ShadowRobot.objects.bulk_create(ShadowRobot(shadow=shadow, robot=robot, ended_at=ended) for robot in robots)
+    return shadow
 
 
 def test_what_reaches_the_whole_fleet_is_refused(manager: Any, client: Client) -> None:

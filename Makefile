@@ -134,7 +134,8 @@ bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.data_path
 	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && \
 		$(BIN)/python -m benchmarks.fleet_page && $(BIN)/python -m benchmarks.run_metrics --rows 50000 && \
-		$(BIN)/python -m benchmarks.episode_list && $(BIN)/python -m benchmarks.dataset_freeze'
+		$(BIN)/python -m benchmarks.episode_list && $(BIN)/python -m benchmarks.dataset_freeze && \
+		$(BIN)/python -m benchmarks.dashboard'
 
 screenshots: $(DEV) $(DIST) ## Take the pictures of the docs from a running demo (ARGS="--only readme")
 	@scripts/ensure-chromium

@@ -68,6 +68,9 @@ def server() -> Iterator[str]:
         try:
             wait_until_serving(process)
             yield f"http://127.0.0.1:{PORT}"
+        except httpx.TransportError as error:
+            log.seek(0)
+            raise RuntimeError(f"the server: {process.poll()}, {log.read().decode()[-2000:]}") from error
         finally:
             process.terminate()
 

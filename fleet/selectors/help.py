@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -179,7 +181,14 @@ def _operators(since: datetime, now: datetime, coverage: Coverage) -> list[Opera
     ]
 
 
-def switches_of(leases: Sequence[Lease]) -> int:
+class HasRobot(Protocol):
+    """A lease, as a model or as a row."""
+
+    @property
+    def robot_id(self) -> uuid.UUID: ...
+
+
+def switches_of(leases: Sequence[HasRobot]) -> int:
     """Count the takeovers of another robot than the one before; `leases` of one person, the oldest first."""
     return sum(one.robot_id != other.robot_id for one, other in pairwise(leases))
 

@@ -107,6 +107,8 @@ class Probe:
             code = FAILED
             if self._reported != FAILED:
                 logger.warning("part fails", extra={"event": {"part": self.name}}, exc_info=True)
+        finally:
+            connections.close_all()  # this thread's own go back to the pool; asking the store may ask the database
         asked.set_result(PartState(self.name, code, self._clock() - began))
 
 
@@ -126,14 +128,10 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
 
 
 def _query(statement: str) -> list[tuple[str, ...]]:
-    """Run it on this thread's own connection, which goes back to the pool at once."""
-    connection = connections["default"]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return list(cursor.fetchall())
-    finally:
-        connection.close()
+    """Run it on this thread's own connection."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
 
 
 def _ask_redis() -> None:

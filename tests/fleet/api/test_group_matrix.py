@@ -98,17 +98,14 @@ def test_a_shadow_is_seen_by_who_sees_its_robots_at_all_tasks(
 ) -> None:
     """Its figures are of all tasks, and of all its robots together."""
     run = builders.running_run()
+    now = timezone.now()
     version = PolicyVersion.objects.create(
-        id=uuid.uuid4(),
-        run=run,
-        number=0,
-        step=0,
-        manifest_key="none",
-        manifest_sha256="0" * 64,
-        published_at=timezone.now(),
-    )
+        id=uuid.uuid4(), run=run, number=0, step=0, manifest_key="none", manifest_sha256="0" * 64, blobs={},
+        size_bytes=1, trained_at=now, published_at=now,
+    )  # fmt: skip
     ours, shared = (_shadow(version, *(each.robot for each in among)) for among in (sites[:1], sites))
-    users = (manager, person(django_user_model, "cleo", Role.MANAGER, groups=(group_of("a"),)))
+    Robot.objects.filter(id=sites[0].robot.id).update(tags=["a", "a, at all tasks"])
+    users = (manager, person(django_user_model, "cleo", Role.MANAGER, groups=(group_of("a, at all tasks"),)))
     for user, seen in zip(users, ((), (ours,)), strict=True):
         client.force_login(user)
         for shadow in (ours, shared):

@@ -7,19 +7,13 @@ import functools
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from fleet.models import Episode, PolicyVersion
 from fleet.storage import ObjectStore, open_store
 
 
 @functools.cache
 def _open(url: str, secret: str) -> ObjectStore:
     signing_key = salted_hmac("fleet.storage.signed-url", "v1", secret=secret, algorithm="sha256").digest()
-    return open_store(url, signing_key=signing_key, may_begin=_names_no_object)
-
-
-def _names_no_object() -> bool:
-    """Whether no row names an object yet: only then is an empty folder a new store."""
-    return not (Episode.objects.exists() or PolicyVersion.objects.exists())
+    return open_store(url, signing_key=signing_key)
 
 
 def object_store() -> ObjectStore:

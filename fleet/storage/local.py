@@ -33,7 +33,6 @@ from fleet.storage.base import (
     SignedPut,
     StoredObject,
     StoreFull,
-    StoreUnavailable,
     Swept,
     check_key,
 )
@@ -50,21 +49,11 @@ class LocalStore(ObjectStore):
     """Objects as files under `folder`."""
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        signing_key: bytes | None = None,
-        clock: Callable[[], float] = time.time,
-        may_begin: Callable[[], bool] = lambda: True,
+        self, folder: Path, *, signing_key: bytes | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        """`may_begin`: whether a folder without any object may get its first, asked while it is empty. If not, it is
-        the mount point of a volume that is away, and what was written there would be hidden once the volume is back.
-        """
         self._folder = folder
         self._signing_key = signing_key
         self._clock = clock
-        self._may_begin = may_begin
-        self._has_begun = False
 
     def put(self, key: str, data: bytes) -> None:
         target = self._path(key)
@@ -234,32 +223,15 @@ class LocalStore(ObjectStore):
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 
-    def _check_mounted(self, *, is_write: bool) -> None:
-        """Raises: StoreUnavailable if the folder is empty and was not, or must not be written to."""
-        try:
-            with os.scandir(self._folder) as entries:
-                is_empty = all(entry.name.startswith(".") for entry in entries)
-        except FileNotFoundError:
-            is_empty = True
-        if not is_empty:
-            self._has_begun = True
-        elif self._has_begun or (is_write and not self._may_begin()):
-            raise StoreUnavailable("the folder of the object store is empty: is its volume mounted?")
-
     def _existing(self, key: str) -> Path:
         path = self._path(key)
         if not path.is_file():
-            self._check_mounted(is_write=False)
             raise ObjectMissing(f"there is no object '{key}'", key=key)
         return path
 
     @contextlib.contextmanager
     def _temporary(self, pieces: Iterable[bytes]) -> Iterator[Path]:
-        """Yield a synced file of these bytes, which is gone in the end unless it took a name.
-
-        Raises: StoreFull, StoreUnavailable.
-        """
-        self._check_mounted(is_write=True)
+        """Yield a synced file of these bytes, which is gone in the end unless it took a name. Raises: StoreFull."""
         incoming, path = self._folder / _TEMPORARY, None
         try:
             incoming.mkdir(parents=True, exist_ok=True)
@@ -271,7 +243,6 @@ class LocalStore(ObjectStore):
                 file.flush()
                 os.fsync(file.fileno())
             yield path
-            self._has_begun = True  # it took a name
         except OSError as error:
             if error.errno in _FULL:
                 raise StoreFull("the object store is full; nothing of this object was kept") from error

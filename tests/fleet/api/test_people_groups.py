@@ -64,7 +64,8 @@ def test_a_group_is_made_changed_and_removed(admin: Client, sites: tuple[Site, S
     assert (card["is_limited"], card["groups"]) == (True, [])
     assert admin.delete(one, headers={"If-Match": '"3"'}).status_code == 204
     assert _robots(client) == []
-    lifted = admin.patch(f"/api/v1/people/{ann.pk}", {"is_limited": False}, JSON)
+    read = {"If-Match": f'"{card["version"]}"'}
+    lifted = admin.patch(f"/api/v1/people/{ann.pk}", {"is_limited": False}, JSON, headers=read)
     assert (lifted.json()["is_limited"], _robots(client)) == (False, ["a-arm", "b-arm"])
     actions = [row.action for row in AuditEntry.objects.order_by("id") if row.action.startswith(("group", "person."))]
     assert actions[-6:] == [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleet.protocol.errors import ObjectMismatch
-from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, StoreFull, StoreUnavailable, open_store
+from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, StoreFull, open_store
 from fleet.storage.base import SignatureInvalid
 from fleet.storage.local import LocalStore
 
@@ -47,27 +47,6 @@ def test_list_shows_no_temporary_files(store: LocalStore, tmp_path: Path) -> Non
     store.put("a/1", b"x")
     (tmp_path / "objects/.incoming/left-over").write_bytes(b"half")
     assert list(store.list()) == ["a/1"]
-
-
-def test_an_empty_folder_is_no_store_while_something_must_be_in_it(tmp_path: Path) -> None:
-    """The mount point of a volume that is away takes nothing and lacks nothing; back again, all is as it was."""
-    volume, place = tmp_path / "volume", tmp_path / "objects"
-    store = LocalStore(place, may_begin=lambda: not volume.exists())
-    store.put("episodes/1", DATA)
-    place.rename(volume)
-    for process in (store, LocalStore(place, may_begin=lambda: False)):  # one that was there, one that started since
-        place.mkdir(exist_ok=True)
-        with pytest.raises(StoreUnavailable):
-            process.put("episodes/2", DATA)
-        with pytest.raises(StoreUnavailable):
-            process.put_verified("episodes/2", io.BytesIO(DATA), size=len(DATA), sha256=SHA)
-        assert list(place.iterdir()) == []
-    with pytest.raises(StoreUnavailable):
-        store.get("episodes/1")
-    place.rmdir()
-    volume.rename(place)
-    store.put("episodes/2", DATA)
-    assert store.get("episodes/1") == store.get("episodes/2") == DATA
 
 
 def test_verified_put_stores_once(store: LocalStore) -> None:

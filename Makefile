@@ -84,7 +84,7 @@ chaos: $(DEV) ## Break the running stack in every way that is known, write docs/
 
 # Three runs: what only computes and asks the database, and the whole stack, which waits for what must come in the end, go
 # on both cores, each with servers of its own; what keeps time (robots, links) has the machine to itself.
-STACK := tests/stack tests/chaos
+STACK := tests/stack
 TIMED := tests/fleet/consumers tests/fleet/daemon tests/sop_web
 BOTH_CORES := -n 2 --dist loadfile
 

@@ -33,7 +33,7 @@ class Fault:
     says: str
     strike: Strike
     layout: Layout = MAIN
-    is_quick: bool = False  # part of the smoke in `make test`
+    is_quick: bool = False  # part of test_smoke.py
 
 
 FAULTS: list[Fault] = []

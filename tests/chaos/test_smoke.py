@@ -1,4 +1,4 @@
-"""Two faults of the catalogue in every test run, so that the suite itself stays whole between two runs of it."""
+"""Two faults in a minute, which show that the suite is whole: `pytest tests/chaos/test_smoke.py -m chaos`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.chaos.faults import FAULTS
 QUICK = [fault for fault in FAULTS if fault.is_quick]
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_quick_faults_break_no_promise(strike: Callable[[Fault], None]) -> None:
     """The web process and Redis are killed; each time everything works again and both sides agree."""

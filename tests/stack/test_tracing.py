@@ -21,12 +21,13 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def running(collector: Collector, make_open_folder: Callable[[str], Path], random_policy: Path) -> Iterator[System]:
-    """A system whose every process traces."""
+    """A system whose every process traces, with one robot."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in collector.environment.items():
             patch.setenv(name, value)
         with running_system(make_open_folder("traced")) as system:
             system.manage("policy_import", str(random_policy), "--run", RUN)
+            system.start_robot("traced")
             yield system
 
 
@@ -58,7 +59,6 @@ def test_a_trace_leads_from_a_frame_to_the_version_that_learned_from_it(running:
     """An episode's trace ends with its first draw; the publish is linked to it; the robot's load is a part of that."""
     running.rows("UPDATE fleet_trainingrun SET config = %s::jsonb WHERE name = 'demo'", json.dumps(CONFIG))
     run = str(running.rows("SELECT id FROM fleet_trainingrun WHERE name = 'demo'")[0][0])
-    running.start_robot("traced")
     start_learner(running.processes, running.stack)
     running.manage("shell", "--no-imports", "-c", START.format(run=run))
     running.wait_for(lambda: _ways(collector), what="a whole way", timeout_s=240)
@@ -98,5 +98,8 @@ def test_requests_and_their_tasks_are_traced(running: System, collector: Collect
     put = collector.spans("PUT /objects/<path:key>")[0]
     assert (put.parent, put.attributes["http.response.status_code"]) == ("", 201) or not put.is_failed
     assert put.links and put.links[0][0] != put.trace
-    assert put.links[0][0] in {span.trace for span in collector.spans("robot.episode")}
-    assert collector.spans("task fleet.reap")
+    running.wait_for(
+        lambda: put.links[0][0] in {span.trace for span in collector.spans("robot.episode")},
+        what="the robot's own spans, which it sends later",
+    )
+    running.wait_for(lambda: collector.spans("task fleet.reap"), what="the worker's spans")

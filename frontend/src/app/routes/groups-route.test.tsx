@@ -28,6 +28,7 @@ const ANN = {
   sessions: 0,
   joined_at: AT,
   last_login_at: null,
+  version: "p1",
   is_limited: true,
   groups: ["Site A"],
 };
@@ -87,6 +88,7 @@ describe("groups of people", () => {
     fireEvent.click(screen.getByRole("button", { name: "Show the whole fleet" }));
     expect(await screen.findByText("ann sees the whole fleet now.")).toBeTruthy();
     expect(bodyOf(app, "PATCH /api/v1/people/7")).toEqual([{ is_limited: false }]);
+    expect(app.requests.find(({ key }) => key === "PATCH /api/v1/people/7")?.ifMatch).toBe('"p1"');
   });
 
   it("tells whom groups limit what they see", async () => {

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.daemon import shadow_process, shadow_run
 from fleet.daemon import shadow_wire as wire
-from fleet.daemon.app import Daemon
 from fleet.daemon.config_report import ShadowConfig
 from fleet.daemon.episode import EpisodeSpec
 from fleet.daemon.policy_host import build_policy
@@ -334,9 +333,8 @@ async def test_a_server_that_knows_of_no_shadows_hears_nothing_of_them(
 async def test_a_daemon_says_whether_it_shadows(peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(peer, tmp_path, monkeypatch) as daemon:
         assert "shadow" in daemon._hello().capabilities
-    quiet = dataclasses.replace(daemon._config, shadow=ShadowConfig(is_enabled=False))
-    daemon._config = quiet
-    assert "shadow" not in Daemon._capabilities(daemon)
+        daemon._config = dataclasses.replace(daemon._config, shadow=ShadowConfig(is_enabled=False))
+        assert "shadow" not in daemon._hello().capabilities
 
 
 def test_a_real_network_proposes_what_it_would_do(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.stack.harness import RUN, System
 from tests.stack.policies import write_random_policy
 from tests.stack.test_rollout import as_admin
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PROPOSED_MS = 300_000  # until a process at the lowest priority has loaded torch, and an episode is delivered
 

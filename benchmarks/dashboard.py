@@ -38,7 +38,8 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from benchmarks import dashboard_rows  # noqa: E402
-from benchmarks.dashboard_charts import compare_all, iso  # noqa: E402
+from benchmarks.dashboard_charts import compare_all  # noqa: E402
+from benchmarks.dashboard_checked import iso  # noqa: E402
 from benchmarks.dashboard_truth import Asked  # noqa: E402
 from benchmarks.episode_list import timed  # noqa: E402
 from benchmarks.fleet_page import wait_until_serving  # noqa: E402

@@ -50,5 +50,5 @@ def test_ticked_episodes_leave_as_lerobot_files(page: Page, running: System, tmp
     assert (folder / "meta" / "info.json").is_file()
     row.get_by_role("button", name="Delete by hand").click()
     expect(row).to_have_count(0, timeout=WAIT_MS)
-    gone = "SELECT count(*) FROM fleet_export WHERE deleted_at IS NULL OR cleanup_at IS NULL"
-    assert running.rows(gone) == [(0,)]
+    left = "SELECT count(*) FROM fleet_export WHERE folder = %s AND (deleted_at IS NULL OR cleanup_at IS NULL)"
+    assert running.rows(left, folder.name) == [(0,)]

@@ -125,17 +125,9 @@ openapi: setup ## Write docs/openapi.yaml and docs/api-errors.md from the code
 fuzz-api: setup ## Send the API thousands of requests that its schema allows and does not (SOP_FUZZ_EXAMPLES=50)
 	SOP_FUZZ_EXAMPLES=$${SOP_FUZZ_EXAMPLES:-50} SOP_FUZZ_PHASES=coverage,fuzzing $(BIN)/python -m pytest tests/fleet/api/test_fuzz.py -s
 
-bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
-	$(BIN)/python benchmarks/sim_speed.py
+bench: setup $(DIST) ## Run every benchmark into var/bench.json: hours, measured, not asserted (ARGS="--quick --only video")
 	@scripts/ensure-chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.video --receiver chromium --viewers 1
-	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m benchmarks.takeover
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.data_path
-	$(BIN)/python -m sop_web.embedded bash -c '$(BIN)/python manage.py migrate -v 0 && \
-		$(BIN)/python -m benchmarks.fleet_page && $(BIN)/python -m benchmarks.run_metrics --rows 50000 && \
-		$(BIN)/python -m benchmarks.episode_list && $(BIN)/python -m benchmarks.dataset_freeze && \
-		$(BIN)/python -m benchmarks.dashboard'
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(DEV) $(DIST) ## Take the pictures of the docs from a running demo (ARGS="--only readme")
 	@scripts/ensure-chromium

@@ -18,6 +18,7 @@ from fleet.sequential import harm_path, worth_path
 
 Array = np.ndarray[Any, Any]
 PER_BLOCK = 3
+AT_ONCE = 500  # canaries in memory
 # (what, success of the current version, of the candidate, interventions of the current version, of the candidate)
 CASES = (
     ("as good, easy tasks", 0.9, 0.9, 0.1, 0.1),
@@ -71,9 +72,8 @@ def main() -> None:
     print("| the candidate is | rolled back | promoted | undecided | episodes of it, median (90 %) |")
     print("|---|---|---|---|---|")
     for seed, case in enumerate(CASES):
-        parts = [
-            ends(case, runs=min(500, options.runs), seed=1000 * seed + part) for part in range(options.runs // 500)
-        ]
+        sizes = [min(AT_ONCE, options.runs - begun) for begun in range(0, options.runs, AT_ONCE)]
+        parts = [ends(case, runs=size, seed=1000 * seed + part) for part, size in enumerate(sizes)]
         verdict, episodes = (np.concatenate(column) for column in zip(*parts, strict=True))
         shares = [f"{100 * (verdict == value).mean():.1f} %" for value in (-1, 1, 0)]
         print(f"| {case[0]} | {' | '.join(shares)} | {np.median(episodes):.0f} ({np.quantile(episodes, 0.9):.0f}) |")

@@ -4,7 +4,7 @@
 
 Needs DATABASE_URL and REDIS_URL of servers to scribble on (a migrated database). Starts its own uvicorn; robots and
 pages share the machine with it. The delay of a page counts from the robot's send to the page's receipt, so it holds
-the quarter second over which the hub coalesces.
+the quarter second over which the hub coalesces. Prints JSON; asserts nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 from urllib.request import Request, urlopen
 
 import django
@@ -83,7 +84,7 @@ async def page(cookie: str, sent: dict[tuple[str, int], float], delays: list[flo
                     delays.append(now - started)
 
 
-async def run(options: argparse.Namespace, process: psutil.Process) -> None:
+async def run(options: argparse.Namespace, process: psutil.Process) -> dict[str, Any]:
     enrolled = [await sync_to_async(builders.enrol)(f"bench-{time.time_ns()}-{i}") for i in range(options.robots)]
     cookie = await sync_to_async(_cookie)()
     sent: dict[tuple[str, int], float] = {}
@@ -97,10 +98,12 @@ async def run(options: argparse.Namespace, process: psutil.Process) -> None:
             group.create_task(robot(one, sent, end, options.period_s))
     after = process.cpu_times()
     cpu_s = after.user + after.system - before.user - before.system
-    print(f"heartbeats sent {len(sent)}, cards received {len(delays)} on {options.pages} pages")
-    print(f"delay heartbeat -> page: {in_words(delays)}")
-    share, memory_mb = cpu_s / options.seconds, process.memory_info().rss / 1e6
-    print(f"server: {share:.2f} of a core, {memory_mb:.0f} MB")
+    return {
+        "robots": options.robots, "pages": options.pages, "heartbeats": len(sent), "cards": len(delays),
+        "heartbeat_to_page": in_ms(delays),
+        "server_cores": round(cpu_s / options.seconds, 2),
+        "server_mb": round(process.memory_info().rss / 1e6),
+    }  # fmt: skip
 
 
 def _cookie() -> str:
@@ -110,8 +113,8 @@ def _cookie() -> str:
     return f"sessionid={client.cookies['sessionid'].value}"
 
 
-def register(count: int) -> None:
-    """Upload and register episodes of 120 steps one after the other, as one robot does."""
+def register(count: int) -> dict[str, float]:
+    """Upload and register episodes of 120 steps one after the other, as one robot does; return the spans in ms."""
     from tests.fleet.consumers.peers import joined_robot
 
     enrolled, task = builders.enrol(f"bench-upload-{time.time_ns()}"), builders.task()
@@ -128,7 +131,7 @@ def register(count: int) -> None:
             peer.send(m.EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest))
             peer.expect(m.EpisodeRegistered)
             spans.append(time.monotonic() - started)
-    print(f"episode asked -> registered: {in_words(spans)}")
+    return in_ms(spans)
 
 
 def wait_until_serving(server: subprocess.Popen[bytes], *, timeout_s: float = 30.0) -> None:
@@ -141,11 +144,10 @@ def wait_until_serving(server: subprocess.Popen[bytes], *, timeout_s: float = 30
     raise RuntimeError(f"the server did not answer on {SERVER}")
 
 
-def in_words(spans_s: list[float]) -> str:
-    """Return "p50 160 ms, ..." of at least one span in seconds."""
+def in_ms(spans_s: list[float]) -> dict[str, float]:
+    """Return percentiles in ms and n of at least one span in seconds."""
     found = dataclasses.asdict(percentiles(spans_s))
-    parts = [f"{name} {found[name] * 1e3:.0f} ms" for name in ("p50", "p90", "p99", "max")]
-    return f"{', '.join(parts)} (n = {found['n']})"
+    return {"n": found["n"], **{f"{name}_ms": round(found[name] * 1e3, 1) for name in ("p50", "p90", "p99", "max")}}
 
 
 def main() -> None:
@@ -159,10 +161,12 @@ def main() -> None:
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             wait_until_serving(server)
-            asyncio.run(run(options, psutil.Process(server.pid)))
-            register(options.episodes)
+            found = asyncio.run(run(options, psutil.Process(server.pid)))
+            found["episode_asked_to_registered"] = register(options.episodes)
         finally:
             server.terminate()
+    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    print(json.dumps({"machine": machine, **found}, indent=1))
 
 
 if __name__ == "__main__":

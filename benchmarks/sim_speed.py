@@ -1,21 +1,20 @@
 """Measures the simulated robot: milliseconds a step, picture and reset by task, and the experts' success.
 
-    python benchmarks/sim_speed.py [--renderer egl|osmesa|raycast|auto] [--seeds 20] [--starts full|narrow]
+    python -m benchmarks.sim_speed [--renderer egl|osmesa|raycast|auto] [--seeds 20] [--starts full|narrow]
 
-Prints a table; asserts nothing. Success: the expert's, in episodes of at most 250 steps through the driver.
-"Observe" renders the 128x128 policy picture; "snapshot" is the 320x240 picture for people.
+Prints JSON; asserts nothing. Success: the expert's, in episodes of at most 250 steps through the driver.
+`observe_ms` renders the 128x128 policy picture; `snapshot_ms` is the 320x240 picture for people; `times_real_time`: how
+often a step with its picture fits into the robot's control period.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleet.daemon.drivers.metaworld.driver import MetaWorldDriver, create
 
@@ -32,14 +31,17 @@ def median_ms(action: Callable[[], object], times: int) -> float:
     return statistics.median(spent)
 
 
-def speed(driver: MetaWorldDriver, task: str) -> list[float]:
-    """Return medians in ms: reset (with its first picture), expert, step, observe, snapshot."""
+def speed(driver: MetaWorldDriver, task: str) -> dict[str, float]:
+    """Return medians in ms; the reset's with its first picture."""
     driver.reset(task, seed=0)
     reset_ms = median_ms(lambda: driver.reset(task, seed=1), 5)
     expert_ms = median_ms(driver.advisor.action, TIMED_STEPS)
     step_ms = median_ms(lambda: driver.apply(driver.advisor.action()), TIMED_STEPS) - expert_ms
     observe_ms = median_ms(driver.observe, TIMED_STEPS)
-    return [reset_ms, expert_ms, step_ms, observe_ms, median_ms(lambda: driver.snapshot(320, 240), 10)]
+    snapshot_ms = median_ms(lambda: driver.snapshot(320, 240), 10)
+    spent = {"reset": reset_ms, "expert": expert_ms, "step": step_ms, "observe": observe_ms, "snapshot": snapshot_ms}
+    real_time = 1e3 / driver.info.control_rate_hz / (step_ms + observe_ms)
+    return {**{f"{name}_ms": round(ms, 2) for name, ms in spent.items()}, "times_real_time": round(real_time, 1)}
 
 
 def expert_steps(driver: MetaWorldDriver, task: str, seed: int) -> int | None:
@@ -59,16 +61,16 @@ def main() -> None:
     options = parser.parse_args()
     driver = create({"renderer": options.renderer, "starts": options.starts})
     driver.connect()
-    print(f"median ms, renderer {options.renderer}, starts {options.starts}")
-    print(f"{'task':16} {'reset':>7} {'expert':>7} {'step':>7} {'observe':>8} {'snapshot':>9}   success, mean steps")
+    tasks = {}
     for task in driver.info.tasks:
-        times = speed(driver, task)
         steps = [expert_steps(driver, task, seed) for seed in range(options.seeds)]
         done = [count for count in steps if count is not None]
-        mean = f"{statistics.mean(done):.0f}" if done else "-"
-        cells = " ".join(f"{value:{width}.2f}" for value, width in zip(times, (7, 7, 7, 8, 9), strict=True))
-        print(f"{task:16} {cells}   {len(done)}/{options.seeds}, {mean}", flush=True)
+        mean = round(statistics.mean(done)) if done else None
+        tasks[task] = {**speed(driver, task), "episodes": len(steps), "successes": len(done), "mean_steps": mean}
     driver.close()
+    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    asked = {"renderer": options.renderer, "starts": options.starts}
+    print(json.dumps({"machine": machine, **asked, "tasks": tasks}, indent=1))
 
 
 if __name__ == "__main__":

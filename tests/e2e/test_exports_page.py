@@ -48,7 +48,8 @@ def test_ticked_episodes_leave_as_lerobot_files(page: Page, running: System, tmp
     assert started.value.suggested_filename == f"{folder.name}.tar"
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True, timeout=30)
     assert (folder / "meta" / "info.json").is_file()
+    left = "SELECT count(*) FROM fleet_export WHERE folder = %s AND (deleted_at IS NULL OR cleanup_at IS NULL)"
+    assert running.rows(left, folder.name) == [(1,)]
     row.get_by_role("button", name="Delete by hand").click()
     expect(row).to_have_count(0, timeout=WAIT_MS)
-    left = "SELECT count(*) FROM fleet_export WHERE folder = %s AND (deleted_at IS NULL OR cleanup_at IS NULL)"
     assert running.rows(left, folder.name) == [(0,)]

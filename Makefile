@@ -119,7 +119,7 @@ audit: $(RUNTIME) ## Ask the services that know of holes in packages (needs the 
 fuzz: setup ## Give every decoder nearly right bytes (SOP_FUZZ_INPUTS=5000 a decoder)
 	SOP_FUZZ_INPUTS=$${SOP_FUZZ_INPUTS:-5000} $(BIN)/python -m pytest tests/fuzz -s
 
-openapi: setup ## Write docs/openapi.yaml and docs/api-errors.md from the code
+openapi: setup ## Write docs/openapi.yaml, docs/api-errors.md and docs/access.md from the code
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference
 
 fuzz-api: setup ## Send the API thousands of requests that its schema allows and does not (SOP_FUZZ_EXAMPLES=50)

@@ -88,7 +88,7 @@ def test_the_matrix_can_be_read() -> None:
     out = StringIO()
     call_command("access_matrix", stdout=out)
     lines = out.getvalue().splitlines()
-    assert "| | needs | viewer | operator | manager | admin | exporter |" in lines
-    assert "| PUT help-ranking | rank_help | - | - | yes | yes | - |" in lines
-    assert "| ConsoleTake | drive | - | yes | yes | yes | - |" in lines
-    assert "| GET session | anyone | yes | yes | yes | yes | yes |" in lines
+    assert "| | needs | viewer | operator | manager | admin | exporter | within groups |" in lines
+    assert "| PUT help-ranking | rank_help | - | - | yes | yes | - | refused |" in lines
+    assert "| ConsoleTake | drive | - | yes | yes | yes | - | covered |" in lines
+    assert "| GET session | anyone | yes | yes | yes | yes | yes | own |" in lines

@@ -1,4 +1,4 @@
-"""Writes docs/openapi.yaml and docs/api-errors.md from the code; `--check` compares instead. `make openapi`."""
+"""Writes openapi.yaml, api-errors.md and access.md in docs/ from the code; `--check` compares. `make openapi`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from fleet.api.error_catalog import as_markdown
+from fleet.api import error_catalog
+from fleet.management.commands import access_matrix
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -23,7 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="fail if a file differs from the code")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        files = {DOCS / "openapi.yaml": openapi_yaml(), DOCS / "api-errors.md": as_markdown()}
+        files = {
+            DOCS / "openapi.yaml": openapi_yaml(),
+            DOCS / "api-errors.md": error_catalog.as_markdown(),
+            DOCS / "access.md": access_matrix.as_markdown(),
+        }
         if not options["check"]:
             for path, text in files.items():
                 path.write_text(text)

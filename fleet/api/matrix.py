@@ -33,6 +33,7 @@ ENDPOINTS: Mapping[str, Mapping[str, P | Need]] = {
     "robot-retire": {"POST": P.ENROL_ROBOTS},
     "robot-keys": {"GET": P.ENROL_ROBOTS},
     "robot-logs": {"GET": P.EDIT_ROBOTS, "POST": P.EDIT_ROBOTS},
+    "robot-refusals": {"GET": P.EDIT_ROBOTS},
     "robot-key": {"DELETE": P.ENROL_ROBOTS},
     "enrolment-codes": {"GET": P.ENROL_ROBOTS, "POST": P.ENROL_ROBOTS},
     "enrolment-code": {"DELETE": P.ENROL_ROBOTS},

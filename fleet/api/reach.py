@@ -32,7 +32,11 @@ class Reach(Enum):
 _R = Reach
 REACH: Mapping[str, Reach] = {
     **dict.fromkeys(
-        ("robot", "robot-logs", "robot-thumbnail", "robot-approve", "robot-retire", "robot-keys", "robot-key"), _R.ROBOT
+        (
+            "robot", "robot-logs", "robot-refusals", "robot-thumbnail", "robot-approve", "robot-retire", "robot-keys",
+            "robot-key",
+        ),
+        _R.ROBOT,
     ),
     **dict.fromkeys(("robot-hold", "robot-pin", "enrolment-codes", "enrolment-code"), _R.WHOLE),
     **dict.fromkeys(("task", "task-wordings"), _R.TASK),

@@ -7,7 +7,7 @@ import logging
 from fleet.clock import to_ns
 from fleet.errors import VideoCheckSlow
 from fleet.protocol import tracing
-from fleet.protocol.errors import SopError
+from fleet.protocol.errors import InvalidManifest, SopError
 from fleet.protocol.messages import (
     EpisodeReady,
     EpisodeRefused,
@@ -17,6 +17,7 @@ from fleet.protocol.messages import (
     UploadRequest,
 )
 from fleet.services.episode_check import ObjectAbsent
+from fleet.services.episode_refusal import episode_refusal_forget, episode_refusal_note
 from fleet.services.episode_turn import episode_register_in_turn
 from fleet.services.episode_upload import episode_upload_grant
 from fleet.services.shadow import shadow_episode_note
@@ -26,29 +27,28 @@ from fleet.telemetry import episode_registered, upload_refused
 logger = logging.getLogger(__name__)
 
 
-def answer_upload(request: UploadRequest, *, takes_parts: bool = False) -> UploadGrant | EpisodeRefused:
+def answer_upload(robot_id: str, request: UploadRequest, *, takes_parts: bool = False) -> UploadGrant | EpisodeRefused:
     """Return where to PUT the objects, or why not. `takes_parts`: the daemon named PARTS_CAPABILITY."""
     try:
         targets = episode_upload_grant(
             episode_id=request.episode_id, objects=request.objects, parts=request.parts, takes_parts=takes_parts
         )
     except Exception as error:  # each kind is told apart in _refusal
-        return _refusal(request.episode_id, error)
+        return _refusal(robot_id, request.episode_id, error)
     return UploadGrant(episode_id=request.episode_id, targets=targets)
 
 
 def answer_ready(robot_id: str, ready: EpisodeReady) -> EpisodeRegistered | EpisodeRefused:
     """Register the episode, or say why not and whether it is worth trying again."""
-    if ready.episode_id != ready.manifest.episode_id:
-        return EpisodeRefused(
-            episode_id=ready.episode_id, code="invalid_manifest", message="the ids differ", is_final=True
-        )
     parent, about = ready.manifest.traceparent or "", {"sop.episode": ready.episode_id, "sop.robot": robot_id}
     try:
+        if ready.episode_id != ready.manifest.episode_id:
+            raise InvalidManifest("the ids differ", field="episode_id")
         with tracing.span("server.register", parent=parent, kind="SERVER", attributes=about):
             row = episode_register_in_turn(robot_id=robot_id, manifest=ready.manifest, uploaded_ns=ready.uploaded_ns)
+        episode_refusal_forget(robot_id=robot_id, episode_id=ready.episode_id)
     except Exception as error:  # each kind is told apart in _refusal
-        return _refusal(ready.episode_id, error)
+        return _refusal(robot_id, ready.episode_id, error)
     episode_registered(row.size_bytes)
     if isinstance(ready.shadow, ShadowEpisode):
         _note_shadow(robot_id, ready.episode_id, ready.shadow)
@@ -66,7 +66,7 @@ def _note_shadow(robot_id: str, episode_id: str, found: ShadowEpisode) -> None:
         logger.exception("shadow failed", extra={"event": {"robot": robot_id, "episode": episode_id}})
 
 
-def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
+def _refusal(robot_id: str, episode_id: str, error: Exception) -> EpisodeRefused:
     """What the robot did wrong is final. A missing object, a slow check, a failure of ours or our store's is not."""
     upload_refused(error.code if isinstance(error, SopError) else "internal")
     if not isinstance(error, SopError):
@@ -77,4 +77,14 @@ def _refusal(episode_id: str, error: Exception) -> EpisodeRefused:
     event = {"episode": episode_id[:36], "code": error.code, "text": error.message}
     logger.warning("episode refused", extra={"event": event})
     is_final = not isinstance(error, ObjectAbsent | VideoCheckSlow | StoreUnavailable | ConfigurationInvalid)
+    if is_final:
+        _note_refusal(robot_id, episode_id, error)
     return EpisodeRefused(episode_id=episode_id, code=error.code, message=error.message[:2000], is_final=is_final)
+
+
+def _note_refusal(robot_id: str, episode_id: str, error: SopError) -> None:
+    """For people. Without the note the robot is told all the same, and its own log says so."""
+    try:
+        episode_refusal_note(robot_id=robot_id, episode_id=episode_id, code=error.code, message=error.message)
+    except Exception:
+        logger.exception("refusal not noted", extra={"event": {"robot": robot_id, "episode": episode_id[:36]}})

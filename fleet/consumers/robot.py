@@ -392,7 +392,8 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             message = await self._work_queue.get()
             try:
                 if isinstance(message, m.UploadRequest):
-                    self._send(await auth.off_loop_delivery(answer_upload, message, takes_parts=self._takes_parts))
+                    parts = self._takes_parts
+                    self._send(await auth.off_loop_delivery(answer_upload, self._robot_id, message, takes_parts=parts))
                 else:
                     self._send(await auth.off_loop_delivery(answer_ready, self._robot_id, message))
             except OutboxFull as error:

@@ -7,6 +7,7 @@ from fleet.models.dataset import Dataset, DatasetCandidate, DatasetEpisode, Data
 from fleet.models.dataset_import import DatasetImport
 from fleet.models.episode import Episode, Segment
 from fleet.models.episode_label import EpisodeLabel, SavedFilter
+from fleet.models.episode_refusal import EpisodeRefusal
 from fleet.models.export import Export, ExportEpisode, ExportFile
 from fleet.models.help import HelpRequest, HelpSettings
 from fleet.models.idempotency import IdempotentRequest
@@ -41,6 +42,7 @@ __all__ = [
     "EnrolmentToken",
     "Episode",
     "EpisodeLabel",
+    "EpisodeRefusal",
     "EpisodeRollup",
     "Export",
     "ExportEpisode",

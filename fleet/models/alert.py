@@ -33,6 +33,7 @@ class AlertRule(models.Model):
         BACKLOG = "backlog"
         STALL = "stall"
         STALENESS = "staleness"
+        REFUSALS = "refusals"
 
     class Channel(models.TextChoices):
         WEBHOOK = "webhook"
@@ -60,7 +61,8 @@ class AlertRule(models.Model):
         constraints = (
             models.CheckConstraint(condition=~Q(name=""), name="alert_rule_has_a_name"),
             models.CheckConstraint(
-                condition=Q(kind__in=["rate", "offline", "backlog", "stall", "staleness"]), name="alert_rule_kind_known"
+                condition=Q(kind__in=["rate", "offline", "backlog", "stall", "staleness", "refusals"]),
+                name="alert_rule_kind_known",
             ),
             models.CheckConstraint(
                 condition=Q(severity__in=["info", "warning", "critical"]), name="alert_rule_severity_known"

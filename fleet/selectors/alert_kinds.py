@@ -85,13 +85,21 @@ class StalenessParams(_Params, frozen=True, kw_only=True):
     clear_at: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
-Params = RateParams | OfflineParams | BacklogParams | StallParams | StalenessParams
+class RefusalParams(_Params, frozen=True, kw_only=True):
+    """Of each robot: more than `above` of its episodes refused for good within `window_s` seconds."""
+
+    above: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    window_s: _Window = 86_400.0
+
+
+Params = RateParams | OfflineParams | BacklogParams | StallParams | StalenessParams | RefusalParams
 PARAMS: Mapping[str, type[Params]] = {
     AlertRule.Kind.RATE.value: RateParams,
     AlertRule.Kind.OFFLINE.value: OfflineParams,
     AlertRule.Kind.BACKLOG.value: BacklogParams,
     AlertRule.Kind.STALL.value: StallParams,
     AlertRule.Kind.STALENESS.value: StalenessParams,
+    AlertRule.Kind.REFUSALS.value: RefusalParams,
 }
 # What may narrow a rule of each kind.
 SCOPES: Mapping[str, frozenset[str]] = {
@@ -100,6 +108,7 @@ SCOPES: Mapping[str, frozenset[str]] = {
     "backlog": frozenset({"robots"}),
     "stall": frozenset(),
     "staleness": frozenset({"tasks", "robots"}),
+    "refusals": frozenset({"robots"}),
 }
 
 

@@ -21,6 +21,7 @@ from fleet.selectors.alert_kinds import (
     OfflineParams,
     Params,
     RateParams,
+    RefusalParams,
     StalenessParams,
     StallParams,
     alert_params,
@@ -28,6 +29,7 @@ from fleet.selectors.alert_kinds import (
 )
 from fleet.selectors.alert_words import interval_words, span_words, value_words
 from fleet.selectors.buckets import widened
+from fleet.selectors.episode_refusal import episode_refusal_counts
 from fleet.selectors.loop import SPANS, span_total
 from fleet.selectors.measures import MEASURES, Estimate
 from fleet.selectors.metrics import MetricFilter, metrics_by
@@ -81,6 +83,8 @@ def alert_readings(*, kind: str, params: object, scope: Scope, now: datetime) ->
         return _offline(asked, scope, now)
     if isinstance(asked, BacklogParams):
         return _backlog(asked, scope)
+    if isinstance(asked, RefusalParams):
+        return _refusals(asked, scope, now)
     if isinstance(asked, StallParams):
         return _stalls(asked, now)
     return _staleness(asked, scope, now)
@@ -216,6 +220,19 @@ def _level(asked: BacklogParams, value: float) -> Finding:
     if value > asked.above:
         return Finding.FIRING
     return Finding.CLEAR if value <= clear_at(asked) else Finding.BETWEEN
+
+
+def _refusals(asked: RefusalParams, scope: Scope, now: datetime) -> list[Reading]:
+    """They lie on the robot and nobody trains on them: somebody should know."""
+    robots = list(_robots(scope))
+    counts = episode_refusal_counts(robots=robots, since=now - timedelta(seconds=asked.window_s))
+    found = []
+    for robot in robots:
+        n = counts.get(robot.id, 0)
+        text = f"{robot.name}: {n} episodes were refused for good within {span_words(asked.window_s)} and lie on it"
+        finding = Finding.FIRING if n > asked.above else Finding.CLEAR
+        found.append(_robot_reading(robot, finding, "episodes", n, f"{text}; the limit is {asked.above}."))
+    return found
 
 
 def _fleet_reading(

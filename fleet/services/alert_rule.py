@@ -34,6 +34,7 @@ MAX_CLEAR_AFTER_S = 86_400.0
 DEFAULTS: Sequence[Mapping[str, Any]] = (
     {"name": "Robot offline", "kind": "offline", "params": {"after_s": 300.0}, "severity": "critical"},
     {"name": "Upload backlog", "kind": "backlog", "params": {"above": 20}, "severity": "warning"},
+    {"name": "Episodes refused", "kind": "refusals", "params": {}, "severity": "warning"},
     {"name": "Learner stalls", "kind": "stall", "params": {"after_s": 900.0}, "severity": "critical"},
     {
         "name": "Success below 50 %",

@@ -275,6 +275,7 @@ SOP_HELP_RISK_WEIGHT = ENVIRONMENT.help_risk_weight
 SOP_RESET_MAX_S = ENVIRONMENT.reset_max_s
 SOP_VIDEO_CHECK_S = ENVIRONMENT.video_check_s
 SOP_VIDEO_CHECK_TRIES = ENVIRONMENT.video_check_tries
+SOP_REFUSALS_KEPT = 200  # episodes a robot that are noted as refused for good
 SOP_PARTS_ABOVE_BYTES = ENVIRONMENT.parts_above_bytes
 SOP_PART_BYTES = ENVIRONMENT.part_bytes
 SOP_IMPORTS = ENVIRONMENT.imports

@@ -38,6 +38,7 @@ UNSEEN = {
     "dataset_import_work": {"*": "workers do what was asked for, which is noted"},
     "episode": {"*": "robots and imports deliver; the episode's row says when, from where and by whom"},
     "episode_check": {"*": "reads"},
+    "episode_refusal": {"*": "robots deliver; the note is the record"},
     "episode_turn": {"*": "robots deliver, as in episode"},
     "episode_upload": {"*": "grants; robots deliver, as in episode"},
     "enrolment": {"robot_name_check": "reads"},

@@ -36,11 +36,11 @@ class Grants:
         self.release = threading.Event()
         self.is_holding = False
 
-    def answer(self, request: UploadRequest, *, takes_parts: bool = False) -> Any:
+    def answer(self, robot_id: str, request: UploadRequest, *, takes_parts: bool = False) -> Any:
         if self.is_holding and self.parts:  # the parts that were granted are stored now
             self.held.set()
             assert self.release.wait(60)
-        answer = answer_upload(request, takes_parts=takes_parts)
+        answer = answer_upload(robot_id, request, takes_parts=takes_parts)
         if isinstance(answer, UploadGrant):
             self.parts += [part.number for target in answer.targets for part in target.parts]
         return answer

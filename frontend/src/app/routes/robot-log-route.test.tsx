@@ -6,6 +6,7 @@ import { type Answer, renderApp } from "@/testing/render-app";
 
 const PATH = "/settings/robots/r1/log";
 const LOGS = "/api/v1/robots/r1/logs";
+const REFUSALS = "/api/v1/robots/r1/refusals";
 const line = (level: string, text: string, at_ms = 1_795_000_000_000) => ({ at_ms, level, logger: "fleet.daemon.link", text });
 const LINES = [line("info", "link open"), line("warning", "link down"), line("error", "the gripper does not answer")];
 const log = (change: object = {}): Answer => [200, { is_online: true, can_send: true, answered: null, lines: LINES, ...change }];
@@ -13,6 +14,7 @@ const answers = (change: Record<string, Answer> = {}, permissions = ["see", "edi
   "GET /api/v1/session": [200, { user: { username: "mara", permissions } }],
   "GET /api/v1/robots/r1": [200, { id: "r1", name: "left arm", retired_at: null }],
   [`GET ${LOGS}`]: log(),
+  [`GET ${REFUSALS}`]: [200, { results: [] }],
   ...change,
 });
 const rows = async () => within(await screen.findByRole("table", { name: /^Log lines/ })).getAllByRole("row").slice(1);
@@ -71,6 +73,23 @@ describe("a robot's log", () => {
     await rows();
     fireEvent.click(screen.getByRole("button", { name: /^Read the last/ }));
     expect(await screen.findByText(/The robot was not asked\. .*a moment ago/)).toBeTruthy();
+  });
+
+  it("lists what was refused, above the log, with the reason", async () => {
+    const refusal = { episode_id: "e-1", code: "invalid_video", message: "no picture decodes", refused_at: "2026-11-26T20:00:00Z" };
+    renderApp(PATH, answers({ [`GET ${REFUSALS}`]: [200, { results: [refusal] }] }));
+    const table = await screen.findByRole("table", { name: /^Refused episodes/ });
+    expect(within(table).getByText("e-1")).toBeTruthy();
+    expect(within(table).getByText("no picture decodes")).toBeTruthy();
+    expect(screen.getByRole("heading", { name: /^1\sepisode refused$/ })).toBeTruthy();
+    const found = await axe.run(document.body, { rules: { "color-contrast": { enabled: false } } });
+    expect(found.violations.map((each) => each.id)).toEqual([]);
+  });
+
+  it("shows the log though the refusals cannot be read", async () => {
+    renderApp(PATH, answers({ [`GET ${REFUSALS}`]: [500, { code: "internal", title: "", detail: "It broke.", status: 500 }] }));
+    expect(await rows()).toHaveLength(3);
+    expect(await screen.findByText(/Whether episodes were refused could not be read/, {}, { timeout: 10_000 })).toBeTruthy();
   });
 
   it("is for managers and admins, and has no accessibility violation", async () => {

@@ -20,6 +20,7 @@ export const kinds: readonly { readonly value: Kind; readonly label: string }[] 
   { value: "backlog", label: "Episodes wait for their upload" },
   { value: "stall", label: "A training run makes no step" },
   { value: "staleness", label: "The loop is slow, or robots drive with old versions" },
+  { value: "refusals", label: "Episodes of a robot were refused" },
 ];
 
 export const kindLabel = (kind: string): string => kinds.find((each) => each.value === kind)?.label ?? kind;
@@ -30,7 +31,7 @@ const query = (values: Readonly<Record<string, string>>) => `?${new URLSearchPar
 export function subjectLink(alert: Alert): string {
   switch (alert.subject_kind) {
     case "robot":
-      return `/teleop/${alert.subject_id}`;
+      return alert.kind === "refusals" ? `/settings/robots/${alert.subject_id}/log` : `/teleop/${alert.subject_id}`;
     case "task":
       return `/reports${query({ task: alert.subject_name })}`;
     case "version":
@@ -107,6 +108,7 @@ export const paramFields: Readonly<Record<Kind, readonly ParamField[]>> = {
     windowField,
     countField,
   ],
+  refusals: [{ name: "above", label: "More episodes than", min: 0, max: 100_000 }, windowField],
 };
 
 export const defaultParams: Readonly<Record<Kind, Params>> = {
@@ -115,6 +117,7 @@ export const defaultParams: Readonly<Record<Kind, Params>> = {
   backlog: { above: 20, by: "robot" },
   stall: { after_s: 900 },
   staleness: { span: "staleness_s", quantile: "p50", above: 3600, window_s: 86_400, min_n: 20 },
+  refusals: { above: 0, window_s: 86_400 },
 };
 
 /** Which kinds may be narrowed to tasks and robots. */
@@ -124,4 +127,5 @@ export const scopes: Readonly<Record<Kind, { readonly tasks: boolean; readonly r
   backlog: { tasks: false, robots: true },
   stall: { tasks: false, robots: false },
   staleness: { tasks: true, robots: true },
+  refusals: { tasks: false, robots: true },
 };

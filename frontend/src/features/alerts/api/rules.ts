@@ -6,7 +6,7 @@ import type { Severity } from "@/features/alerts/api/alerts";
 import { request } from "@/lib/api/client";
 import { boolean, type Decoder, list, nothing, nullable, number, object, record, text } from "@/lib/api/decode";
 
-export type Kind = "rate" | "offline" | "backlog" | "stall" | "staleness";
+export type Kind = "rate" | "offline" | "backlog" | "stall" | "staleness" | "refusals";
 export type Params = Readonly<Record<string, unknown>>;
 
 /** Weekly: `days` (Monday is 0) from "HH:MM" until "HH:MM". Once: from "YYYY-MM-DDTHH:MM" until the same. */
@@ -60,7 +60,7 @@ const silence: Decoder<Silence> = (value, at) => {
 const rule = record<Rule>({
   id: text,
   name: text,
-  kind: oneOf<Kind>("rate", "offline", "backlog", "stall", "staleness"),
+  kind: oneOf<Kind>("rate", "offline", "backlog", "stall", "staleness", "refusals"),
   params: object,
   tasks: list(text),
   robots: list(text),

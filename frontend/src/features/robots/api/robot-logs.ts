@@ -28,15 +28,34 @@ const log = record<RobotLog>({
   lines: list(record<LogLine>({ at_ms: number, level: text, logger: text, text })),
 });
 const asked = record({ question: text });
+
+/** An episode that the server refused for good; it lies on the robot. */
+export interface Refusal {
+  readonly episode_id: string;
+  readonly code: string;
+  readonly message: string;
+  readonly refused_at: string;
+}
+
+const refusals = record({ results: list(record<Refusal>({ episode_id: text, code: text, message: text, refused_at: text })) });
 const robot = record({ id: text, name: text, retired_at: nullable(text) });
 
 const path = (id: string) => `/api/v1/robots/${encodeURIComponent(id)}`;
 const keyOf = (id: string) => ["robot-log", id] as const;
 const EVERY_MS = 5000;
 const WAITING_MS = 500;
+const REFUSALS_MS = 30_000;
 
 export const useRobotName = (id: string) =>
   useQuery({ queryKey: ["robot-name", id], queryFn: ({ signal }) => request(path(id), robot, { signal }) });
+
+export const useRefusals = (id: string) =>
+  useQuery({
+    queryKey: ["robot-refusals", id],
+    queryFn: ({ signal }) => request(`${path(id)}/refusals`, refusals, { signal }),
+    select: ({ results }) => results,
+    refetchInterval: REFUSALS_MS,
+  });
 
 /** `question`: whose answer is waited for. */
 export const useRobotLog = (id: string, question: string | null) =>

@@ -11,6 +11,7 @@ import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
+import { RefusalsCard } from "@/features/robots/components/refusals-card";
 import { type LogLine, type RobotLog, useAskLog, useRobotLog, useRobotName } from "@/features/robots/api/robot-logs";
 import { useUrlChoice } from "@/hooks/use-url-choice";
 import { cn } from "@/lib/class-names";
@@ -69,7 +70,10 @@ export function RobotLogPage({ id, mayRead }: { readonly id: string; readonly ma
       </p>
       <h1 className="mb-3 text-xl font-semibold">{name === undefined ? "Log" : `Log of ${name}`}</h1>
       {mayRead ? (
-        <LogCard id={id} />
+        <>
+          <RefusalsCard id={id} />
+          <LogCard id={id} />
+        </>
       ) : (
         <Notice icon={ScrollText} title="Managers and admins read robots' logs">
           Ask one of them if you need to know what a robot says.

@@ -10,6 +10,7 @@ It verifies episodes like the real one. Faults are switched on by the test; noth
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import threading
@@ -52,7 +53,7 @@ from fleet.protocol.messages import (
     Welcome,
 )
 from fleet.protocol.recording import EpisodeManifest, validate_manifest, validate_steps
-from fleet.protocol.session import ServerSession
+from fleet.protocol.session import LinkState, ServerSession
 from fleet.protocol.steps import decode_steps
 from tests.fleet.daemon.point_policy import make_version
 
@@ -173,9 +174,15 @@ class Peer:
         return beats[-1].status if beats else None
 
     def tell(self, message: ServerMessage) -> None:
-        """Send to every robot that is connected."""
+        """Send to every robot that is connected; one that is not greeted yet has the newest state in its Welcome."""
+
+        def send(session: ServerSession, wake: asyncio.Event) -> None:
+            if session.state is LinkState.OPEN:
+                session.send(message)
+                wake.set()
+
         for session, wake, _ in list(self._sockets.values()):
-            self._call(lambda session=session, wake=wake: (session.send(message), wake.set()))
+            self._call(functools.partial(send, session, wake))
 
     def _call(self, action: Callable[[], object]) -> None:
         if self._loop is not None and self._loop.is_running():

@@ -16,7 +16,7 @@ from fleet.protocol.messages import Goodbye, Hello
 from fleet.protocol.recording import Outcome
 from tests.fleet.daemon.harness import FAST, closed_ids
 from tests.fleet.daemon.peer import Peer, wait_for
-from tests.fleet.daemon.test_spool import ROOT, check_whole, episodes_in
+from tests.fleet.daemon.test_spool import ROOT, check_whole
 
 Process = subprocess.Popen[str]
 
@@ -32,6 +32,10 @@ def daemon(peer: Peer, state: Path, *settings: str) -> Iterator[Process]:
             yield process
         finally:
             process.kill()
+
+
+def uploaded(spool: Path) -> set[str]:
+    return {path.name for path in (spool / "uploaded").iterdir()}
 
 
 def is_heard(peer: Peer) -> bool:
@@ -59,8 +63,9 @@ def test_kill_9_in_mid_episode_loses_no_closed_episode_and_doubles_none(working:
         wait_for(lambda: working.connections == 4)
         working.update(is_paused=True)
         wait_for(lambda: (working.status.activity, working.status.detail) == ("idle", "paused by an operator"))  # type: ignore[union-attr]
-        # The episode that the pause ended may still be on its way into the spool, and from there into the log.
-        wait_for(lambda: set(working.registered) == set(closed_ids(tmp_path)) == episodes_in(tmp_path / "spool"))
+        # The episode that the pause ended may still be on its way into the spool, and from there into the log; the
+        # robot moves what is registered once it has heard so.
+        wait_for(lambda: set(working.registered) == set(closed_ids(tmp_path)) == uploaded(tmp_path / "spool"))
     closed = closed_ids(tmp_path)
     assert len(closed) == len(set(closed)) == len(working.registered)
     for episode_id in closed:

@@ -63,10 +63,14 @@ $(TESTED): $(NODE) $(FRONTEND_SOURCES)
 	cd frontend && npm test
 	@touch $@
 
+# 4,000 tests of real processes on two cores: what fails is run once more, and named as RERUN in the summary even when it
+# passes then. Such a line is a race to look for, not noise. What keeps people safe has one try.
+RERUNS := --reruns 1
+
 # A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
 test-e2e: $(DEV) $(DIST)
 	@scripts/ensure-chromium
-	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/safety
+	DJANGO_ALLOW_ASYNC_UNSAFE=1 $(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/safety $(RERUNS)
 
 safety: $(DEV) $(DIST) ## The safety acceptance tests: a line each with the time to standstill
 	@scripts/ensure-chromium
@@ -89,9 +93,9 @@ TIMED := tests/fleet/consumers tests/fleet/daemon tests/sop_web
 BOTH_CORES := -n 2 --dist loadfile
 
 test-python: $(DEV)
-	$(BIN)/python -m pytest tests --ignore=tests/e2e $(STACK:%=--ignore=%) $(TIMED:%=--ignore=%) $(BOTH_CORES)
-	$(BIN)/python -m pytest $(STACK) $(BOTH_CORES)
-	$(BIN)/python -m pytest $(TIMED)
+	$(BIN)/python -m pytest tests --ignore=tests/e2e $(STACK:%=--ignore=%) $(TIMED:%=--ignore=%) $(BOTH_CORES) $(RERUNS)
+	$(BIN)/python -m pytest $(STACK) $(BOTH_CORES) $(RERUNS)
+	$(BIN)/python -m pytest $(TIMED) $(RERUNS)
 
 check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol, documentation
 	$(BIN)/ruff check $(LINTED)

@@ -192,6 +192,19 @@ describe("versions", () => {
     expect(screen.getByRole("link", { name: "Download" }).getAttribute("href")).toBe("/api/v1/policy-versions/v-2/download");
   });
 
+  it("keeps a version's page and its comparison when they cannot be read again", async () => {
+    const app = renderApp("/versions/v-2", answers());
+    await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.");
+    const socket = app.sockets.at(-1);
+    act(() => socket?.deliver(1, snapshot()));
+    const fails = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }] as const;
+    for (const key of Object.keys(app.answers).filter((key) => key.includes("v-2"))) app.answers[key] = fails;
+    act(() => socket?.deliver(2, { type: "metrics_changed", server_ms: 0 }));
+    expect(await screen.findByRole("button", { name: /Not renewed.*the server failed/ })).toBeDefined();
+    expect(screen.getByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
+    expect(screen.getByText("untrusted")).toBeDefined();
+  });
+
   it("shows a version to who may neither release nor download it", async () => {
     renderApp("/versions/v-2", answers({ "GET /api/v1/session": signedIn(VIEWER) }));
     const download = await screen.findByRole<HTMLButtonElement>("button", { name: "Download" });

@@ -158,15 +158,16 @@ def _waits(requests: _Requests, edges: Sequence[datetime]) -> tuple[Waits, list[
     places = np.searchsorted(np.array([microseconds(edge) for edge in edges]), requests.closed, side="right") - 1
     is_answered = requests.claimed != MISSING
     taken = _Requests(*(column[is_answered] for column in requests))
-    waiting = grouped((taken.claimed - taken.opened) / SECOND_US, places[is_answered], count)
-    service = grouped((taken.closed - taken.claimed) / SECOND_US, places[is_answered], count)
+    all_waiting, waiting = grouped((taken.claimed - taken.opened) / SECOND_US, places[is_answered], count)
+    all_service, service = grouped((taken.closed - taken.claimed) / SECOND_US, places[is_answered], count)
     unanswered = np.bincount(places[~is_answered], minlength=count)
-    sides = zip(waiting, service, ([int(unanswered.sum())], unanswered.tolist()), strict=True)
-    total, points = (
-        [Waits(one.n, other, one, two) for one, two, other in zip(_spreads(of), _spreads(to), left, strict=True)]
-        for of, to, left in sides
-    )
-    return total[0], points
+    (total,) = _joined(all_waiting, all_service, [int(unanswered.sum())])
+    return total, _joined(waiting, service, unanswered.tolist())
+
+
+def _joined(waiting: Groups, service: Groups, unanswered: Sequence[int]) -> list[Waits]:
+    spreads = zip(_spreads(waiting), _spreads(service), unanswered, strict=True)
+    return [Waits(waited.n, left, waited, served) for waited, served, left in spreads]
 
 
 def _operators(leases: _Leases, asked: MetricFilter, now: datetime) -> list[OperatorRow]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -174,23 +172,11 @@ def _operators(since: datetime, now: datetime, coverage: Coverage) -> list[Opera
         OperatorFigures(
             operator=operator,
             takeovers=len(own),
-            switches=switches_of(own),
+            switches=sum(one.robot_id != other.robot_id for one, other in pairwise(own)),
             dwell=spread([_seconds(lease.granted_at, lease.released_at) for lease in own if lease.released_at]),
         )
         for operator, own in sorted(leases.items())
     ]
-
-
-class HasRobot(Protocol):
-    """A lease, as a model or as a row."""
-
-    @property
-    def robot_id(self) -> uuid.UUID: ...
-
-
-def switches_of(leases: Sequence[HasRobot]) -> int:
-    """Count the takeovers of another robot than the one before; `leases` of one person, the oldest first."""
-    return sum(one.robot_id != other.robot_id for one, other in pairwise(leases))
 
 
 def spread(values_s: Sequence[float]) -> Spread:

@@ -1,24 +1,38 @@
 """How long the loop takes, as percentiles over time: experience to the learner, versions to the robots, staleness.
 
-The spans are those of selectors/latency.py, here computed in the database and cut into buckets. Percentiles lie between
-values by linear interpolation; their 95 % interval is that of order statistics (normal approximation of the binomial).
+The spans are those of selectors/latency.py, here cut into buckets. Percentiles lie between values by linear
+interpolation; their 95 % interval is that of order statistics (normal approximation of the binomial).
 """
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from django.db import connection
-from django.db.models import DurationField, ExpressionWrapper, F, FloatField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Cast, Extract
+from django.db.models import QuerySet
 
 from fleet import live
 from fleet.models import Episode, PolicyDeployment, PolicyVersion
+from fleet.selectors.columns import (
+    MISSING,
+    SECOND_US,
+    Groups,
+    Numbers,
+    PackedNumbers,
+    PackedTimes,
+    Values,
+    grouped,
+    microseconds,
+    moment,
+    numbers,
+)
 from fleet.selectors.metrics import MetricFilter
 from fleet.selectors.statistics import Z
 
@@ -99,7 +113,19 @@ class SpanSeries:
     points: list[Spread]
 
 
-EMPTY = Spread(0, (None, None, None), (None, None, None), (None, None, None), None)
+Dated = tuple[Numbers, Values]  # when each value counts, in microseconds, and the values [N]
+
+
+class _Episodes(NamedTuple):
+    """Columns of episodes [N]; `published` and `step` are of the version that drove."""
+
+    started: Numbers
+    ended: Numbers
+    uploaded: Numbers
+    indexed: Numbers
+    sampled: Numbers
+    published: Numbers
+    step: Numbers
 
 
 def span_series(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[SpanSeries]:
@@ -107,33 +133,14 @@ def span_series(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[SpanS
 
     Episodes count when they ended, versions when they were published. Of versions only robots and runs are asked.
     """
-    rows = _span_rows(asked)
-    return [SpanSeries(span, *_percentiles(rows[span.name], edges)) for span in SPANS]
+    found = {name: dated for read in _READ.values() for name, dated in read(asked).items()}
+    return [SpanSeries(span, *_percentiles(found[span.name], edges)) for span in SPANS]
 
 
 def span_total(*, name: str, asked: MetricFilter) -> Spread:
     """Return the percentiles of one span over the whole range, as `span_series` does."""
-    return _percentiles(_span_rows(asked)[name], (asked.start, asked.end))[0]
-
-
-def _span_rows(asked: MetricFilter) -> dict[str, QuerySet[Any, Any]]:
-    return {
-        "captured_to_uploaded": _between(asked.episodes(), "ended_at", "ended_at", "uploaded_at"),
-        "uploaded_to_indexed": _between(asked.episodes(), "ended_at", "uploaded_at", "indexed_at"),
-        "indexed_to_sampled": _between(asked.episodes(), "ended_at", "indexed_at", "first_sampled_at"),
-        "episode_to_learner": _between(asked.episodes(), "ended_at", "ended_at", "first_sampled_at"),
-        "trained_to_published": _between(_versions(asked), "published_at", "trained_at", "published_at"),
-        "published_to_fetched": _between(
-            _deployments(asked), "version__published_at", "version__published_at", "fetched_at"
-        ),
-        "published_to_applied": _between(
-            _deployments(asked), "version__published_at", "version__published_at", "applied_at"
-        ),
-        "staleness_s": _between(_dated(asked), "ended_at", "policy_version__published_at", "newest_at"),
-        "staleness_steps": _dated(asked)
-        .annotate(at=F("ended_at"), span=Cast(F("newest_step") - F("policy_version__step"), FloatField()))
-        .values("at", "span"),
-    }
+    (per,) = (span.per for span in SPANS if span.name == name)
+    return _percentiles(_READ[per](asked)[name], (asked.start, asked.end))[0]
 
 
 def backlog(*, asked: MetricFilter, edges: Sequence[datetime]) -> list[int]:
@@ -163,22 +170,73 @@ def pending_now(*, robot_ids: Sequence[uuid.UUID]) -> int:
     return sum(found.status.spool.pending_episodes for found in statuses if found is not None)
 
 
-def _between(
-    rows: QuerySet[Episode] | QuerySet[PolicyVersion] | QuerySet[PolicyDeployment], at: str, start: str, end: str
-) -> QuerySet[Any, Any]:
-    found = rows.filter(**{f"{start}__isnull": False, f"{end}__isnull": False})
-    length = ExpressionWrapper(F(end) - F(start), output_field=DurationField())
-    return found.order_by().annotate(at=F(at), span=Cast(Extract(length, "epoch"), FloatField())).values("at", "span")
+def _episode_spans(asked: MetricFilter) -> dict[str, Dated]:
+    runs = _episodes_by_run(asked)
+    whole = _Episodes(*(np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*runs.values(), strict=True)))
+    seconds, steps = _staleness({run: columns for run, columns in runs.items() if run is not None})
+    return {
+        "captured_to_uploaded": _between(whole.ended, whole.ended, whole.uploaded),
+        "uploaded_to_indexed": _between(whole.ended, whole.uploaded, whole.indexed),
+        "indexed_to_sampled": _between(whole.ended, whole.indexed, whole.sampled),
+        "episode_to_learner": _between(whole.ended, whole.ended, whole.sampled),
+        "staleness_s": seconds,
+        "staleness_steps": steps,
+    }
 
 
-def _versions(asked: MetricFilter) -> QuerySet[PolicyVersion]:
+def _episodes_by_run(asked: MetricFilter) -> dict[uuid.UUID | None, _Episodes]:
+    """Return the episodes by the run of the version that drove; those of none always, though there be none."""
+    names = ("started_at", "ended_at", "uploaded_at", "indexed_at", "first_sampled_at", "policy_version__published_at")
+    packed = {f"packed_{place}": PackedTimes(name) for place, name in enumerate(names)}
+    rows = asked.episodes().order_by().values_list("policy_version__run")
+    found = rows.annotate(**packed, packed_step=PackedNumbers("policy_version__step"))
+    none = {None: _Episodes(*[np.empty(0, np.int64)] * len(_Episodes._fields))}
+    return none | {run: _Episodes(*map(numbers, columns)) for run, *columns in found}
+
+
+def _staleness(runs: Mapping[uuid.UUID, _Episodes]) -> tuple[Dated, Dated]:
+    """Hold each episode's version against the newest one of its run that was out when it began; in seconds and steps.
+
+    An episode that began before its own version was out, by its robot's clock, does not count.
+    """
+    parts = [_staleness_of(runs[run], published, step) for run, published, step in _versions_of(runs)]
+    at = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
+    seconds, steps = (np.concatenate([np.empty(0), *(part[place] for part in parts)]) for place in (1, 2))
+    return (at, seconds), (at, steps)
+
+
+def _staleness_of(episodes: _Episodes, published: Numbers, step: Numbers) -> tuple[Numbers, Values, Values]:
+    newest = np.searchsorted(published, episodes.started, side="right") - 1
+    is_dated = (newest >= 0) & (published[newest] >= episodes.published)
+    newest = newest[is_dated]
+    seconds = (published[newest] - episodes.published[is_dated]) / SECOND_US
+    return episodes.ended[is_dated], seconds, (step[newest] - episodes.step[is_dated]).astype(np.float64)
+
+
+def _versions_of(runs: Mapping[uuid.UUID, _Episodes]) -> Iterator[tuple[uuid.UUID, Numbers, Numbers]]:
+    """Yield each run with the versions that may be the newest of an episode, the oldest first: when published, step."""
+    if not runs:
+        return
+    oldest = min(episodes.published.min() for episodes in runs.values())
+    newest = max(episodes.started.max() for episodes in runs.values())
+    out = PolicyVersion.objects.filter(run__in=runs, published_at__gte=moment(oldest), published_at__lte=moment(newest))
+    packed = out.order_by().values_list("run").annotate(at=PackedTimes("published_at"), steps=PackedNumbers("step"))
+    for run, at, steps in packed:
+        published = numbers(at)
+        order = np.argsort(published)
+        yield run, published[order], numbers(steps)[order]
+
+
+def _version_spans(asked: MetricFilter) -> dict[str, Dated]:
     found = PolicyVersion.objects.filter(number__gte=1, published_at__gte=asked.start, published_at__lt=asked.end)
     found = found.filter(run=asked.run) if asked.run is not None else found
-    return found.filter(id__in=asked.versions) if asked.versions else found
+    found = found.filter(id__in=asked.versions) if asked.versions else found
+    trained, published = _packed(found, "trained_at", "published_at")
+    return {"trained_to_published": _between(published, trained, published)}
 
 
-def _deployments(asked: MetricFilter) -> QuerySet[PolicyDeployment]:
-    """Deployments whose times were measured, see selectors/latency.py."""
+def _deployment_spans(asked: MetricFilter) -> dict[str, Dated]:
+    """Of deployments whose times were measured, see selectors/latency.py."""
     found = PolicyDeployment.objects.filter(
         asked.coverage.robots("robot_id"),
         fetched_at__isnull=False,
@@ -188,44 +246,54 @@ def _deployments(asked: MetricFilter) -> QuerySet[PolicyDeployment]:
     )
     found = found.filter(version__run=asked.run) if asked.run is not None else found
     found = found.filter(version__in=asked.versions) if asked.versions else found
-    return found.filter(robot__in=asked.robots) if asked.robots else found
+    found = found.filter(robot__in=asked.robots) if asked.robots else found
+    published, fetched, applied = _packed(found, "version__published_at", "fetched_at", "applied_at")
+    return {
+        "published_to_fetched": _between(published, published, fetched),
+        "published_to_applied": _between(published, published, applied),
+    }
 
 
-def _dated(asked: MetricFilter) -> QuerySet[Episode]:
-    """Episodes that a version drove, with the newest version of its run that was out when they began."""
-    out = PolicyVersion.objects.filter(
-        run=OuterRef("policy_version__run"), published_at__lte=OuterRef("started_at")
-    ).order_by("-published_at")
-    rows = asked.episodes().filter(policy_version__isnull=False).order_by()
-    newest_at, newest_step = Subquery(out.values("published_at")[:1]), Subquery(out.values("step")[:1])
-    return rows.annotate(newest_at=newest_at, newest_step=newest_step).filter(
-        newest_at__gte=F("policy_version__published_at")
+_READ: Mapping[str, Callable[[MetricFilter], dict[str, Dated]]] = {
+    "episode": _episode_spans,
+    "version": _version_spans,
+    "version and robot": _deployment_spans,
+}
+
+
+def _packed(rows: QuerySet[Any], *names: str) -> list[Numbers]:
+    packed = rows.order_by().aggregate(**{name: PackedTimes(name) for name in names})
+    return [numbers(packed[name]) for name in names]
+
+
+def _between(at: Numbers, start: Numbers, end: Numbers) -> Dated:
+    """Return the seconds of those that have both ends."""
+    is_whole = (start != MISSING) & (end != MISSING)
+    return at[is_whole], (end - start)[is_whole] / SECOND_US
+
+
+def _percentiles(dated: Dated, edges: Sequence[datetime]) -> tuple[Spread, list[Spread]]:
+    at, values = dated
+    places = np.searchsorted(np.array([microseconds(edge) for edge in edges]), at, side="right") - 1
+    whole, buckets = grouped(values, places, len(edges) - 1)
+    return _spreads(whole)[0], _spreads(buckets)
+
+
+def _spreads(groups: Groups) -> list[Spread]:
+    sizes = groups.sizes
+    columns = []
+    for share in QUANTILES:
+        around = Z * np.sqrt(sizes * share * (1 - share))
+        low = groups.at(np.floor(sizes * share - around).astype(np.int64) - 1)
+        high = groups.at(np.ceil(sizes * share + around).astype(np.int64))
+        columns += [groups.quantile(share), low, high]
+    columns.append(groups.at(sizes - 1))
+    rows = np.column_stack(columns).tolist()
+    return [_spread(n, row) for n, row in zip(sizes.tolist(), rows, strict=True)]
+
+
+def _spread(n: int, row: Sequence[float]) -> Spread:
+    known = [None if math.isnan(value) else value for value in row]
+    return Spread(
+        n, (known[0], known[1], known[2]), (known[3], known[4], known[5]), (known[6], known[7], known[8]), known[9]
     )
-
-
-_RANKS = ", ".join(
-    f"sorted[floor(n * {q} - {Z} * sqrt(n * {q} * {1 - q}))::int], "
-    f"sorted[ceil(n * {q} + {Z} * sqrt(n * {q} * {1 - q}))::int + 1]"
-    for q in QUANTILES
-)
-_PERCENTILES = """
-SELECT bucket, n, middle[1], middle[2], middle[3], middle[4], {ranks}
-FROM (
-    SELECT width_bucket(at, %s::timestamptz[]) AS bucket, count(span) AS n,
-           percentile_cont(ARRAY[0.5, 0.9, 0.99, 1.0]) WITHIN GROUP (ORDER BY span) AS middle,
-           array_agg(span ORDER BY span) AS sorted
-    FROM ({inner}) AS e WHERE span IS NOT NULL GROUP BY GROUPING SETS ((1), ())
-) AS found WHERE n > 0
-"""
-
-
-def _percentiles(rows: QuerySet[Any, Any], edges: Sequence[datetime]) -> tuple[Spread, list[Spread]]:
-    inner, parameters = rows.query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(_PERCENTILES.format(ranks=_RANKS, inner=inner), [list(edges), *parameters])
-        found = {bucket: _spread(*values) for bucket, *values in cursor.fetchall()}
-    return found.get(None, EMPTY), [found.get(number, EMPTY) for number in range(1, len(edges))]
-
-
-def _spread(n: int, p50: float, p90: float, p99: float, largest: float, *ends: float | None) -> Spread:
-    return Spread(n, (p50, ends[0], ends[1]), (p90, ends[2], ends[3]), (p99, ends[4], ends[5]), largest)

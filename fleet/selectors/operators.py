@@ -5,19 +5,32 @@ From the requests for help and the leases themselves; what the help page shows o
 
 from __future__ import annotations
 
-import uuid
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+import numpy as np
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import QuerySet, Value
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from fleet.models import HelpRequest, Lease
 from fleet.protocol.authority import Source
-from fleet.selectors.help import Spread, spread, switches_of
+from fleet.selectors.columns import (
+    MISSING,
+    SECOND_US,
+    Groups,
+    Numbers,
+    PackedIds,
+    PackedTimes,
+    grouped,
+    ids,
+    microseconds,
+    numbers,
+)
+from fleet.selectors.help import Spread
 from fleet.selectors.metrics import MetricFilter
 
 MAX_ROWS = 50_000  # requests or leases of one answer, the newest
@@ -66,39 +79,38 @@ class OperatorReport:
     is_cut: bool
 
 
-class Asking(NamedTuple):
-    """A request for help that ended; `claimed_at` None: without a person."""
+class _Requests(NamedTuple):
+    """Columns of requests that ended [N]; `claimed` MISSING: without a person."""
 
-    opened_at: datetime
-    claimed_at: datetime | None
-    closed_at: datetime
+    opened: Numbers
+    claimed: Numbers
+    closed: Numbers
 
 
-class Holding(NamedTuple):
-    """A person's lease."""
+@dataclass(frozen=True)
+class _Leases:
+    """Columns of people's leases [N], the oldest first; `released` MISSING: still open. `robots`: [N, 2]."""
 
-    operator: str
-    robot_id: uuid.UUID
-    granted_at: datetime
-    released_at: datetime | None
-    expires_at: datetime
+    operators: NDArray[np.str_]
+    robots: NDArray[np.uint64]
+    granted: Numbers
+    released: Numbers
+    expires: Numbers
+
+    def of(self, chosen: NDArray[Any]) -> _Leases:
+        return _Leases(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
 def operator_report(*, asked: MetricFilter, edges: Sequence[datetime], now: datetime | None = None) -> OperatorReport:
     """Return the waits by bucket and each person's time. Of the filter: time, tasks (requests only) and robots."""
-    now = now or timezone.now()
-    # Rows, not models: a week of forty robots is some ten thousands of each, and models of them took two seconds.
-    requests = [Asking(*row) for row in _requests(asked).values_list(*Asking._fields)[: MAX_ROWS + 1]]
-    leases = [Holding(*row) for row in _leases(asked).values_list(*Holding._fields)[: MAX_ROWS + 1]]
-    kept = requests[:MAX_ROWS]
-    places: dict[int, list[Asking]] = {}
-    for request, place in zip(kept, _places([each.closed_at for each in kept], edges), strict=True):
-        places.setdefault(place, []).append(request)
+    requests, are_requests_cut = _read_requests(asked)
+    leases, are_leases_cut = _read_leases(asked)
+    total, points = _waits(requests, edges)
     return OperatorReport(
-        total=_waits(kept),
-        points=[_waits(places.get(number, [])) for number in range(1, len(edges))],
-        operators=_operators(leases[:MAX_ROWS][::-1], asked, now),
-        is_cut=len(requests) > MAX_ROWS or len(leases) > MAX_ROWS,
+        total=total,
+        points=points,
+        operators=_operators(leases, asked, now or timezone.now()),
+        is_cut=are_requests_cut or are_leases_cut,
     )
 
 
@@ -117,41 +129,73 @@ def _leases(asked: MetricFilter) -> QuerySet[Lease]:
     return found.order_by("-granted_at")
 
 
-def _waits(requests: Sequence[Asking]) -> Waits:
-    answered = [each for each in requests if each.claimed_at is not None]
-    waits = [(each.claimed_at - each.opened_at).total_seconds() for each in answered if each.claimed_at]
-    served = [(each.closed_at - each.claimed_at).total_seconds() for each in answered if each.claimed_at]
-    return Waits(len(answered), len(requests) - len(answered), spread(waits), spread(served))
+def _read_requests(asked: MetricFilter) -> tuple[_Requests, bool]:
+    """Return the newest MAX_ROWS requests, and whether there are more."""
+    names = ("opened_at", "claimed_at", "closed_at")
+    packed = _requests(asked)[: MAX_ROWS + 1].aggregate(**{name: PackedTimes(name) for name in names})
+    columns = [numbers(packed[name]) for name in names]
+    newest = np.argsort(columns[2])[-MAX_ROWS:]
+    return _Requests(*(column[newest] for column in columns)), len(columns[2]) > MAX_ROWS
 
 
-def _operators(leases: Sequence[Holding], asked: MetricFilter, now: datetime) -> list[OperatorRow]:
-    over_s = max(1.0, (min(asked.end, now) - asked.start).total_seconds())
-    own: dict[str, list[Holding]] = {}
-    for lease in leases:
-        own.setdefault(lease.operator, []).append(lease)
+def _read_leases(asked: MetricFilter) -> tuple[_Leases, bool]:
+    """Return the newest MAX_ROWS leases, and whether there are more."""
+    names = ("granted_at", "released_at", "expires_at")
+    packed = _leases(asked)[: MAX_ROWS + 1].aggregate(
+        **{name: PackedTimes(name) for name in names},
+        operators=ArrayAgg("operator", default=Value([])),
+        robots=PackedIds("robot_id"),
+    )
+    operators = np.array(packed["operators"], dtype=np.str_)
+    leases = _Leases(operators, ids(packed["robots"]), *(numbers(packed[name]) for name in names))
+    order = np.argsort(leases.granted, kind="stable")[-MAX_ROWS:]
+    return leases.of(order), len(operators) > MAX_ROWS
+
+
+def _waits(requests: _Requests, edges: Sequence[datetime]) -> tuple[Waits, list[Waits]]:
+    """Return them over the whole range and by bucket."""
+    count = len(edges) - 1
+    places = np.searchsorted(np.array([microseconds(edge) for edge in edges]), requests.closed, side="right") - 1
+    is_answered = requests.claimed != MISSING
+    taken = _Requests(*(column[is_answered] for column in requests))
+    all_waiting, waiting = grouped((taken.claimed - taken.opened) / SECOND_US, places[is_answered], count)
+    all_service, service = grouped((taken.closed - taken.claimed) / SECOND_US, places[is_answered], count)
+    unanswered = np.bincount(places[~is_answered], minlength=count)
+    (total,) = _joined(all_waiting, all_service, [int(unanswered.sum())])
+    return total, _joined(waiting, service, unanswered.tolist())
+
+
+def _joined(waiting: Groups, service: Groups, unanswered: Sequence[int]) -> list[Waits]:
+    spreads = zip(_spreads(waiting), _spreads(service), unanswered, strict=True)
+    return [Waits(waited.n, left, waited, served) for waited, served, left in spreads]
+
+
+def _operators(leases: _Leases, asked: MetricFilter, now: datetime) -> list[OperatorRow]:
+    start, end = microseconds(asked.start), microseconds(min(asked.end, now))
+    over_s = max(1.0, (end - start) / SECOND_US)
+    names = np.unique(leases.operators)[:MAX_OPERATORS]
     rows = []
-    for operator, held in sorted(own.items()):
-        seconds = _held_s(held, asked.start, min(asked.end, now))
-        begun = [lease for lease in held if lease.granted_at >= asked.start]
-        dwell = [(lease.released_at - lease.granted_at).total_seconds() for lease in begun if lease.released_at]
-        robots = len({lease.robot_id for lease in held})
-        utilisation = min(1.0, seconds / over_s)
-        rows.append(OperatorRow(operator, len(begun), switches_of(begun), robots, spread(dwell), seconds, utilisation))
-    return rows[:MAX_OPERATORS]
+    for name in names:
+        held = leases.of(leases.operators == name)
+        begun = held.of(held.granted >= start)
+        ended = begun.of(begun.released != MISSING)
+        (dwell,) = _spreads(grouped((ended.released - ended.granted) / SECOND_US, np.zeros_like(ended.granted), 1)[0])
+        seconds = _held_s(held, start, end)
+        robots = len(np.unique(held.robots, axis=0))
+        switches = int((begun.robots[1:] != begun.robots[:-1]).any(axis=1).sum())
+        takeovers = len(begun.granted)
+        rows.append(OperatorRow(str(name), takeovers, switches, robots, dwell, seconds, min(1.0, seconds / over_s)))
+    return rows
 
 
-def _held_s(leases: Sequence[Holding], start: datetime, end: datetime) -> float:
+def _held_s(leases: _Leases, start: int, end: int) -> float:
     """Return the length of the union of the leases within the range; two robots at once count once."""
-    total, reached = 0.0, start
-    for lease in leases:  # by granted_at, rising
-        begins = max(lease.granted_at, reached)
-        ends = min(lease.released_at or min(end, lease.expires_at), end)
-        if ends > begins:
-            total += (ends - begins).total_seconds()
-            reached = ends
-    return total
+    open_until = np.minimum(leases.expires, end)
+    ends = np.minimum(np.where(leases.released == MISSING, open_until, leases.released), end)
+    reached = np.maximum.accumulate(np.concatenate([[start], ends]))[:-1]
+    return float(np.maximum(0, ends - np.maximum(leases.granted, reached)).sum() / SECOND_US)
 
 
-def _places(times: Sequence[datetime], edges: Sequence[datetime]) -> list[int]:
-    """Return the number of each time's bucket, 1 the first."""
-    return [bisect_right(edges, at) for at in times]
+def _spreads(groups: Groups) -> list[Spread]:
+    columns = groups.sizes.tolist(), groups.quantile(0.5).tolist(), groups.quantile(0.9).tolist()
+    return [Spread(n, p50, p90) if n else Spread(0, None, None) for n, p50, p90 in zip(*columns, strict=True)]

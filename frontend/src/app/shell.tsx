@@ -6,6 +6,7 @@ import { CommandPalette } from "@/app/command-palette";
 import { ConnectionBanner, ConnectionChip } from "@/app/connection-chip";
 import { MainNav } from "@/app/main-nav";
 import { Mark } from "@/app/mark";
+import { RenewalChip } from "@/app/renewal-chip";
 import { ThemeToggle } from "@/app/theme-toggle";
 import { AlertBadge } from "@/features/alerts/components/alert-badge";
 import { useAlertWatch } from "@/features/alerts/hooks/use-alert-watch";
@@ -39,6 +40,7 @@ export function Shell() {
           </Link>
           <MainNav badges={badges} />
           <ConnectionChip />
+          <RenewalChip />
           <CommandPalette />
           <ThemeToggle />
           <UserMenu />

@@ -186,6 +186,28 @@ def test_operators_waits_switches_and_utilisation(mara: Client) -> None:
     assert sum(point["answered"] for point in found["points"]) == 1
 
 
+def test_operators_of_more_rows_than_one_answer_takes_are_the_newest(
+    mara: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for two: the request and the lease before them are left out, and the answer says so."""
+    monkeypatch.setattr("fleet.selectors.operators.MAX_ROWS", 2)
+    now = timezone.now()
+    robot, bea = builders.enrol().robot, get_user_model().objects.create_user("bea")
+    for number, ago_s in enumerate((900, 600, 300), start=1):
+        claimed, closed = now - timedelta(seconds=ago_s), now - timedelta(seconds=ago_s - 10 * number)
+        Lease.objects.create(
+            robot=robot, epoch=number, source="person", user=bea, operator="bea", granted_at=claimed, expires_at=now,
+            released_at=closed,
+        )  # fmt: skip
+        HelpRequest.objects.create(
+            robot=robot, reason="uncertain", score=0.5, state="closed", ending="served", opened_at=claimed,
+            ranked_at=claimed, claimed_at=claimed, closed_at=closed,
+        )  # fmt: skip
+    found = _get(mara, "operators", last_s=3600)
+    assert found["is_cut"] and (found["total"]["answered"], found["total"]["service"]["p50_s"]) == (2, 25)
+    assert [(row["takeovers"], row["held_s"]) for row in found["operators"]] == [(2, 50)]
+
+
 def test_robot_time_adds_up_to_the_time_that_was(mara: Client) -> None:
     """An hour of work, half an hour offline, blocked since: cut by the range and by now."""
     robot = builders.enrol().robot

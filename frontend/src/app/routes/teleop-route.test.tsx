@@ -23,11 +23,13 @@ const answers = (isManager: boolean): Record<string, Answer> => ({
 class Stage {
   readonly connections: FakePeerConnection[] = [];
   readonly socket: FakeSocket;
+  readonly answers: Record<string, Answer>;
   #seq = 1;
   #step = 0;
 
-  constructor(socket: FakeSocket) {
+  constructor(socket: FakeSocket, given: Record<string, Answer>) {
     this.socket = socket;
+    this.answers = given;
   }
 
   asked<T extends ConsoleRequest["type"]>(type: T): Extract<ConsoleRequest, { readonly type: T }>[] {
@@ -75,14 +77,14 @@ async function openCockpit({ isManager = true, card = {}, views = [] }: Opening 
       return connection;
     }),
   );
-  const { sockets } = renderApp("/teleop/r1", {
+  const { sockets, answers: given } = renderApp("/teleop/r1", {
     ...answers(isManager),
     "GET /api/v1/robots/r1": [200, { ...record, driver: { ...record.driver, views } }],
   });
   await waitFor(() => expect(sockets).toHaveLength(1));
   const [socket] = sockets;
   if (socket === undefined) throw new Error("the page opened no link");
-  const stage = new Stage(socket);
+  const stage = new Stage(socket, given);
   stage.connections.push(...connections);
   act(() => stage.socket.deliver(1, snapshot({ server_ms: Date.now(), robots: [robot(card)] })));
   await screen.findByRole("region", { name: "Cockpit of arm-1" });
@@ -108,6 +110,18 @@ describe("cockpit", () => {
     sessionStorage.clear();
     // jsdom shows no frames; what they are good for is tested in measures.test.ts.
     Object.assign(HTMLVideoElement.prototype, { requestVideoFrameCallback: () => 0, cancelVideoFrameCallback: () => undefined });
+  });
+
+  it("stays when the network comes back and the robot cannot be read again", async () => {
+    const { answers: given } = await openCockpit();
+    given["GET /api/v1/robots/r1"] = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }];
+    const later = Date.now() + 120_000; // what was read is old by then
+    vi.spyOn(Date, "now").mockReturnValue(later);
+    fireEvent(window, new Event("offline"));
+    fireEvent(window, new Event("online"));
+    expect(await screen.findByRole("button", { name: /Not renewed.*the server failed/ })).toBeTruthy();
+    expect(pane()).toBeTruthy();
+    expect(screen.queryByText("The robot cannot be read")).toBeNull();
   });
 
   it("shows what the robot says of itself: who drives, the axes, why it is slow", async () => {

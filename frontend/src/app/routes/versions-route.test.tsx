@@ -1,7 +1,8 @@
-import { fireEvent, screen, within } from "@testing-library/react";
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { lanesOf } from "@/features/versions/lanes";
+import { snapshot } from "@/testing/fleet-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
 import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
@@ -120,6 +121,31 @@ describe("versions", () => {
     expect(requests.find(({ key }) => key.startsWith("POST"))?.body).toEqual({ reason: "drops cups" });
   });
 
+  it("keeps what was read, and an open dialog, when it cannot be read again", async () => {
+    const app = renderApp("/versions", answers());
+    await screen.findByText("11 more episodes before it may be promoted.");
+    fireEvent.click(screen.getByRole("button", { name: "Roll back" }));
+    fireEvent.change(screen.getByLabelText("Reason"), { target: { value: "drops cups" } });
+    const socket = app.sockets.at(-1);
+    act(() => socket?.deliver(1, snapshot()));
+    const fails = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }] as const;
+    const healthy = { ...app.answers };
+    for (const key of Object.keys(healthy).filter((key) => key.includes(RUN))) app.answers[key] = fails;
+    act(() => socket?.deliver(2, { type: "metrics_changed", server_ms: 0 }));
+    const again = await screen.findByRole("button", { name: /Not renewed.*the server failed/ });
+    expect(screen.getByText("11 more episodes before it may be promoted.")).toBeDefined();
+    expect(screen.getByRole("table", { name: "Versions" })).toBeDefined();
+    const reason = within(screen.getByRole("dialog")).getByLabelText<HTMLTextAreaElement>("Reason");
+    expect(reason.value).toBe("drops cups");
+    Object.assign(app.answers, healthy, {
+      [`GET /api/v1/training-runs/${RUN}/release`]: [200, { ...RELEASE, rollout: { ...ROLLOUT, next: "Promoted in a minute." } }],
+    });
+    fireEvent.click(again);
+    expect(await screen.findByText("Promoted in a minute.")).toBeDefined();
+    await waitFor(() => expect(screen.queryByText("Not renewed")).toBeNull());
+    expect(reason.isConnected && reason.value).toBe("drops cups");
+  });
+
   it("lists versions with stage, numbers and descent; what an operator may not do says so", async () => {
     renderApp("/versions", answers({ "GET /api/v1/session": [200, { user: { username: "ann", permissions: [] } }] }));
     const table = await screen.findByRole("table", { name: "Versions" });
@@ -164,6 +190,19 @@ describe("versions", () => {
     expect(await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
     expect(screen.getByText("untrusted")).toBeDefined();
     expect(screen.getByRole("link", { name: "Download" }).getAttribute("href")).toBe("/api/v1/policy-versions/v-2/download");
+  });
+
+  it("keeps a version's page and its comparison when they cannot be read again", async () => {
+    const app = renderApp("/versions/v-2", answers());
+    await screen.findByText("Worse with 99.9 % confidence, n = 9 and 36.");
+    const socket = app.sockets.at(-1);
+    act(() => socket?.deliver(1, snapshot()));
+    const fails = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }] as const;
+    for (const key of Object.keys(app.answers).filter((key) => key.includes("v-2"))) app.answers[key] = fails;
+    act(() => socket?.deliver(2, { type: "metrics_changed", server_ms: 0 }));
+    expect(await screen.findByRole("button", { name: /Not renewed.*the server failed/ })).toBeDefined();
+    expect(screen.getByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
+    expect(screen.getByText("untrusted")).toBeDefined();
   });
 
   it("shows a version to who may neither release nor download it", async () => {

@@ -2,8 +2,10 @@
 
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { type Decoder, list, nullable, number, record, text } from "@/lib/api/decode";
+import { useAlertsRevision } from "@/lib/socket/fleet-store";
 
 export type Severity = "info" | "warning" | "critical";
 
@@ -57,28 +59,31 @@ const open = record<OpenAlerts>({ results: list(alert), total: number, unacknowl
 const page = record({ results: list(alert), next: nullable(text) });
 
 const path = "/api/v1/alerts";
-export const alertsKey = ["alerts"] as const;
-const openKey = [...alertsKey, "open"] as const;
+const alertsKey = ["alerts"] as const;
 /** The socket says when something changed; this is for what it lost. */
 const EVERY_MS = 60_000;
 
 /** `isAsked` false: only what somebody else on the page asked for. */
-export const useOpenAlerts = (isAsked = true) =>
-  useQuery({
-    queryKey: openKey,
+export function useOpenAlerts(isAsked = true) {
+  const query = useQuery({
+    queryKey: [...alertsKey, "open"],
     queryFn: ({ signal }) => request(`${path}/open`, open, { signal }),
     enabled: isAsked,
     refetchInterval: EVERY_MS,
   });
+  return useRenewed(query, useAlertsRevision(), isAsked);
+}
 
-export const usePastAlerts = () =>
-  useInfiniteQuery({
+export function usePastAlerts() {
+  const query = useInfiniteQuery({
     queryKey: [...alertsKey, "past"],
     queryFn: ({ pageParam, signal }) => request(pageParam, page, { signal }),
     initialPageParam: `${path}?state=resolved&page_size=50`,
     getNextPageParam: ({ next }) => (next === null ? undefined : next.slice(next.indexOf("/api/"))),
     select: ({ pages }) => pages.flatMap(({ results }) => results),
   });
+  return useRenewed(query, useAlertsRevision());
+}
 
 export function useAcknowledge() {
   const client = useQueryClient();

@@ -1,22 +1,15 @@
 /** Keeps the open alerts up to date on whatever page the user is, and shows a new critical one at once. */
 
-import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { useNavigate } from "react-router";
 
 import { notify } from "@/components/ui/toast";
-import { alertsKey, useOpenAlerts } from "@/features/alerts/api/alerts";
-import { useAlertsRevision } from "@/lib/socket/fleet-store";
+import { useOpenAlerts } from "@/features/alerts/api/alerts";
 
 export function useAlertWatch(maySee: boolean): void {
-  const client = useQueryClient();
   const navigate = useNavigate();
-  const revision = useAlertsRevision();
   const { data } = useOpenAlerts(maySee);
   const known = useRef<ReadonlySet<string> | null>(null);
-  useEffect(() => {
-    if (revision > 0) void client.invalidateQueries({ queryKey: alertsKey });
-  }, [client, revision]);
   useEffect(() => {
     if (data === undefined) return;
     // One that is silent is shown once its silence ends.

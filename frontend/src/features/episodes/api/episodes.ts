@@ -2,14 +2,12 @@
 
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 
-import { useThrottled } from "@/hooks/use-throttled";
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { boolean, list, nullable, number, record, text } from "@/lib/api/decode";
 import { useMetricsRevision } from "@/lib/socket/fleet-store";
-import { milliseconds } from "@/lib/units/quantity";
 
 const PAGE_SIZE = 100;
-const COUNT_AT_MOST_EVERY = milliseconds(5000);
 
 /** Times are ISO 8601. `environment_outcome`: what the environment had said where a person's outcome counts. */
 export interface EpisodeRow {
@@ -194,13 +192,12 @@ export const useEpisodes = (query: string) =>
 
 /** Counted again as episodes arrive. */
 export function useEpisodeCounts(query: string) {
-  const revision = useThrottled(useMetricsRevision(), COUNT_AT_MOST_EVERY);
-  return useQuery({
-    queryKey: [...episodesKey, "counts", query, revision],
+  const found = useQuery({
+    queryKey: [...episodesKey, "counts", query],
     queryFn: ({ signal }) => request(`/api/v1/episodes/counts?${query}`, counts, { signal }),
     placeholderData: keepPreviousData,
-    gcTime: 10_000,
   });
+  return useRenewed(found, useMetricsRevision());
 }
 
 export const useEpisode = (id: string) =>

@@ -5,8 +5,10 @@ import { outcomeWord } from "@/features/episodes/words";
 import { formatDay } from "@/lib/units/format";
 
 export function LabelHistory({ episodeId }: { readonly episodeId: string }) {
-  const { data: revisions = [], error } = useLabelHistory(episodeId);
-  if (error !== null) return <p className="mt-3 text-sm text-fault">The history could not be read. {error.message}</p>;
+  const { data: revisions, error } = useLabelHistory(episodeId);
+  if (revisions === undefined) {
+    return error === null ? null : <p className="mt-3 text-sm text-fault">The history could not be read. {error.message}</p>;
+  }
   if (revisions.length === 0) return null;
   return (
     <details className="mt-3 border-t border-line pt-2">

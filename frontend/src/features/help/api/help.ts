@@ -3,11 +3,10 @@
 import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
 
 import type { HelpRanking } from "@/protocol/generated";
-import { useThrottled } from "@/hooks/use-throttled";
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { list, nullable, number, record, text } from "@/lib/api/decode";
 import { useHelpQueue } from "@/lib/socket/help-store";
-import { milliseconds } from "@/lib/units/quantity";
 
 /** Times are ISO 8601. `ending`: empty until the request is closed. */
 export interface PastRequest {
@@ -67,30 +66,25 @@ const figures = record<HelpFigures>({
   operators: list(record<OperatorFigures>({ operator: text, takeovers: number, switches: number, dwell: spread })),
 });
 
-const AT_MOST_EVERY = milliseconds(3000);
-
-/** A number that changes when the queue did, seldom enough to read over HTTP. */
-const useRevision = (): number => useThrottled(useHelpQueue()?.server_ms ?? 0, AT_MOST_EVERY);
+/** A number that changes when the queue did. */
+const useRevision = (): number => useHelpQueue()?.server_ms ?? 0;
 
 export function usePastRequests() {
-  const revision = useRevision();
-  return useQuery({
-    queryKey: ["help-history", revision],
+  const query = useQuery({
+    queryKey: ["help-history"],
     queryFn: ({ signal }) => request("/api/v1/help/history?page_size=20", page, { signal }),
     select: (data) => data.results,
-    placeholderData: keepPreviousData,
-    gcTime: 10_000,
   });
+  return useRenewed(query, useRevision());
 }
 
 export function useHelpFigures(windowS: number) {
-  const revision = useRevision();
-  return useQuery({
-    queryKey: ["help-figures", windowS, revision],
+  const query = useQuery({
+    queryKey: ["help-figures", windowS],
     queryFn: ({ signal }) => request(`/api/v1/help/figures?window_s=${windowS}`, figures, { signal }),
     placeholderData: keepPreviousData,
-    gcTime: 10_000,
   });
+  return useRenewed(query, useRevision());
 }
 
 /** Choose the rule for everyone; the live queue then says so itself. */

@@ -136,7 +136,7 @@ function Checked({ row }: { readonly row: ImportDetail }) {
   const { report } = row;
   if (report === null) return null;
   if (row.state !== "checked" || !mayImport) return <ReportPanel report={report} mapping={data?.mapping ?? null} />;
-  if (error !== null) {
+  if (data === undefined && error !== null) {
     return (
       <Notice icon={TriangleAlert} title="The mapping could not be read">
         {error.message}

@@ -118,12 +118,12 @@ function ComparePanel({ query, of, report }: { readonly query: string; readonly 
         <Notice icon={Trophy} title={first !== "" && first === second ? "Choose two different versions" : "Choose two versions"}>
           The difference is taken within each task, so that a mix of easier tasks does not look better.
         </Notice>
-      ) : error ? (
+      ) : data !== undefined ? (
+        <Compared title="Two versions compared" comparison={data} />
+      ) : error === null ? null : (
         <Notice icon={Trophy} title="They could not be compared">
           {error.message}
         </Notice>
-      ) : data === undefined ? null : (
-        <Compared title="Two versions compared" comparison={data} />
       )}
     </Panel>
   );

@@ -58,7 +58,7 @@ function Pane({ robotId, user, isCompact, hasFirstFocus }: PaneProps) {
       </Notice>
     );
   }
-  if (error !== null) {
+  if (data === undefined && error !== null) {
     return (
       <Notice icon={ServerOff} title="The robot cannot be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
         {error.message}

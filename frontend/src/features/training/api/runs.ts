@@ -1,12 +1,11 @@
 /** Training runs: GET /api/v1/training-runs, one of them, and its versions. */
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 
-import { useThrottled } from "@/hooks/use-throttled";
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { boolean, list, nullable, number, object, record, text } from "@/lib/api/decode";
 import { useMetricsRevision } from "@/lib/socket/fleet-store";
-import { milliseconds } from "@/lib/units/quantity";
 
 /** Successes of n episodes with the 95 % Wilson interval; rates in [0, 1]. */
 export interface Rate {
@@ -103,42 +102,33 @@ const marks = record({
 });
 
 // Episodes and versions are told by the link; steps and signs of life change without a word, hence the interval.
-const REVISION_AT_MOST_EVERY = milliseconds(3000);
 const REFETCH_EVERY_MS = 5000;
-
-function useLive() {
-  const revision = useThrottled(useMetricsRevision(), REVISION_AT_MOST_EVERY);
-  return { revision, options: { refetchInterval: REFETCH_EVERY_MS, placeholderData: keepPreviousData, gcTime: 10_000 } };
-}
 
 /** The newest page of runs is enough to choose from. */
 export function useRuns() {
-  const { revision, options } = useLive();
-  return useQuery({
-    queryKey: ["runs", revision],
+  const query = useQuery({
+    queryKey: ["runs"],
     queryFn: ({ signal }) => request("/api/v1/training-runs", page, { signal }),
     select: (data) => data.results,
-    ...options,
+    refetchInterval: REFETCH_EVERY_MS,
   });
+  return useRenewed(query, useMetricsRevision());
 }
 
-/** Mount anew for another run (a React key): else that one would show this one's figures while it is read. */
 export function useRunDetail(id: string) {
-  const { revision, options } = useLive();
-  return useQuery({
-    queryKey: ["run", id, revision],
+  const query = useQuery({
+    queryKey: ["run", id],
     queryFn: ({ signal }) => request(`/api/v1/training-runs/${encodeURIComponent(id)}`, detail, { signal }),
-    ...options,
+    refetchInterval: REFETCH_EVERY_MS,
   });
+  return useRenewed(query, useMetricsRevision());
 }
 
 export function useRunVersions(id: string) {
-  const { revision } = useLive();
-  return useQuery({
-    queryKey: ["run-versions", id, revision],
+  const query = useQuery({
+    queryKey: ["run-versions", id],
     queryFn: ({ signal }) => request(`/api/v1/training-runs/${encodeURIComponent(id)}/versions`, marks, { signal }),
     select: (data) => data.versions,
-    placeholderData: keepPreviousData,
-    gcTime: 10_000,
   });
+  return useRenewed(query, useMetricsRevision());
 }

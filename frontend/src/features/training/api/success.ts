@@ -2,11 +2,11 @@
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 
-import { useThrottled } from "@/hooks/use-throttled";
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { list, nullable, number, record, text } from "@/lib/api/decode";
 import { useMetricsRevision } from "@/lib/socket/fleet-store";
-import { milliseconds, type Seconds } from "@/lib/units/quantity";
+import type { Seconds } from "@/lib/units/quantity";
 
 /** The window that ends at `at_ms`. Rates are in [0, 1]; null where n is 0. */
 export interface SuccessPoint {
@@ -48,21 +48,16 @@ const series = record<SuccessSeries>({
   versions: list(record<VersionMark>({ number: number, published_ms: number })),
 });
 
-// Episodes of forty robots end several times a second; a chart that redraws every three seconds is live enough.
-const REFETCH_AT_MOST_EVERY = milliseconds(3000);
-
 /**
  * `task` is a slug, or empty for all tasks; `runId`: only episodes that this run's versions drove. Read again when the
  * server says that metrics changed.
  */
 export function useSuccess(task: string, window: Seconds, runId: string | null) {
-  const revision = useThrottled(useMetricsRevision(), REFETCH_AT_MOST_EVERY);
   const query = new URLSearchParams({ window_s: `${window}`, ...(task ? { task } : {}), ...(runId ? { run: runId } : {}) });
-  return useQuery({
-    queryKey: ["metrics", "success", task, window, runId, revision],
+  const found = useQuery({
+    queryKey: ["metrics", "success", task, window, runId],
     queryFn: ({ signal }) => request(`/api/v1/metrics/success?${query}`, series, { signal }),
     placeholderData: keepPreviousData,
-    // Each revision is a key of its own; the ones before are of no use.
-    gcTime: 10_000,
   });
+  return useRenewed(found, useMetricsRevision());
 }

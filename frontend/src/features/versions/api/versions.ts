@@ -2,11 +2,10 @@
 
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { useThrottled } from "@/hooks/use-throttled";
+import { useRenewed } from "@/hooks/use-renewed";
 import { request } from "@/lib/api/client";
 import { boolean, type Decoder, list, nothing, nullable, number, object, record, text } from "@/lib/api/decode";
 import { useMetricsRevision } from "@/lib/socket/fleet-store";
-import { milliseconds } from "@/lib/units/quantity";
 
 export interface Rate {
   readonly successes: number;
@@ -286,18 +285,17 @@ const comparison = record({
 const runs = record({ results: list(record<Run>({ id: text, name: text, state: text })) });
 
 export const versionsKey = ["versions"] as const;
-const AT_MOST_EVERY = milliseconds(3000);
 
 /** Read again when an episode, a version or a decision is told by the link. */
 export function useVersionsQuery<T>(path: string | null, decoder: Decoder<T>) {
-  const revision = useThrottled(useMetricsRevision(), AT_MOST_EVERY);
-  return useQuery({
-    queryKey: [...versionsKey, path, revision],
+  const isEnabled = path !== null;
+  const query = useQuery({
+    queryKey: [...versionsKey, path],
     queryFn: ({ signal }) => request(path ?? "", decoder, { signal }),
-    enabled: path !== null,
+    enabled: isEnabled,
     placeholderData: keepPreviousData,
-    gcTime: 10_000,
   });
+  return useRenewed(query, useMetricsRevision(), isEnabled);
 }
 
 const runPath = (run: string) => `/api/v1/training-runs/${encodeURIComponent(run)}`;

@@ -44,14 +44,14 @@ export function ComparePanel({ version }: { readonly version: Version }) {
       {others.length === 0 ? (
         <p className="text-sm text-ink-muted">There is no other version of this run.</p>
       ) : (
-        <Compared measures={comparison.data?.measures ?? []} problem={comparison.error?.message ?? ""} />
+        <Compared measures={comparison.data?.measures ?? []} problem={comparison.data === undefined ? comparison.error?.message : undefined} />
       )}
     </Panel>
   );
 }
 
-function Compared({ measures, problem }: { readonly measures: readonly Comparison[]; readonly problem: string }) {
-  if (problem !== "") return <p className="text-sm text-fault">{problem}</p>;
+function Compared({ measures, problem }: { readonly measures: readonly Comparison[]; readonly problem: string | undefined }) {
+  if (problem !== undefined) return <p className="text-sm text-fault">{problem}</p>;
   const [success] = measures;
   return (
     <>

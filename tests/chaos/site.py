@@ -248,9 +248,8 @@ class Site:
         state.mkdir(parents=True, exist_ok=True)
         command = robot_command(self.stack, name=name, state=state, seed=seed, token=token)
         command[command.index("--server") + 1] = url
-        room = ROBOT_MIB * 2**20  # spool and cache of versions must fit on the disk together
-        disk = [f"spool.capacity_bytes={room // 2}", f"policy.cache_bytes={room // 4}"]
-        settings = ["control.reset_s=0.05", *disk, *SUPERVISOR]
+        spool = f"spool.capacity_bytes={ROBOT_MIB * 2**19}"  # the cache of versions may take more than the disk has
+        settings = ["control.reset_s=0.05", spool, *SUPERVISOR]
         command += [word for setting in settings for word in ("--set", setting)]
         if self.namespace and name == ROBOTS[-1]:
             command = self.namespace.command(command)

@@ -60,6 +60,7 @@ from fleet.models import Task, TrainingRun
 from fleet.services.enrolment import enrolment_token_create
 from fleet.services.training import training_run_start
 call_command("migrate", interactive=False, verbosity=0)
+call_command("store_init")
 call_command("signing_key")
 call_command("demo_seed", run={run!r}, tasks={task!r}, seed=3)
 Task.objects.update(max_steps={max_steps})
@@ -299,6 +300,7 @@ def running_site(layout: Layout, folder: Path, *, policy: Path, demonstrations: 
 
 def _add_store(site: Site, exits: contextlib.ExitStack) -> None:
     settings = {"DJANGO_SETTINGS_MODULE": "sop_web.settings.dev", **TIMERS}
+    settings["SOP_STORE_REQUIRE_MARKER"] = "1"  # as in production
     settings["SOP_ALLOWED_HOSTS"] = "*"  # a robot in a namespace knows the server by another address
     objects = site.folder / "objects"
     site.store_url = f"file://{objects}"

@@ -71,7 +71,8 @@ class ImportBounds:
 class Environment:
     """Configuration of every server and learner process.
 
-    `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
+    `is_store_marker_required`: a folder of objects takes and misses nothing until `store_init` marked it; production's
+    always. `run_stale_s`: silence after which a training run's holder counts as dead. `heartbeat_s`: asked of robots.
     `lease_s`: length of a lease unless renewed. `token_life_s`: the longest life of an API token.
     `rate_*_per_min`: HTTP requests a minute of one API token, of one signed-in person (whose console reads pictures of
     every robot), and of one address without either.
@@ -111,6 +112,7 @@ class Environment:
     database_url: str
     redis_url: str
     object_store_url: str
+    is_store_marker_required: bool
     secret_key: str
     data_dir: Path
     public_url: str
@@ -187,6 +189,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         database_url=values.get("DATABASE_URL", ""),
         redis_url=values.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         object_store_url=values.get("OBJECT_STORE_URL", f"file://{data_dir}/objects"),
+        is_store_marker_required=values.get("SOP_STORE_REQUIRE_MARKER", "0") == "1",
         secret_key=values.get("SOP_SECRET_KEY", DEV_SECRET_KEY),
         data_dir=data_dir,
         public_url=values.get("SOP_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/"),

@@ -158,7 +158,8 @@ class Daemon:
             rng=rng,
             takes_shadows=lambda: self._shadow.is_known,
         )
-        store = PolicyStore(state_dir.path / "policies", cache_bytes=config.policy.cache_bytes)
+        cache_bytes = config.policy.cache_bytes
+        store = PolicyStore(state_dir.path / "policies", cache_bytes=cache_bytes, spool_room=self._spool.room)
         downloads = Downloads(client, config.policy, rng=rng, is_watched=lambda: self._teleop.is_watched)
         trust = Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None)
         versions: dict[str, Any] = {"store": store, "downloads": downloads, "info": driver.info, "trust": trust}
@@ -174,10 +175,16 @@ class Daemon:
             stops=self._stops,
             send=self._send,
         )
-        self._writer = Writer(spool=self._spool, board=self._board, software=software(), shadowed=self._shadow.summary)
-        self._worker = self._make_worker(identity)
         self._loop = asyncio.get_running_loop()
         self._spool.on_closed = lambda: self._loop.call_soon_threadsafe(self._uploader.wake)
+        self._writer = Writer(
+            spool=self._spool,
+            board=self._board,
+            software=software(),
+            shadowed=self._shadow.summary,
+            make_room=lambda: self._loop.call_soon_threadsafe(store.make_room),
+        )
+        self._worker = self._make_worker(identity)
 
     def _make_link(self, identity: Credentials, rng: random.Random) -> Link:
         assert self._config.server is not None

@@ -58,6 +58,12 @@ class FetchLater(FetchFailed):
         return after_s
 
 
+class DiskFull(FetchFailed):
+    """There is no room for it beside what the robot needs and what episodes may take."""
+
+    code = "disk_full"
+
+
 class Damaged(SopError):
     """What the server sends is another object: its size differs."""
 

@@ -1,7 +1,8 @@
-"""Small files that must survive a crash: whole old content or whole new content, never half."""
+"""Small files that must survive a crash: whole old content or whole new content, never half. And full disks."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or what this user may have of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def free_bytes(directory: Path) -> int:
+    """Return what may still be written to the disk of a directory."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
+
+
+def held_bytes(path: Path) -> int:
+    """Return what a file takes of its disk, 0 if it is not there: less than its size while it has holes."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def size_of(directory: Path) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
-from fleet.daemon.downloads import Downloads, FetchFailed, FetchLater
+from fleet.daemon.downloads import DiskFull, Downloads, FetchFailed, FetchLater
 from fleet.daemon.policy_hold import CurrentVersion, VersionNotHeld, follow, read_hold
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.trust import Trust
@@ -85,9 +85,12 @@ class PolicyHost:
         self._ready: LoadedPolicy | None = None
         self._running: LoadedPolicy | None = None
         self._target: PolicyTarget | None = None
+        self._taking: PolicyManifest | None = None  # what is fetched or loaded at present
         self._settled: str | None = None  # the newest version that was loaded or refused
+        self._unroomy: str | None = None  # the newest version that did not fit on the disk: reported once, tried on
         self._distrusted: tuple[str, str] | None = None  # version and signature of the newest order that was refused
         self._hold = read_hold(store.policies)
+        store.driving = self._driving
         self._changed = asyncio.Event()
 
     @property
@@ -226,6 +229,9 @@ class PolicyHost:
                 logger.warning("policy %d not fetched (%s), next try in %.1f s", target.number, error, wait_s)
                 if isinstance(error, FetchFailed) and error.is_url_refused:
                     self._ask_again()
+                if isinstance(error, DiskFull) and self._unroomy != target.version_id:
+                    self._unroomy = target.version_id
+                    self._report(PolicyRefused(version_id=target.version_id, code=error.code, message=error.message))
                 await self._wait_for_other_version(target.version_id, wait_s)
 
     async def _wait_for_other_version(self, version_id: str, timeout_s: float) -> None:
@@ -256,6 +262,8 @@ class PolicyHost:
             refusal = PolicyRefused(version_id=target.version_id, code=error.code, message=error.message[:2000])
             self._report(refusal)
             return
+        finally:
+            self._taking = None
         self._settled = target.version_id
         self._trust.followed(target)
         traceparent = self._traced(target, began_ns)
@@ -265,8 +273,13 @@ class PolicyHost:
         with self._lock:
             if self._hold is None:  # else somebody took the robot back while this one was fetched
                 self._ready = loaded
-            kept = [item.manifest for item in (self._ready, self._running) if item is not None]
-        self._store.evict({blob.sha256 for item in kept for blob in item.blobs})
+        self._store.evict()
+
+    def _driving(self) -> tuple[PolicyManifest, ...]:
+        """Return what drives, what shall from the next episode on, and what is on its way."""
+        with self._lock:
+            loaded = [item.manifest for item in (self._ready, self._running) if item is not None]
+        return (*loaded, self._taking) if self._taking is not None else tuple(loaded)
 
     def _traced(self, target: PolicyTarget, began_ns: int, failed: str = "") -> str:
         """Note the loading of a version in the trace of its publish; one without a trace is none of ours."""
@@ -282,6 +295,7 @@ class PolicyHost:
         async with self._store.fetching():
             manifest = await self._store.fetch_manifest(self._downloads, target)
             self._check(manifest)
+            self._taking = manifest
             return manifest, await self._store.fetch_missing(self._downloads, manifest, target)
 
     def _check(self, manifest: PolicyManifest) -> None:

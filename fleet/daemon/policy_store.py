@@ -9,6 +9,9 @@
 A blob of which an earlier one is held comes as a patch where the server has one (protocol/patch.py): only what changed
 travels, and the result is hashed like any other. Downloads go on where they stopped, over several connections, and
 count only after size and SHA-256 agree with the manifest.
+
+Episodes have the right of way on the disk: a fetch leaves the spool the room that it may still take, and what no
+version needs that drives, is held to or can be gone back to makes room for both (`make_room`).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -25,6 +28,7 @@ import msgspec
 
 from fleet.daemon.downloads import (
     Damaged,
+    DiskFull,
     Downloads,
     FetchFailed,
     Wanted,
@@ -32,8 +36,8 @@ from fleet.daemon.downloads import (
     finish,
     refuse_error,
 )
-from fleet.daemon.files import sync, write_durably
-from fleet.daemon.policy_hold import CurrentVersion, VersionHistory
+from fleet.daemon.files import free_bytes, held_bytes, is_full, sync, write_durably
+from fleet.daemon.policy_hold import CurrentVersion, VersionHistory, read_hold
 from fleet.protocol.errors import UNPARSABLE, ArtifactMismatch
 from fleet.protocol.messages import PolicyPatch, PolicyTarget
 from fleet.protocol.patch import apply_patch
@@ -49,14 +53,17 @@ class PolicyStore:
     """Not thread-safe; the event loop's alone. One fetches at a time: the policy host at once, a shadow when the host
     does not, and it makes way for it (`fetching`)."""
 
-    def __init__(self, directory: Path, *, cache_bytes: int) -> None:
+    def __init__(self, directory: Path, *, cache_bytes: int, spool_room: Callable[[], int] = lambda: 0) -> None:
+        """`spool_room`: how many bytes of the disk episodes may still take, which no fetch uses."""
         self._blobs = directory / "blobs"
         self._current = directory / "current.json"
         self._cache_bytes = cache_bytes
+        self._spool_room = spool_room
         self._blobs.mkdir(parents=True, exist_ok=True)
         self.policies = directory
         self.history = VersionHistory(directory)
-        self.shadow_blobs: frozenset[str] = frozenset()  # of the candidate that is shadowed: never evicted
+        self.driving: Callable[[], tuple[PolicyManifest, ...]] = lambda: ()  # what drives or shall: never evicted
+        self.shadow_blobs: frozenset[str] = frozenset()  # of the candidate that is shadowed: neither
         self._fetch_lock = asyncio.Lock()
         self._shadow_fetch: asyncio.Task[int] | None = None
 
@@ -107,7 +114,16 @@ class PolicyStore:
         return current
 
     def write_current(self, current: CurrentVersion) -> None:
-        """Remember what to load after a restart without a server, and what to go back to by hand."""
+        """Remember what to load after a restart without a server, and what to go back to by hand. Raises: OSError."""
+        try:
+            self._write_current(current)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self.make_room()
+            self._write_current(current)
+
+    def _write_current(self, current: CurrentVersion) -> None:
         write_durably(self._current, msgspec.json.encode(current))
         self.history.add(current)
 
@@ -121,22 +137,56 @@ class PolicyStore:
         if not path.exists() or sha256_of_file(path) != (blob.size, blob.sha256):
             path.unlink(missing_ok=True)
             raise ArtifactMismatch(f"blob '{blob.name}' on disk is missing or damaged", sha256=blob.sha256)
+        with contextlib.suppress(OSError):
+            path.touch()  # used now: the longest unused goes first
 
-    def evict(self, keep: set[str]) -> None:
-        """Remove the longest unused blobs until the cache fits; blobs in `keep` and their downloads stay.
-
-        So do those of the two versions that drove last: one of them is what a local `revert` goes back to.
-        """
-        keep = keep | self.shadow_blobs
-        keep |= {blob.sha256 for item in self.history.versions()[:2] for blob in item.manifest.blobs}
-        files = sorted(self._blobs.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        total = sum(path.stat().st_size for path in files)
-        for path in files:
+    def evict(self) -> None:
+        """Remove the longest unused blobs until the cache fits."""
+        total = sum(held_bytes(path) for path in self._blobs.iterdir())
+        for path in self._unused():
             if total <= self._cache_bytes:
                 return
-            if path.name.partition(".")[0] not in keep:
-                total -= path.stat().st_size
-                path.unlink()
+            total -= held_bytes(path)
+            path.unlink(missing_ok=True)
+
+    def make_room(self) -> None:
+        """Remove every blob that nothing needs: the disk is full."""
+        unused = self._unused()
+        freed_bytes = sum(held_bytes(path) for path in unused)
+        for path in unused:
+            path.unlink(missing_ok=True)
+        if unused:
+            logger.warning("the disk is full: %.1f MB of policy versions were removed", freed_bytes / 1e6)
+
+    def _unused(self) -> list[Path]:
+        """Return blobs and downloads that nothing needs, the longest unused first.
+
+        Needed are what drives or shall and what is shadowed; what the robot is held to; and the two versions that
+        drove last: one of them is what a local `revert` goes back to, with or without a server.
+        """
+        last, hold = self.history.versions(), read_hold(self.policies)
+        held = [item for item in last if hold is not None and item.manifest.version_id == hold.version_id]
+        needed = [*self.driving(), *(item.manifest for item in (*last[:2], *held))]
+        keep = self.shadow_blobs.union(blob.sha256 for manifest in needed for blob in manifest.blobs)
+        unused = [path for path in self._blobs.iterdir() if path.name.partition(".")[0] not in keep]
+        return sorted(unused, key=_used_ns)
+
+    def _require_room(self, manifest: PolicyManifest) -> None:
+        """Make room for what is missing of a version, and leave the spool's. Raises: DiskFull.
+
+        A robot that has no version at all records nothing: its first one may take the spool's room.
+        """
+        missing = [blob for blob in manifest.blobs if not self.is_held(blob)]
+        wanted = sum(max(0, blob.size - held_bytes(self._part(blob))) for blob in missing)
+        spool = self._spool_room() if self.history.versions() else 0
+        for path in self._unused():
+            if free_bytes(self._blobs) >= wanted + spool:
+                return
+            path.unlink(missing_ok=True)
+        free = free_bytes(self._blobs)
+        if missing and free < wanted + spool:
+            text = f"a version takes {_mb(wanted)} of the disk, {_mb(free)} are free, {_mb(spool)} are for episodes"
+            raise DiskFull(text)
 
     async def fetch_manifest(self, downloads: Downloads, target: PolicyTarget) -> PolicyManifest:
         """Download and check the manifest. Raises: FetchFailed; ArtifactMismatch if it is not what was announced."""
@@ -161,8 +211,17 @@ class PolicyStore:
     async def fetch_missing(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
         """Fetch what is not held, as differences where that helps; return the bytes transferred.
 
-        Raises: FetchFailed, FetchLater; ArtifactMismatch.
+        Raises: FetchFailed, FetchLater, DiskFull; ArtifactMismatch; OSError.
         """
+        self._require_room(manifest)
+        try:
+            return await self._fetch_missing(downloads, manifest, target)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise DiskFull("the disk became full while a version was fetched") from error
+
+    async def _fetch_missing(self, downloads: Downloads, manifest: PolicyManifest, target: PolicyTarget) -> int:
         fetched_bytes = 0
         for blob in manifest.blobs:
             if self.is_held(blob):
@@ -212,7 +271,7 @@ class PolicyStore:
         A damaged result is fetched from the beginning once more before it is called a mismatch.
         Raises: FetchFailed, FetchLater; ArtifactMismatch.
         """
-        part = self._blobs / f"{blob.sha256}.part"
+        part = self._part(blob)
         received_bytes = 0
         for _ in range(2):
             try:
@@ -228,11 +287,25 @@ class PolicyStore:
             discard(part)
         raise ArtifactMismatch(f"blob '{blob.name}' differs from its manifest", sha256=blob.sha256)
 
+    def _part(self, blob: BlobRef) -> Path:
+        return self._blobs / f"{blob.sha256}.part"
+
     def _take(self, file: Path, blob: BlobRef) -> None:
         """Give a file that was hashed the blob's name, durably."""
         sync(file)
         file.rename(self.path(blob.sha256))
         sync(self._blobs)
+
+
+def _used_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # a download that a thread finished meanwhile
+        return 0
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _apply(base: Path, file: Path, made: Path, blob: BlobRef, patch: PolicyPatch) -> None:

@@ -23,7 +23,7 @@ from fleet.daemon import shadow_wire as wire
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
 from fleet.daemon.config_report import ShadowConfig
-from fleet.daemon.downloads import Downloads, FetchFailed, FetchLater
+from fleet.daemon.downloads import DiskFull, Downloads, FetchFailed, FetchLater
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
 from fleet.daemon.files import write_durably
 from fleet.daemon.policy_host import check_fits
@@ -213,7 +213,10 @@ class ShadowHost:
             raise ShadowRefused("shadow_disk", "the cache (policy.cache_bytes) does not hold two versions")
         _check_memory(manifest, self._config)
         self._store.shadow_blobs = frozenset(blob.sha256 for blob in manifest.blobs)
-        await self._store.fetch_for_shadow(self._downloads, manifest, target)
+        try:
+            await self._store.fetch_for_shadow(self._downloads, manifest, target)
+        except DiskFull as error:
+            raise ShadowRefused("shadow_disk", error.message) from None
         return manifest
 
     def _start(self, record: ShadowRecord, manifest: PolicyManifest) -> None:

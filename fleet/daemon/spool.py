@@ -1,7 +1,7 @@
 """Closed episodes on disk between the recorder and the server. Bounded, crash-safe, and it never drops unsent data.
 
     <state>/spool/pending/<episode_id>/    closed, not yet registered
-    <state>/spool/uploaded/<episode_id>/   registered; the oldest go first when room is needed
+    <state>/spool/uploaded/<episode_id>/   registered; the oldest go first when room is needed, here or on a full disk
     <state>/spool/refused/<episode_id>/    refused for good by the server, with refusal.json; kept for a person
     <state>/spool/closed.log               one episode id a line, every episode ever closed here
 
@@ -99,6 +99,19 @@ class Spool:
             self._closed.add(manifest.episode_id)
         self.on_closed()
         return manifest
+
+    def room(self) -> int:
+        """Return how many bytes episodes may still take of the disk."""
+        with self._lock:
+            return max(0, self._capacity_bytes - self._used_bytes())
+
+    def shrink(self) -> bool:
+        """Remove uploaded episodes, the oldest first, for one more: the disk is full. Whether there were any."""
+        with self._lock:
+            before, wanted = self._used_bytes(), max(1, self._largest_bytes)
+            while self._uploaded and before - self._used_bytes() < wanted:
+                self._remove_oldest_uploaded()
+            return self._used_bytes() < before
 
     # --- Uploading ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from fleet.daemon.config import ControlConfig
 from fleet.daemon.control_loop import EpisodeRunner
 from fleet.daemon.drivers.base import Driver, DriverError
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
+from fleet.daemon.files import is_full
 from fleet.daemon.policy_host import LoadedPolicy
 from fleet.daemon.spool import Spool
 from fleet.daemon.status import StatusBoard
@@ -79,12 +80,15 @@ class Writer:
         board: StatusBoard,
         software: dict[str, str],
         shadowed: Callable[[EpisodeRecording], ShadowEpisode | None] = lambda recording: None,
+        make_room: Callable[[], object] = lambda: None,
     ) -> None:
-        """`shadowed` is asked once for each recording: what a candidate proposed in it."""
+        """`shadowed` is asked once for each recording: what a candidate proposed in it. `make_room` is called while the
+        disk is full and the spool holds nothing that may go; the next try comes `DISK_RETRY_S` later."""
         self._spool = spool
         self._board = board
         self._software = software
         self._shadowed = shadowed
+        self._make_room = make_room
         self._queue: queue.Queue[EpisodeRecording | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
@@ -136,6 +140,10 @@ class Writer:
                 self._board.update(detail=f"episode not recorded: {error.message}")
                 return
             except OSError as error:
+                if is_full(error):
+                    if self._spool.shrink():
+                        continue
+                    self._make_room()
                 logger.error("episode %s cannot be written: %s", episode_id, error)
                 self.problem = f"disk: {error}"
                 self._board.update(activity="error", detail=f"disk: {error}")

@@ -49,6 +49,8 @@ class PolicyVersion(models.Model):
 class PolicyDeployment(models.Model):
     """One version on one robot: announced by the server; fetched, applied or refused as the robot reported it."""
 
+    TRIED_ON = "disk_full"  # a `refused_code` that says nothing of the version: the robot takes it once there is room
+
     id = models.BigAutoField(primary_key=True)
     robot = models.ForeignKey(Robot, on_delete=models.CASCADE, related_name="deployments")
     version = models.ForeignKey(PolicyVersion, on_delete=models.CASCADE, related_name="deployments")

@@ -91,4 +91,5 @@ def _refusals(rollout: Rollout) -> tuple[str, ...]:
     rows = PolicyDeployment.objects.filter(
         version=rollout.candidate_id, robot__in=rollout.robots.all(), refused_at__isnull=False, applied_at__isnull=True
     )
-    return tuple(f"{row.robot.name} refused it: {row.refused_code}" for row in rows.select_related("robot"))
+    final = rows.exclude(refused_code=PolicyDeployment.TRIED_ON).select_related("robot")
+    return tuple(f"{row.robot.name} refused it: {row.refused_code}" for row in final)

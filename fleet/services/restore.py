@@ -81,6 +81,7 @@ def _vault(backup: Backup) -> Vault:
 
 def _objects(backup: Backup, progress: Progress) -> int:
     store, vault, done, written, size = object_store(), _vault(backup), 0, 0, 0
+    store.begin()
     for each in backup.objects():
         if not store.holds(each.key, size=each.size, sha256=each.sha256):
             try:

@@ -324,7 +324,7 @@ def version_usable(*, version_id: object, run: TrainingRun | None = None) -> Pol
         raise NotFound("there is no such version of this run")
     version_require_weights(version)
     told = PolicyDeployment.objects.filter(version=version)
-    refused = told.filter(refused_at__isnull=False).first()
+    refused = told.filter(refused_at__isnull=False).exclude(refused_code=PolicyDeployment.TRIED_ON).first()
     if refused is not None and not told.filter(applied_at__isnull=False).exists():
         text = f"version {version.number} was refused by {refused.robot.name}: {refused.refused_code}"
         raise VersionUnusable(text, field="version")

@@ -10,6 +10,7 @@ from fleet.storage.base import (
     StoredObject,
     StoreFull,
     StoreUnavailable,
+    StoreUnmounted,
 )
 from fleet.storage.factory import open_store
 
@@ -22,6 +23,7 @@ __all__ = [
     "StorageError",
     "StoreFull",
     "StoreUnavailable",
+    "StoreUnmounted",
     "StoredObject",
     "open_store",
 ]

@@ -42,6 +42,12 @@ class StoreFull(StoreUnavailable):
     code = "store_full"
 
 
+class StoreUnmounted(StoreUnavailable):
+    """The folder is not the store's: it lacks the marker, as the mount point of a volume that is away does."""
+
+    code = "store_unmounted"
+
+
 class ObjectMissing(StorageError):
     code = "object_missing"
 
@@ -90,6 +96,10 @@ class ObjectStore(abc.ABC):
 
     A store behind a network raises StoreUnavailable from every method that asks it, within bounded time.
     """
+
+    def begin(self) -> bool:
+        """Make this place a store, where that has to be said (a folder); return whether it was none before."""
+        return False
 
     @abc.abstractmethod
     def put(self, key: str, data: bytes) -> None:

@@ -14,18 +14,19 @@ _ENDPOINT = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5}
 _S3_FORM = "s3://bucket/prefix?endpoint=http://host:port&region=name"
 
 
-def open_store(url: str, *, signing_key: bytes | None = None) -> ObjectStore:
+def open_store(url: str, *, signing_key: bytes | None = None, is_marker_required: bool = False) -> ObjectStore:
     """Return the store behind `file:///absolute/folder` or `s3://bucket/prefix?endpoint=...&region=...`.
 
     A folder is made on the first write; a bucket must exist. Prefix and both parameters may be left out: without an
-    endpoint it is AWS. `signing_key`: needed only by those who sign URLs of a folder. Raises: ConfigurationInvalid.
+    endpoint it is AWS. `signing_key`: needed only by those who sign URLs of a folder. `is_marker_required`: see
+    LocalStore. Raises: ConfigurationInvalid.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
         folder = Path(unquote(parts.path))
         if parts.netloc or not folder.is_absolute() or folder == Path("/"):
             raise ConfigurationInvalid(f"OBJECT_STORE_URL must be file:///absolute/folder, not '{url}'")
-        return LocalStore(folder, signing_key=signing_key)
+        return LocalStore(folder, signing_key=signing_key, is_marker_required=is_marker_required)
     if parts.scheme == "s3":
         return _open_s3(parts)
     raise ConfigurationInvalid("OBJECT_STORE_URL must begin with file:/// or s3://")

@@ -33,6 +33,7 @@ from fleet.storage.base import (
     SignedPut,
     StoredObject,
     StoreFull,
+    StoreUnmounted,
     Swept,
     check_key,
 )
@@ -43,17 +44,47 @@ _PIECE = 1024 * 1024
 _UPLOAD = re.compile(r"[0-9a-f]{64}-[0-9]{1,15}-[0-9]{1,15}")  # as `local_parts.upload_name`
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = ".incoming"  # no part of a key begins with a dot, so nothing here is ever listed
+_MARKER = ".sop-store"
+_MARKER_TEXT = b"SOP keeps its objects in this folder, and takes it for an empty mount point without this file.\n"
 
 
 class LocalStore(ObjectStore):
     """Objects as files under `folder`."""
 
     def __init__(
-        self, folder: Path, *, signing_key: bytes | None = None, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        *,
+        signing_key: bytes | None = None,
+        clock: Callable[[], float] = time.time,
+        is_marker_required: bool = False,
     ) -> None:
+        """`is_marker_required`: without the file that `begin` writes nothing is stored and nothing counts as missing
+        (StoreUnmounted): what went into the mount point of a volume that is away would be hidden when it comes back."""
         self._folder = folder
+        self._is_marker_required = is_marker_required
         self._signing_key = signing_key
         self._clock = clock
+
+    @property
+    def marker(self) -> Path:
+        return self._folder / _MARKER
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing says that this folder is a store: no marker and no object."""
+        return not self.marker.exists() and next(self.scan(), None) is None
+
+    def begin(self) -> bool:
+        if self.marker.exists():
+            return False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self.marker.open("wb") as file:
+            file.write(_MARKER_TEXT)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self._folder)
+        return True
 
     def put(self, key: str, data: bytes) -> None:
         target = self._path(key)
@@ -99,7 +130,7 @@ class LocalStore(ObjectStore):
 
     def holds(self, key: str, *, size: int, sha256: str) -> bool:
         path = self._path(key)
-        return path.is_file() and path.stat().st_size == size and sha256_of_file(path)[1] == sha256
+        return self._is_there(path) and path.stat().st_size == size and sha256_of_file(path)[1] == sha256
 
     def open(self, key: str, *, start: int = 0) -> IO[bytes]:
         file = self._existing(key).open("rb")
@@ -107,7 +138,7 @@ class LocalStore(ObjectStore):
         return file
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        return self._is_there(self._path(key))
 
     def size(self, key: str) -> int:
         return self._existing(key).stat().st_size
@@ -133,7 +164,11 @@ class LocalStore(ObjectStore):
         yield from sorted(key for key in keys if key.startswith(prefix))
 
     def folder(self, key: str) -> Path:
-        """Return where a folder of objects lies, for those who make and remove whole ones (exports)."""
+        """Return where a folder of objects lies, for those who make and remove whole ones (exports).
+
+        Raises: StoreUnmounted.
+        """
+        self._require_marker()
         return self._path(key)
 
     def scan(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -225,13 +260,28 @@ class LocalStore(ObjectStore):
 
     def _existing(self, key: str) -> Path:
         path = self._path(key)
-        if not path.is_file():
+        if not self._is_there(path):
             raise ObjectMissing(f"there is no object '{key}'", key=key)
         return path
 
+    def _is_there(self, path: Path) -> bool:
+        """Whether there is such an object. Raises: StoreUnmounted where that cannot be said."""
+        if path.is_file():
+            return True
+        self._require_marker()
+        return False
+
+    def _require_marker(self) -> None:
+        if self._is_marker_required and not self.marker.exists():
+            raise StoreUnmounted("the object store's folder lacks its marker: is its volume mounted? Else: store_init")
+
     @contextlib.contextmanager
     def _temporary(self, pieces: Iterable[bytes]) -> Iterator[Path]:
-        """Yield a synced file of these bytes, which is gone in the end unless it took a name. Raises: StoreFull."""
+        """Yield a synced file of these bytes, which is gone in the end unless it took a name.
+
+        Raises: StoreFull, StoreUnmounted.
+        """
+        self._require_marker()
         incoming, path = self._folder / _TEMPORARY, None
         try:
             incoming.mkdir(parents=True, exist_ok=True)

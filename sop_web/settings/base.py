@@ -244,6 +244,7 @@ LOGGING = logging_config(ENVIRONMENT.log_format)
 
 # --- Fleet ------------------------------------------------------------------------------------------------------------
 SOP_OBJECT_STORE_URL = ENVIRONMENT.object_store_url
+SOP_STORE_REQUIRE_MARKER = ENVIRONMENT.is_store_marker_required
 SOP_REDIS_URL = ENVIRONMENT.redis_url
 SOP_PUBLIC_URL = ENVIRONMENT.public_url
 SOP_HEARTBEAT_S = ENVIRONMENT.heartbeat_s

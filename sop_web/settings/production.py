@@ -11,6 +11,7 @@ if _problems:
     raise ImproperlyConfigured("refusing to start: " + "; ".join(_problems))
 
 DEBUG = False
+SOP_STORE_REQUIRE_MARKER = True
 ALLOWED_HOSTS = list(ALLOWED_HOSTS)
 REST_FRAMEWORK["NUM_PROXIES"] = 1  # the one in front
 WHITENOISE_AUTOREFRESH = False

@@ -60,6 +60,7 @@ from fleet.models import Task, TrainingRun
 from fleet.services.enrolment import enrolment_token_create
 from fleet.services.training import training_run_start
 call_command("migrate", interactive=False, verbosity=0)
+call_command("store_init")
 call_command("signing_key")
 call_command("demo_seed", run={run!r}, tasks={task!r}, seed=3)
 Task.objects.update(max_steps={max_steps})
@@ -248,9 +249,8 @@ class Site:
         state.mkdir(parents=True, exist_ok=True)
         command = robot_command(self.stack, name=name, state=state, seed=seed, token=token)
         command[command.index("--server") + 1] = url
-        room = ROBOT_MIB * 2**20  # spool and cache of versions must fit on the disk together
-        disk = [f"spool.capacity_bytes={room // 2}", f"policy.cache_bytes={room // 4}"]
-        settings = ["control.reset_s=0.05", *disk, *SUPERVISOR]
+        spool = f"spool.capacity_bytes={ROBOT_MIB * 2**19}"  # the cache of versions may take more than the disk has
+        settings = ["control.reset_s=0.05", spool, *SUPERVISOR]
         command += [word for setting in settings for word in ("--set", setting)]
         if self.namespace and name == ROBOTS[-1]:
             command = self.namespace.command(command)
@@ -300,6 +300,7 @@ def running_site(layout: Layout, folder: Path, *, policy: Path, demonstrations: 
 
 def _add_store(site: Site, exits: contextlib.ExitStack) -> None:
     settings = {"DJANGO_SETTINGS_MODULE": "sop_web.settings.dev", **TIMERS}
+    settings["SOP_STORE_REQUIRE_MARKER"] = "1"  # as in production
     settings["SOP_ALLOWED_HOSTS"] = "*"  # a robot in a namespace knows the server by another address
     objects = site.folder / "objects"
     site.store_url = f"file://{objects}"

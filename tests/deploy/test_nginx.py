@@ -68,6 +68,7 @@ def site(make_open_folder: Callable[[str], Path], services: None, secrets: Path)
         environment = front.production(folder / "data", secrets, https=nginx.https)
         (folder / "data").mkdir()
         front.manage(environment, "migrate", "--noinput", "-v", "0")
+        front.manage(environment, "store_init")
         front.manage(environment, "collectstatic", "--noinput", "-v", "0")
         admin = {**environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
         front.manage(admin, "createsuperuser", "--noinput", "--username", "admin", "--email", "admin@lab.example")

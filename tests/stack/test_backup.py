@@ -62,6 +62,7 @@ class Site:
             "DATABASE_URL": self.url,
             "SOP_DATA_DIR": str(data),
             "OBJECT_STORE_URL": f"file://{self.objects}",
+            "SOP_STORE_REQUIRE_MARKER": "1",  # as in production; restore must bring it
             **environment,
         }
         command = [sys.executable, "-W", "ignore", "manage.py", *arguments]
@@ -98,7 +99,7 @@ class Site:
         return {
             str(path.relative_to(self.objects)): sha256_of_file(path)
             for path in self.objects.rglob("*")
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(".")
         }
 
     def drop(self) -> None:
@@ -119,6 +120,7 @@ def filled(make_open_folder: Callable[[str], Path], services: None) -> Iterator[
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as own:
         own.execute(f'CREATE DATABASE "{name}"'.encode())
     site.manage("migrate", "-v", "0")
+    site.manage("store_init")
     site.manage("signing_key")
     site.manage("shell", "-v", "0", "-c", POPULATE.format(episodes=3, name="one", value=0.5))
     site.backup()

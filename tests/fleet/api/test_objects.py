@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from fleet.selectors.objects import object_store
+from fleet.selectors.readiness import ReadinessReader
 from fleet.storage.local import LocalStore
 
 DATA = bytes(range(256)) * 2000
@@ -102,6 +103,25 @@ def test_a_full_disk_in_the_middle_of_an_upload(
     subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
     assert _put(server, store, DATA).status_code == 201
     assert store.get(KEY) == DATA
+
+
+def test_an_upload_while_the_volume_is_away_is_told_to_come_back(
+    server: str, objects: LocalStore, settings: Any, tmp_path: Path
+) -> None:
+    """503 with a code, nothing in the mount point, not ready meanwhile; and everything once it is mounted."""
+    settings.SOP_STORE_REQUIRE_MARKER = True
+    store = object_store()
+    assert isinstance(store, LocalStore)
+    reader = ReadinessReader()
+    answer = _put(server, store, DATA)
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unmounted")
+    parts = {part.name: part.code for part in reader.read(timeout_s=10, keep_s=0).parts}
+    assert parts["object_store"] == "store_unmounted"
+    assert not [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
+    store.begin()
+    assert _put(server, store, DATA).status_code == 201
+    parts = {part.name: part.code for part in reader.read(timeout_s=10, keep_s=0).parts}
+    assert parts["object_store"] == "ready"
 
 
 def test_signatures_are_not_interchangeable(server: str, objects: LocalStore, get_url: str) -> None:

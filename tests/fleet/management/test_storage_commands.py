@@ -67,3 +67,20 @@ def test_store_verify_exits_with_1_if_something_is_damaged(objects: LocalStore) 
     for wrong in (["--sample", "0"], ["--since", "soon"], []):
         with pytest.raises(CommandError):
             _call("store_verify", *wrong)
+
+
+def test_store_init_marks_a_folder_but_no_empty_one_that_rows_miss(objects: LocalStore) -> None:
+    """Rows that name objects, and none there: a volume that is not mounted looks so."""
+    manifest, files = builders.episode(builders.task(), None)
+    builders.store(manifest, files)
+    episode_register(robot_id=None, manifest=manifest, uploaded_ns=None)
+    for key in list(objects.list()):
+        objects.delete(key)
+    with pytest.raises(CommandError, match="mount its volume"):
+        _call("store_init")
+    assert not objects.marker.exists()
+    builders.store(manifest, files)
+    assert _call("store_init") == "marked\n"
+    for key in list(objects.list()):
+        objects.delete(key)
+    assert _call("store_init") == "nothing to do\n"

@@ -24,6 +24,7 @@ from fleet.services.rollout import (
     rollout_pause,
     rollout_roll_back,
     version_promote,
+    version_usable,
 )
 from fleet.services.rollout_judge import rollouts_judge
 from fleet.storage import keys
@@ -243,9 +244,11 @@ def test_a_candidate_that_a_robot_refuses_is_rolled_back(robots: list[Robot], ru
     PolicyDeployment.objects.filter(version=candidate).delete()  # as if it had not been given to everyone at first
     rollout = rollout_begin(version_id=candidate.id)
     (member,) = rollout.robots.all()
-    policy_version_refused(
-        robot_id=str(member.id), version_id=str(candidate.id), code="probe_failed", message="not finite"
-    )
+    told = {"robot_id": str(member.id), "version_id": str(candidate.id)}
+    policy_version_refused(**told, code="disk_full", message="no room")
+    assert rollouts_judge() == 0, "the robot takes it once there is room"
+    assert version_usable(version_id=candidate.id) == candidate
+    policy_version_refused(**told, code="probe_failed", message="not finite")
     assert rollouts_judge() == 1
     rollout.refresh_from_db()
     assert rollout.state == "rolled_back" and rollout.reason == f"{member.name} refused it: probe_failed."

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleet.protocol.errors import ObjectMismatch
-from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, StoreFull, open_store
+from fleet.storage import ConfigurationInvalid, ObjectConflict, ObjectMissing, StoreFull, StoreUnmounted, open_store
 from fleet.storage.base import SignatureInvalid
 from fleet.storage.local import LocalStore
 
@@ -64,6 +64,42 @@ def test_body_that_differs_from_its_promise_leaves_nothing(store: LocalStore, tm
         store.put_verified("k", io.BytesIO(body), size=len(DATA), sha256=SHA)
     assert not store.exists("k")
     assert list((tmp_path / "objects/.incoming").iterdir()) == []
+
+
+def test_a_folder_without_its_marker_takes_nothing_and_misses_nothing(tmp_path: Path) -> None:
+    """As an empty mount point. What is there is given all the same; with the marker everything is as it was."""
+    folder = tmp_path / "objects"
+    store = LocalStore(folder, is_marker_required=True)
+    LocalStore(folder).put("a/b", DATA)
+    refused: list[Callable[[], object]] = [
+        lambda: store.put("k", DATA),
+        lambda: store.put_verified("k", io.BytesIO(DATA), size=len(DATA), sha256=SHA),
+        lambda: store.put_file("k", folder / "a/b", sha256=SHA),
+        lambda: store.put_part("k", io.BytesIO(DATA), upload=f"{SHA}-1-1", number=1, size=len(DATA), sha256=SHA),
+        lambda: store.folder("exports/1"),
+        lambda: store.get("k"),
+        lambda: store.exists("k"),
+        lambda: store.holds("k", size=1, sha256=SHA),
+    ]
+    for ask in refused:
+        with pytest.raises(StoreUnmounted, match="mounted"):
+            ask()
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["b"]
+    assert store.get("a/b") == DATA and store.exists("a/b")
+    assert (store.begin(), store.begin()) == (True, False)
+    store.put("k", DATA)
+    assert not store.exists("other") and list(store.list()) == ["a/b", "k"]
+
+
+@pytest.mark.parametrize("has_object", [True, False])
+def test_a_folder_with_an_object_or_a_marker_is_not_new(tmp_path: Path, has_object: bool) -> None:
+    store = LocalStore(tmp_path / "objects")
+    assert store.is_new
+    if has_object:
+        store.put("k", DATA)
+    else:
+        store.begin()
+    assert not store.is_new
 
 
 def test_a_full_disk_keeps_nothing_and_gives_its_room_back(small_disk: Callable[[int], Path], tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 import { Navigate, useSearchParams } from "react-router";
 
-import { Mark } from "@/app/mark";
-import { ThemeToggle } from "@/app/theme-toggle";
+import { FrontDoor } from "@/app/front-door";
 import { useSession } from "@/hooks/use-session";
 import { SignInForm } from "@/features/people/components/sign-in-form";
 import { useHome } from "@/hooks/use-home";
@@ -21,22 +20,8 @@ export function SignInRoute() {
   const [home] = useHome();
   if (data?.user) return <Navigate replace to={safeNext(params.get("next"), home)} />;
   return (
-    <div className="grid min-h-dvh grid-rows-[auto_1fr] p-4">
-      <div className="justify-self-end">
-        <ThemeToggle />
-      </div>
-      <main className="w-full max-w-88 place-self-center pb-24">
-        <div className="mb-6 flex items-center gap-3">
-          <Mark className="size-9" />
-          <div>
-            <h1 className="text-xl font-semibold">SOP console</h1>
-            <p className="text-sm text-ink-muted">Robots at work, policies learning from them</p>
-          </div>
-        </div>
-        <div className="rounded-xl border border-line bg-surface p-5">
-          <SignInForm />
-        </div>
-      </main>
-    </div>
+    <FrontDoor>
+      <SignInForm />
+    </FrontDoor>
   );
 }

@@ -6,6 +6,7 @@ import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
+import { SaveRow } from "@/components/ui/save-row";
 import { defaultParams, kinds, paramFields, type ParamField, scopes, severities } from "@/features/alerts/alert-words";
 import type { Severity } from "@/features/alerts/api/alerts";
 import {
@@ -111,14 +112,11 @@ export function RuleDialog({ rule, isMailSetUp, onClose }: RuleDialogProps) {
           onSilences={(silences) => put({ silences })}
           onZone={(zone) => put({ time_zone: zone })}
         />
-        <div className="flex items-center justify-end gap-3">
-          <p role="alert" className="min-w-0 grow text-sm text-fault">
-            {error === null ? "" : `Nothing was saved. ${error.message}`}
-          </p>
-          <Button type="submit" variant="primary" disabled={wish.name.trim() === "" || create.isPending || change.isPending}>
-            {rule === null ? "Make the rule" : "Save"}
-          </Button>
-        </div>
+        <SaveRow
+          problem={error?.message}
+          label={rule === null ? "Make the rule" : "Save"}
+          isDisabled={wish.name.trim() === "" || create.isPending || change.isPending}
+        />
       </form>
     </Dialog>
   );

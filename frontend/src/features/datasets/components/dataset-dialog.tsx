@@ -3,9 +3,9 @@
 import { type SubmitEvent, useState } from "react";
 import { useNavigate } from "react-router";
 
-import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { TextAreaField, TextField } from "@/components/ui/field";
+import { SaveRow } from "@/components/ui/save-row";
 import { notify } from "@/components/ui/toast";
 import { type Dataset, type DatasetWish, useChangeDataset, useCreateDataset } from "@/features/datasets/api/datasets";
 
@@ -76,14 +76,7 @@ function DatasetForm({ start, action, isPending, problem, onSave }: DatasetFormP
         value={licence}
         onChange={(event) => setLicence(event.target.value)}
       />
-      <div className="flex items-center justify-end gap-3">
-        <p role="alert" className="min-w-0 grow text-sm text-fault">
-          {problem === undefined ? null : `Nothing was saved. ${problem}`}
-        </p>
-        <Button type="submit" variant="primary" disabled={name.trim() === "" || isPending}>
-          {action}
-        </Button>
-      </div>
+      <SaveRow problem={problem} label={action} isDisabled={name.trim() === "" || isPending} />
     </form>
   );
 }

@@ -2,10 +2,10 @@
 
 import { type SubmitEvent, useState } from "react";
 
-import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
+import { SaveRow } from "@/components/ui/save-row";
 import { type Group, type GroupWish, useChangeGroup, useCreateGroup, useGroupRobots, useGroupTasks } from "@/features/people/api/groups";
 import { usePeople } from "@/features/people/api/people";
 
@@ -50,14 +50,11 @@ export function GroupDialog({ group, onClose }: GroupDialogProps) {
           Members see these robots and their episodes and nothing else of the fleet. Who leaves the group stays limited until you lift that under
           People. Admins see everything in any group.
         </p>
-        <div className="flex items-center justify-end gap-3">
-          <p role="alert" className="min-w-0 grow text-sm text-fault">
-            {error === null ? "" : `Nothing was saved. ${error.message}`}
-          </p>
-          <Button type="submit" variant="primary" disabled={wish.name.trim() === "" || create.isPending || change.isPending}>
-            {group === null ? "Make the group" : "Save"}
-          </Button>
-        </div>
+        <SaveRow
+          problem={error?.message}
+          label={group === null ? "Make the group" : "Save"}
+          isDisabled={wish.name.trim() === "" || create.isPending || change.isPending}
+        />
       </form>
     </Dialog>
   );

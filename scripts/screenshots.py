@@ -141,7 +141,8 @@ def take_over(page: Page) -> None:
     """Drive the cockpit's robot, and wait for its live video: a picture that is old says so."""
     page.get_by_test_id("take").click()
     page.get_by_test_id("hand-back").wait_for()
-    page.wait_for_function("[...document.querySelectorAll('video')].every((video) => video.currentTime > 0)")
+    for video in page.locator("video").all():
+        expect(video).to_have_js_property("readyState", 4, timeout=LIMIT_MS)
     expect(page.get_by_test_id("stale-video")).to_have_count(0, timeout=LIMIT_MS)
 
 

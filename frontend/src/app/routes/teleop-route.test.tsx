@@ -112,6 +112,19 @@ describe("cockpit", () => {
     Object.assign(HTMLVideoElement.prototype, { requestVideoFrameCallback: () => 0, cancelVideoFrameCallback: () => undefined });
   });
 
+  it("shows who drove in an episode that stood still beyond its steps", async () => {
+    const stage = await openCockpit();
+    const timeline = () => screen.getByTestId("timeline");
+    stage.say({ step: 200, max_steps: 250, mode: "paused" });
+    await waitFor(() => expect(timeline().textContent).toContain("step 200 / 250 · 5\u00a0s left"));
+    stage.say({ step: 400, max_steps: 250, mode: "paused" });
+    await waitFor(() => expect(timeline().textContent).toContain("step 400 / 250"));
+    expect(timeline().textContent).not.toContain("left");
+    const [segment] = within(timeline()).getByRole("img").children;
+    const { left, width } = (segment as HTMLElement).style;
+    expect([left, width]).toEqual(["50%", "50%"]);
+  });
+
   it("stays when the network comes back and the robot cannot be read again", async () => {
     const { answers: given } = await openCockpit();
     given["GET /api/v1/robots/r1"] = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }];

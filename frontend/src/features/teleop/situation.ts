@@ -63,7 +63,8 @@ export function situationOf(view: CockpitView, card: RobotCard | null, user: str
     episodeId,
     step,
     maxSteps,
-    timeLeft: episodeId !== null && controlRateHz > 0 ? seconds(Math.max(0, maxSteps - step) / controlRateHz) : null,
+    // Steps of standing still count in `step` but not against the limit: beyond it nobody here knows how many are left.
+    timeLeft: episodeId !== null && controlRateHz > 0 && step < maxSteps ? seconds((maxSteps - step) / controlRateHz) : null,
     detail: word?.detail ?? card?.detail ?? "",
     stop,
     isOurs,

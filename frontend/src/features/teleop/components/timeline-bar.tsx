@@ -25,6 +25,7 @@ export function TimelineBar({ timeline, situation, task, instruction, robot }: T
   const { episodeId, step, maxSteps, timeLeft } = situation;
   const isLive = timeline.episodeId === episodeId && episodeId !== null;
   const segments = isLive ? timeline.segments : [];
+  const length = Math.max(1, maxSteps, segments.at(-1)?.toStep ?? 0); // standing still takes it beyond its steps
   return (
     <section aria-label={`Episode of ${robot}`} className="rounded-lg border border-line bg-surface px-3 py-1.5" data-testid="timeline">
       <div className="flex items-baseline gap-3 text-sm">
@@ -43,8 +44,8 @@ export function TimelineBar({ timeline, situation, task, instruction, robot }: T
             title={titleOf(segment)}
             className="absolute inset-y-0 min-w-px"
             style={{
-              left: `${(segment.fromStep / Math.max(1, maxSteps)) * 100}%`,
-              width: `${((segment.toStep - segment.fromStep) / Math.max(1, maxSteps)) * 100}%`,
+              left: `${(segment.fromStep / length) * 100}%`,
+              width: `${((segment.toStep - segment.fromStep) / length) * 100}%`,
               background: fills[segment.driver],
             }}
           />

@@ -94,6 +94,8 @@ def strike(sites: Sites, capsys: pytest.CaptureFixture[str]) -> Callable[[Fault]
         finally:
             with capsys.disabled():
                 print(f"\n{row.line()}", flush=True)
+            if page := os.environ.get("SOP_CHAOS_PAGE"):  # after each, so that a run that is ended keeps what was seen
+                write_table(Path(page), _rows)
 
     return run
 
@@ -104,11 +106,3 @@ def _run(site: Site, invariants: Invariants, row: Row) -> None:
     row.seen = row.fault.strike(site, rng)
     row.recovery = Watch.begin(site).wait()
     row.invariants = invariants.check()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what was seen into the page that `make chaos` names."""
-    page = os.environ.get("SOP_CHAOS_PAGE")
-    if _rows and page:
-        write_table(Path(page), _rows)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
 import psycopg
@@ -50,6 +51,7 @@ TIMERS = {"SOP_HEARTBEAT_S": "2", "SOP_RUN_STALE_S": "15"}
 # So that the scripted supervisor asks for a lease in almost every episode: the policy knows nothing.
 SUPERVISOR = [f"supervisor.options.{option}" for option in ("deviation=0.2", "deviation_steps=4", "drive_steps=12")]
 STORE_MIB, ROBOT_MIB = 2048, 256
+BUCKET_VOLUMES = 64  # 4 GiB: the learner writes two gigabytes of checkpoints in a quarter of an hour
 START_S = 180.0
 _SETTLE_ERRORS = (psycopg.OperationalError, redis.ConnectionError, redis.TimeoutError)
 # In one process: each start of Django costs seconds on a busy machine.
@@ -322,7 +324,7 @@ def _add_bucket(site: Site, exits: contextlib.ExitStack) -> Mapping[str, str]:
 
     @contextlib.contextmanager
     def run() -> Iterator[None]:
-        with seaweed.run_seaweed(site.folder / "s3", ports=ports) as server:
+        with seaweed.run_seaweed(site.folder / "s3", ports=ports, volumes=BUCKET_VOLUMES) as server:
             running[0] = server.pid
             yield
 
@@ -335,7 +337,9 @@ def _add_bucket(site: Site, exits: contextlib.ExitStack) -> Mapping[str, str]:
         client.create_bucket(Bucket=seaweed.BUCKET)
     relay = site.links["all-store"] = Relay(ports["s3.port"])
     site.store_url = f"s3://{seaweed.BUCKET}/chaos?endpoint=http://127.0.0.1:{relay.port}&region=us-east-1"
-    return {"AWS_ACCESS_KEY_ID": seaweed.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": seaweed.SECRET_KEY}
+    credentials = {"AWS_ACCESS_KEY_ID": seaweed.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": seaweed.SECRET_KEY}
+    exits.enter_context(mock.patch.dict(os.environ, credentials))  # the invariants read objects from here
+    return credentials
 
 
 def _add_machines(site: Site, exits: contextlib.ExitStack) -> None:

@@ -53,8 +53,10 @@ def choose_ports() -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def run_seaweed(folder: Path, *, ports: dict[str, int] | None = None) -> Iterator[SeaweedServer]:
+def run_seaweed(folder: Path, *, ports: dict[str, int] | None = None, volumes: int = 8) -> Iterator[SeaweedServer]:
     """Run the server for the block; on the same folder and ports again it goes on with what it holds.
+
+    `volumes`: of 64 MiB each, which are full once so much was written: what is deleted keeps its room for long.
 
     SIGKILL ends it: the data is thrown away by those who asked for the folder, and SIGTERM takes it 25 s.
     """
@@ -67,7 +69,7 @@ def run_seaweed(folder: Path, *, ports: dict[str, int] | None = None) -> Iterato
         f"-dir={folder / 'data'}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}",
         "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-master.telemetry=false",  # on by default, and it calls home
-        "-volume.max=8", "-master.volumeSizeLimitMB=64",
+        f"-volume.max={volumes}", "-master.volumeSizeLimitMB=64",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with log_path.open("ab") as log:

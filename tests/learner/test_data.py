@@ -132,7 +132,7 @@ def test_video_must_have_the_stated_frames():
 class _TwoCameras(MemoryEpisodes):
     """Episodes that were filmed from the wrist as well, at half the size and upside down."""
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> np.ndarray[Any, Any]:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> np.ndarray[Any, Any]:
         front = super().frames(manifest, "front")
         return front if camera == "front" else front[:, ::-2, ::2]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fleet.protocol.errors import PolicyError
 from fleet.protocol.policy import CameraSpec
@@ -25,7 +25,7 @@ from learner.data.index import EpisodeSource
 from learner.policies.architectures.lerobot import config as features
 from learner.policies.architectures.lerobot.config import LerobotConfig
 from learner.policies.architectures.lerobot.network import LerobotNetwork
-from learner.policies.architectures.lerobot.package import complete_config, make_config, self_contained
+from learner.policies.architectures.lerobot.package import complete_config, make_config, make_policy, self_contained
 from learner.policies.base import HEAD, PolicyShapes
 from learner.policies.registry import require_architecture
 from learner.pretrain import MIN_STD
@@ -149,7 +149,9 @@ def _build(
     shapes = _shapes_of(config, example)
     features.check(config, shapes)
     torch.manual_seed(options.seed)
-    network = LerobotNetwork(config, shapes, policy=_load(folder, values, is_fresh=is_fresh))
+    # Fresh weights may begin with what LeRobot fetches for them, as an encoder trained on ImageNet.
+    policy = make_policy(values) if is_fresh else make_policy(config.policy, folder)
+    network = LerobotNetwork(config, shapes, policy=policy)
     for prefix in options.frozen:
         if not any(name.startswith(prefix) for name, _ in network.policy.named_parameters()):
             raise ValueError(f"no parameter begins with '{prefix}'")
@@ -175,17 +177,6 @@ def _shapes_of(config: LerobotConfig, example: EpisodeManifest | None) -> Policy
         action_dim=int(outputs[features.ACTION]["shape"][0]) if features.ACTION in outputs else 0,
         horizon=int(config.policy.get("chunk_size") or 0),
     )
-
-
-def _load(folder: Path, values: Mapping[str, Any], *, is_fresh: bool) -> nn.Module:
-    """Return LeRobot's policy, with the folder's weights if it has some."""
-    factory = importlib.import_module("lerobot.policies.factory")
-    kind = factory.get_policy_class(values["type"])
-    if is_fresh:
-        policy: nn.Module = kind(make_config(values))
-    else:
-        policy = kind.from_pretrained(folder, config=make_config(self_contained(values)))
-    return policy.to("cpu")
 
 
 def _in_units(statistics: Mapping[str, Mapping[str, Tensor]], config: LerobotConfig) -> dict[str, dict[str, Tensor]]:

@@ -75,16 +75,25 @@ def shrink_pi05(monkeypatch: pytest.MonkeyPatch, hub: Path) -> None:
     """
     from lerobot.policies.pi05 import modeling_pi05
 
-    sizes = modeling_pi05.GemmaConfig(width=32, depth=2, mlp_dim=64, num_heads=2, num_kv_heads=1, head_dim=16)
+    # Eight heads: compute_layer_complete counts on them.
+    sizes = modeling_pi05.GemmaConfig(width=32, depth=2, mlp_dim=64, num_heads=8, num_kv_heads=1, head_dim=8)
     monkeypatch.setattr(modeling_pi05, "get_gemma_config", lambda variant: sizes)
     real = modeling_pi05.CONFIG_MAPPING
 
     def paligemma() -> Any:
         vision = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 14}
-        return PaliGemmaConfig(vision_config=vision, projection_dim=32)
+        return PaliGemmaConfig(vision_config=vision)
 
+    def model(config: Any) -> Any:
+        config.vision_config.projection_dim, config.vision_config.intermediate_size = 32, 64
+        config.text_config.vocab_size = 512
+        return whole(config=config)
+
+    whole = modeling_pi05.PaliGemmaForConditionalGenerationWithPiGemma
     monkeypatch.setattr(modeling_pi05, "CONFIG_MAPPING", {"paligemma": paligemma, "gemma": real["gemma"]})
-    name = "models--google--paligemma-3b-pt-224"
-    tokenizer().save_pretrained(hub / name / "snapshots" / ("0" * 40))
-    (hub / name / "refs").mkdir()
-    (hub / name / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr(modeling_pi05, whole.__name__, model)
+    folder, commit = hub / "models--google--paligemma-3b-pt-224", "0" * 40
+    tokenizer().save_pretrained(folder / "snapshots" / commit)
+    (folder / "snapshots" / commit / "config.json").write_text('{"model_type": "paligemma"}')
+    (folder / "refs").mkdir(exist_ok=True)
+    (folder / "refs" / "main").write_text(commit)

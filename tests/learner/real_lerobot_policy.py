@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.constants import HF_HUB_CACHE
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from torch import Tensor
 
@@ -169,7 +170,8 @@ def test_a_camera_of_twice_the_size_is_averaged_down(tmp_path: Path) -> None:
     large = torch.from_numpy(observation(128).images["front"])[None]
     small = large.view(1, 32, 4, 32, 4, 3).float().mean(dim=(2, 4)).round().to(torch.uint8)
     language = torch.zeros(1, 1024)
-    assert torch.equal(network.encode({"front": large}, language), network.encode({"front": small}, language))
+    seen = [network.encode({"front": picture}, language).view(torch.uint8) for picture in (large, small)]
+    assert torch.equal(*seen) and seen[0].shape == (1, 32 * 32 * 3)
     assert not network.sees_whole_pictures
 
 
@@ -308,10 +310,8 @@ def smolvla(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def pi05(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
-    shrink_pi05(monkeypatch, tmp_path / "hub")
+def pi05(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    shrink_pi05(monkeypatch, Path(HF_HUB_CACHE))
     modes = {"VISUAL": "IDENTITY", "STATE": "QUANTILES", "ACTION": "QUANTILES"}
     return {
         "type": "pi05",
@@ -328,7 +328,7 @@ def pi05(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["smolvla", "pi05"])
 def test_a_vla_is_hosted_and_trained(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers as LeRobot's own, hears the instruction, keeps its frozen language model out of the head, and learns."""
-    values = smolvla(tmp_path) if kind == "smolvla" else pi05(tmp_path, monkeypatch)
+    values = smolvla(tmp_path) if kind == "smolvla" else pi05(monkeypatch)
     folder = save(tmp_path / kind, values)
     policy = robot(imported(folder, tmp_path / "base"))
     policy.reset(instruction=INSTRUCTION, seed=5)
@@ -348,7 +348,7 @@ def test_a_vla_is_hosted_and_trained(kind: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("kind", ["smolvla", "pi05"])
 def test_the_losses_of_vlas_are_lerobots(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = fresh(tmp_path / "fresh", smolvla(tmp_path) if kind == "smolvla" else pi05(tmp_path, monkeypatch))
+    network = fresh(tmp_path / "fresh", smolvla(tmp_path) if kind == "smolvla" else pi05(monkeypatch))
     batch = rows(network)
     noise = network.draw_noise(6, generator=torch.Generator().manual_seed(2))
     ours = network.chunk_losses(batch, noise)

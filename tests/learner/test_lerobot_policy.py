@@ -273,7 +273,7 @@ def test_the_real_lerobot() -> None:
     """`real_lerobot_policy.py`, in lerobot's own environment: no test of it may be left out."""
     command = [PYTHON, "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "--rootdir", str(ROOT)]
     command += ["-p", "no:cacheprovider", "-p", "lerobot_plugin", str(ROOT / "tests/learner/real_lerobot_policy.py")]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/learner'}"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/learner'}"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
     assert result.returncode == 0 and " passed" in result.stdout and "skipped" not in result.stdout, result.stdout[
         -6000:

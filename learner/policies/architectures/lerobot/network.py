@@ -89,7 +89,9 @@ class LerobotNetwork(PolicyNetwork):
         self.sees_whole_pictures = any(2 * h > c.height for c, (h, _) in zip(shapes.cameras, sizes, strict=True))
 
     def config_dict(self) -> dict[str, Any]:
-        return msgspec.structs.asdict(self.config)
+        # As JSON gives it back, with lists: a checkpoint's is compared with it.
+        config: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.config))
+        return config
 
     def embed(self, instruction: str) -> np.ndarray[Any, Any]:
         """The instruction's UTF-8, one byte a number: LeRobot's processor makes tokens of it, with the state's help."""

@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,12 +75,15 @@ def make_config(values: Mapping[str, Any], *, device: str = "cpu") -> Any:
             raise ValueError(f"config.json of a policy '{kind}': {error}") from None
 
 
-def make_policy(values: Mapping[str, Any]) -> nn.Module:
-    """Return a LeRobot policy with fresh weights on the CPU. Raises: ValueError, LerobotMissing."""
+def make_policy(values: Mapping[str, Any], folder: Path | None = None) -> nn.Module:
+    """Return a LeRobot policy on the CPU, with a pretrained folder's weights or fresh ones.
+
+    Raises: ValueError, LerobotMissing.
+    """
     config = make_config(values)
     with _foreign(config.type):
-        factory = importlib.import_module("lerobot.policies.factory")
-        policy: nn.Module = factory.get_policy_class(config.type)(config)
+        kind = importlib.import_module("lerobot.policies.factory").get_policy_class(config.type)
+        policy: nn.Module = kind(config) if folder is None else kind.from_pretrained(folder, config=config)
         return policy.to("cpu")
 
 

@@ -7,6 +7,8 @@ weights random; what is compared with LeRobot is compared with what LeRobot load
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from torch import Tensor
 from fleet.daemon.policy_host import build_policy
 from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.policy import Observation, Policy
+from learner.__main__ import main
 from learner.config import ConfigError, OptimConfig, RunConfig
 from learner.data.index import EpisodeSource
 from learner.evaluation import EvaluationConfig, evaluate
@@ -31,10 +34,11 @@ from learner.policies.base import BACKBONE, HEAD, ChunkBatch, PolicyNetwork
 from learner.policies.registry import architectures, load_policy
 from learner.publisher import NonFiniteWeights, build_artifact, read_policy_directory, write_policy_directory
 from learner.trainer import Trainer, build_trainer
-from tests.learner.hand_made import MemoryEpisodes, make_steps, some_manifests
+from tests.learner.hand_made import MemoryEpisodes, make_steps, some_manifests, stored_objects
 from tests.learner.lerobot_policy_made import ACT, FEATURES, FRONT, MEAN_STD
 from tests.learner.lerobot_vlm_made import shrink_pi05, write_smolvlm
 
+ROOT = Path(__file__).parents[2]
 SAME = 1e-5  # of an action in [-1, 1]: the same sums in the same order, but for the mapping of units
 INSTRUCTION = "close the box"
 OPTIM = OptimConfig(batch_size=8, learning_rate=1e-3, warmup_steps=1, ema_decay=0.9)
@@ -290,6 +294,27 @@ def test_recap_is_refused(tmp_path: Path) -> None:
     """Its indicator has no input here."""
     with pytest.raises(ConfigError, match=r"'lerobot\.v1' has no input for an advantage indicator"):
         trainer_of(fresh(tmp_path / "act"), algorithm="recap")
+
+
+def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands, in order, on recordings of the hand-made robot and a folder that LeRobot wrote."""
+    page = (ROOT / "docs/guides/lerobot_policy.md").read_text()
+    (settings,) = re.findall(r"^```json\n(.*?)^```$", page, flags=re.S | re.M)
+    commands = re.findall(r"^python -m learner (.*)$", page, flags=re.M)
+    assert [command.split()[0] for command in commands] == ["import-lerobot", "import-lerobot", "train"]
+    monkeypatch.chdir(tmp_path)
+    for manifest in some_manifests():
+        folder = tmp_path / "episodes" / manifest.episode_id
+        folder.mkdir(parents=True)
+        for name, data in stored_objects(manifest).items():
+            (folder / name).write_bytes(data)
+    Path("act").mkdir()
+    Path("act/config.json").write_text(settings)
+    save(Path("pretrained"), ACT)
+    for command in commands:
+        assert main(shlex.split(command)) == 0
+    manifest, _ = read_policy_directory(tmp_path / "trained")
+    assert (manifest.architecture, manifest.step, manifest.horizon) == ("lerobot.v1", 20, 12)
 
 
 # --- SmolVLA and pi0.5 ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot docs
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot verify-policy docs
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -142,3 +142,6 @@ verify-lerobot: $(RUNTIME) ## Load our exports with the real lerobot 0.6.1 and c
 
 verify-robot: $(DEV) ## Drive robots of the real lerobot 0.6.1 and load what was recorded (Python 3.12, 5.4 GB)
 	@scripts/verify-robot
+
+verify-policy: $(DEV) ## Host and train policies of the real lerobot 0.6.1 (Python 3.12, 6 GB; STEPS=300 EPISODES=0)
+	@STEPS=$(STEPS) EPISODES=$(EPISODES) scripts/verify-policy

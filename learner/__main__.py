@@ -1,4 +1,4 @@
-"""`python -m learner pretrain | train | evaluate | value | settings`: the learner on episodes, without a server."""
+"""`python -m learner pretrain | import-lerobot | train | evaluate | value | settings`: the learner without a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from fleet.protocol.errors import SopError
-from learner.commands import evaluate, pretrain, settings, train, value
+from learner.commands import evaluate, import_lerobot, pretrain, settings, train, value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m learner", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (pretrain, train, evaluate, value, settings):
+    for module in (pretrain, import_lerobot, train, evaluate, value, settings):
         module.add_parser(commands)
     for command in commands.choices.values():
         command.add_argument("--threads", type=int, default=1, help="torch threads; results depend on it")

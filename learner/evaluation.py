@@ -91,7 +91,11 @@ def evaluate(
     """
     shapes = network.shapes
     fitting = FittingEpisodes(
-        source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
+        source,
+        proprio_dim=shapes.proprio_dim,
+        action_dim=shapes.action_dim,
+        cameras=shapes.cameras,
+        is_whole=network.sees_whole_pictures,
     )
     scores = list(_episode_scores(network, fitting, manifests, config))
     if not scores:
@@ -197,7 +201,7 @@ def _batch(
     action_TA: Array,
     part_B: Array,
 ) -> ChunkBatch:
-    device = next(network.head.parameters()).device
+    device = network.device
     horizon = network.shapes.horizon
     padded_TA = np.concatenate([action_TA, np.zeros((horizon, action_TA.shape[1]), dtype=np.float32)])
     language = network.embed(episode.manifest.instruction)

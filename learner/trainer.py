@@ -320,7 +320,11 @@ def build_trainer(
     network = algorithm.prepare(network, read_file=read_file)
     shapes = network.shapes
     fitting = FittingEpisodes(
-        source, proprio_dim=shapes.proprio_dim, action_dim=shapes.action_dim, cameras=shapes.cameras
+        source,
+        proprio_dim=shapes.proprio_dim,
+        action_dim=shapes.action_dim,
+        cameras=shapes.cameras,
+        is_whole=network.sees_whole_pictures,
     )
     loader = FeatureLoader(
         fitting,
@@ -338,7 +342,7 @@ def encode_images(
     network: PolicyNetwork, images: Mapping[str, np.ndarray[Any, Any]], instruction: str
 ) -> np.ndarray[Any, Any]:
     """Return the frozen features of an episode, float32 [T, F]. `images`: [T, H, W, 3] of each camera by name."""
-    device = next(network.backbone.parameters()).device
+    device = network.device
     language_BL = torch.tensor(network.embed(instruction), device=device)[None]
     parts = []
     for start in range(0, len(next(iter(images.values()))), ENCODE_BATCH):

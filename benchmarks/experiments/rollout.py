@@ -112,10 +112,12 @@ class MemoryEpisodes:
         steps: StepArrays = recording.arrays if recording is not None else self._stored.steps(manifest)
         return steps
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> Array:
         recording = self._recordings.get(manifest.episode_id)
         frames: Array = (
-            np.stack(recording.frames[camera]) if recording is not None else self._stored.frames(manifest, camera)
+            np.stack(recording.frames[camera])
+            if recording is not None
+            else self._stored.frames(manifest, camera, is_whole=is_whole)
         )
         return frames
 

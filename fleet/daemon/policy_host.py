@@ -312,9 +312,14 @@ class PolicyHost:
 
 
 def check_fits(manifest: PolicyManifest, info: DriverInfo) -> None:
-    """Compare what a version sees and does with what the robot has. Raises: UnknownArchitecture, ProbeFailed."""
-    if manifest.architecture not in architectures():
+    """Compare what a version sees and does with what the robot has.
+
+    Raises: UnknownArchitecture, ProbeFailed, and what an architecture misses here (LerobotMissing).
+    """
+    registry = _registry()
+    if registry is None:
         raise UnknownArchitecture(f"this daemon cannot build '{manifest.architecture}'")
+    registry.require_architecture(manifest.architecture)
     cameras = {(camera.name, camera.height, camera.width) for camera in info.cameras}
     missing = [spec.name for spec in manifest.cameras if (spec.name, spec.height, spec.width) not in cameras]
     if missing:

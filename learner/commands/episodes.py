@@ -9,12 +9,12 @@ from learner.data.sources import PolicyInputs
 from learner.policies.base import PolicyShapes
 
 
-def add_episode_arguments(parser: argparse.ArgumentParser) -> None:
+def add_episode_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
         "--episodes",
         type=Path,
         nargs="+",
-        required=True,
+        required=required,
         help="folders of <episode_id>/ folders, or LeRobot datasets (v3.0)",
     )
     parser.add_argument(

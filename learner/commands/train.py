@@ -26,7 +26,7 @@ from learner.distributed import World, join_world
 from learner.evaluation import EvaluationConfig, evaluate, flatten_scores
 from learner.loop import Hooks, NoHooks, Schedule, run_steps
 from learner.metrics import Versions
-from learner.policies.base import PolicyNetwork
+from learner.policies.base import HEAD, PolicyNetwork
 from learner.publisher import read_policy_directory, write_policy_directory
 from learner.tensorboard import Board
 from learner.trainer import Trainer, build_trainer
@@ -79,7 +79,7 @@ class _HeldOut:
             raise ConfigError(f"episode {min(shared)} is both in --episodes and in --held-out")
 
     def values(self, head: Mapping[str, Tensor]) -> dict[str, float]:
-        self._network.head.load_state_dict(head)
+        self._network.load_blob(HEAD, head)
         return flatten_scores(evaluate(self._network, self._source, self._manifests, self._config))
 
 

@@ -30,7 +30,7 @@ from fleet.protocol.recording import (
     validate_steps,
 )
 from fleet.protocol.steps import decode_steps
-from learner.data.video import decode_video
+from learner.data.video import decode_video, decode_whole_video
 
 Array = np.ndarray[Any, Any]
 LARGEST_VALUE = 1e4  # of metres, radians and commands; squared errors stay far below float32's end
@@ -42,8 +42,11 @@ class EpisodeSource(Protocol):
     def steps(self, manifest: EpisodeManifest) -> StepArrays:
         """Return the step columns of `recording.STEP_COLUMNS`."""
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
-        """Return a camera's images, [T, H, W, 3] RGB in 0..255, uint8 or float32, at full or half size."""
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> Array:
+        """Return a camera's images, [T, H, W, 3] RGB in 0..255, uint8 or float32, at full or half size.
+
+        `is_whole`: at full size alone.
+        """
 
 
 class StoredEpisodes:
@@ -57,25 +60,35 @@ class StoredEpisodes:
         validate_steps(steps, manifest)
         return steps
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> Array:
         record = next((record for record in manifest.cameras if record.name == camera), None)
         if record is None:
             raise InvalidEpisode(f"the episode has no camera '{camera}'")
         data = self._read(manifest.episode_id, record.object)
-        return decode_video(data, frames=manifest.steps, height=record.height, width=record.width)
+        decode = decode_whole_video if is_whole else decode_video
+        return decode(data, frames=manifest.steps, height=record.height, width=record.width)
 
 
 class FittingEpisodes:
     """The episodes of a source that a policy can learn from. Refuses those of a robot with other axes or another
     camera, and values that are finite and yet would carry the loss to infinity: one odd robot must not end the run.
+
+    `is_whole`: the policy needs pictures at full size.
     """
 
     def __init__(
-        self, source: EpisodeSource, *, proprio_dim: int, action_dim: int, cameras: Iterable[CameraSpec]
+        self,
+        source: EpisodeSource,
+        *,
+        proprio_dim: int,
+        action_dim: int,
+        cameras: Iterable[CameraSpec],
+        is_whole: bool = False,
     ) -> None:
         self._source = source
         self._axes = (proprio_dim, action_dim)
         self._sizes = {camera.name: (camera.height, camera.width) for camera in cameras}
+        self._is_whole = is_whole
 
     def steps(self, manifest: EpisodeManifest) -> StepArrays:
         found = (len(manifest.proprio_names), len(manifest.action_names))
@@ -87,11 +100,11 @@ class FittingEpisodes:
                 raise InvalidEpisode(f"column '{column}' holds values beyond {LARGEST_VALUE:g}", column=column)
         return steps
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> Array:
         sizes = {(record.height, record.width) for record in manifest.cameras if record.name == camera}
         if sizes and sizes != {self._sizes[camera]}:
             raise InvalidEpisode(f"camera '{camera}' has size {sizes.pop()}, the policy sees {self._sizes[camera]}")
-        return self._source.frames(manifest, camera)
+        return self._source.frames(manifest, camera, is_whole=is_whole or self._is_whole)
 
 
 def folder_episodes(root: Path) -> tuple[StoredEpisodes, list[EpisodeManifest]]:

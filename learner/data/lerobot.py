@@ -104,7 +104,7 @@ class LeRobotEpisodes:
             raise InvalidEpisode(f"actions reach {largest:g}; policies here act in [-1, 1]", column="action")
         return steps
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> Array:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> Array:
         record = self._cameras.get(camera)
         if record is None:
             raise InvalidEpisode(f"the dataset has no camera '{camera}'; it has {sorted(self._cameras)}")
@@ -116,6 +116,7 @@ class LeRobotEpisodes:
             frames=manifest.steps,
             height=record.height,
             width=record.width,
+            is_whole=is_whole,
         )
 
 

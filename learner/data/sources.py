@@ -27,8 +27,8 @@ class JoinedEpisodes:
     def steps(self, manifest: EpisodeManifest) -> StepArrays:
         return self._places[manifest.episode_id].steps(manifest)
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> np.ndarray[Any, Any]:
-        return self._places[manifest.episode_id].frames(manifest, camera)
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> np.ndarray[Any, Any]:
+        return self._places[manifest.episode_id].frames(manifest, camera, is_whole=is_whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

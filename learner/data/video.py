@@ -3,7 +3,7 @@
 Frames come out at half the camera's size, averaged while still in YUV. The video's chroma has half the resolution
 anyway; going to RGB first clips the colours that chroma smears over an edge, and the policy's encoder, which averages
 to half size itself, then sees other colours than on the robot: shelf-place's block moved by 1.4 cm (median) that way,
-by 0.2 cm this way (docs/experiments.md). Left out: full-size frames, which no architecture here wants.
+by 0.2 cm this way (docs/experiments.md). Networks that were trained on whole pictures get those.
 """
 
 from __future__ import annotations
@@ -34,9 +34,18 @@ def decode_video(data: bytes, *, frames: int, height: int, width: int) -> Array:
     Raises: InvalidEpisode if the bytes are no yuv420p video, or it has not exactly `frames` frames of the stated, even
     size (a truncated file, for one).
     """
+    return _decode(data, frames, height, width, is_whole=False)
+
+
+def decode_whole_video(data: bytes, *, frames: int, height: int, width: int) -> Array:
+    """Return all frames at full size, uint8 [T, H, W, 3] RGB. Raises: as `decode_video`."""
+    return _decode(data, frames, height, width, is_whole=True)
+
+
+def _decode(data: bytes, frames: int, height: int, width: int, *, is_whole: bool) -> Array:
     with _open_video(io.BytesIO(data)) as container:
         decoded = container.decode(video=0)
-        images, count = _read_frames(decoded, frames, height, width)
+        images, count = _read_frames(decoded, frames, height, width, is_whole=is_whole)
         if next(decoded, None) is not None:
             # One too many is enough to know; a hostile file may have any number.
             raise InvalidEpisode(f"video has more than the {frames} frames that the manifest says")
@@ -45,8 +54,12 @@ def decode_video(data: bytes, *, frames: int, height: int, width: int) -> Array:
     return images
 
 
-def decode_video_part(path: Path, *, start_s: float, rate_hz: float, frames: int, height: int, width: int) -> Array:
-    """Return the frames of `decode_video`'s kind that a longer file shows at start_s, start_s + 1 / rate_hz, ...
+def decode_video_part(
+    path: Path, *, start_s: float, rate_hz: float, frames: int, height: int, width: int, is_whole: bool = False
+) -> Array:
+    """Return the frames that a longer file shows at start_s, start_s + 1 / rate_hz, ... as `decode_video` does.
+
+    `is_whole`: as `decode_whole_video` does.
 
     Raises: InvalidEpisode as `decode_video`, and if a frame is missing at its time; OSError if there is no such file.
     """
@@ -56,7 +69,7 @@ def decode_video_part(path: Path, *, start_s: float, rate_hz: float, frames: int
         stream = container.streams.video[0]
         container.seek(int(start_s / stream.time_base), stream=stream)  # the key frame at or before it
         from_start = (frame for frame in container.decode(stream) if frame.time >= start_s - 0.5 / rate_hz)
-        images, count = _read_frames(_on_time(from_start, start_s, rate_hz), frames, height, width)
+        images, count = _read_frames(_on_time(from_start, start_s, rate_hz), frames, height, width, is_whole=is_whole)
     if count != frames:
         raise InvalidEpisode(f"video ends {frames - count} frames before the episode")
     return images
@@ -80,15 +93,20 @@ def _on_time(decoded: Iterator[Any], start_s: float, rate_hz: float) -> Iterator
         yield frame
 
 
-def _read_frames(decoded: Iterator[Any], frames: int, height: int, width: int) -> tuple[Array, int]:
+def _read_frames(decoded: Iterator[Any], frames: int, height: int, width: int, *, is_whole: bool) -> tuple[Array, int]:
     """Return at most `frames` images, and how many there were."""
-    images = np.empty((frames, height // 2, width // 2, 3), dtype=np.float32)
+    if is_whole:
+        images = np.empty((frames, height, width, 3), dtype=np.uint8)
+    else:
+        images = np.empty((frames, height // 2, width // 2, 3), dtype=np.float32)
     count = 0
     for frame in itertools.islice(decoded, frames):
         found = (frame.format.name, frame.height, frame.width)
         if found != ("yuv420p", height // 2 * 2, width // 2 * 2):
             raise InvalidEpisode(f"video has frames of {found}, the manifest says {width}x{height}")
-        images[count] = _half_size_rgb(frame.to_ndarray(), height, width)
+        images[count] = (
+            frame.to_ndarray(format="rgb24") if is_whole else _half_size_rgb(frame.to_ndarray(), height, width)
+        )
         count += 1
     return images, count
 

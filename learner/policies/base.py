@@ -73,6 +73,9 @@ the same noise on every device.
 class PolicyNetwork(nn.Module, abc.ABC):
     """A network with a frozen `backbone` and a trained `head`, each published as one blob.
 
+    A network that is not made of two such modules overrides `trainable`, `freeze_backbone` and `blob_state`, by which
+    alone the two are known outside.
+
     Statistics for normalisation are buffers of the backbone: they are fixed by pre-training, so a publish re-sends
     the head alone.
     """
@@ -80,6 +83,7 @@ class PolicyNetwork(nn.Module, abc.ABC):
     architecture: ClassVar[str]
     shapes: PolicyShapes
     execute_steps: int
+    sees_whole_pictures: bool = False  # whether `encode` needs pictures larger than half the camera's size
     backbone: nn.Module
     head: nn.Module
 
@@ -144,6 +148,17 @@ class PolicyNetwork(nn.Module, abc.ABC):
     def blob_state(self, blob: str) -> dict[str, Tensor]:
         """Return the tensors of a blob, sharing memory with the network. Raises: KeyError for another name."""
         return {BACKBONE: self.backbone, HEAD: self.head}[blob].state_dict()
+
+    def load_blob(self, blob: str, state: Mapping[str, Tensor]) -> None:
+        """Take over the values of a blob's tensors. Raises: KeyError if one is missing."""
+        with torch.no_grad():
+            for name, tensor in self.blob_state(blob).items():
+                tensor.copy_(state[name])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies, all of it."""
+        return next(self.parameters()).device
 
 
 def tensor_specs_of(state: dict[str, Tensor]) -> dict[str, TensorSpec]:

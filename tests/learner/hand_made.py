@@ -174,7 +174,7 @@ class MemoryEpisodes:
         self.reads.append(manifest.episode_id)
         return make_steps(manifest)
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> np.ndarray[Any, Any]:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> np.ndarray[Any, Any]:
         assert camera == "front"
         return make_images(manifest)
 

@@ -17,7 +17,7 @@ from fleet.protocol.recording import EpisodeManifest, StepArrays
 from learner.config import RunConfig
 from learner.data.batches import BuffersEmpty
 from learner.data.index import FittingEpisodes, StoredEpisodes, folder_episodes
-from learner.data.video import decode_video
+from learner.data.video import decode_video, decode_whole_video
 from learner.policies.architectures.flow_vla import FlowVla
 from learner.policies.language import embed_instruction
 from learner.trainer import build_trainer
@@ -129,10 +129,24 @@ def test_video_must_have_the_stated_frames():
             decode_video(data, frames=frames, height=side, width=side)
 
 
+def test_a_policy_that_takes_whole_pictures_gets_them():
+    """At full size, as the codec kept them; what is half of them by averaging is what the others get."""
+    manifest = some_manifests()[0]
+    source = StoredEpisodes(lambda episode_id, name: stored_objects(manifest)[name])
+    parts = {"proprio_dim": 8, "action_dim": 4, "cameras": SHAPES.cameras}
+    whole = FittingEpisodes(source, **parts, is_whole=True).frames(manifest, "front")
+    half = FittingEpisodes(source, **parts).frames(manifest, "front")
+    assert (whole.shape, whole.dtype, half.shape) == ((30, 128, 128, 3), np.uint8, (30, 64, 64, 3))
+    assert np.abs(whole.astype(float) - make_images(manifest)).mean() < 3.0
+    assert np.abs(whole.reshape(30, 64, 2, 64, 2, 3).mean(axis=(2, 4)) - half).mean() < 2.0
+    with pytest.raises(InvalidEpisode, match="more than the 29 frames"):
+        decode_whole_video(stored_objects(manifest)["front.mp4"], frames=29, height=128, width=128)
+
+
 class _TwoCameras(MemoryEpisodes):
     """Episodes that were filmed from the wrist as well, at half the size and upside down."""
 
-    def frames(self, manifest: EpisodeManifest, camera: str) -> np.ndarray[Any, Any]:
+    def frames(self, manifest: EpisodeManifest, camera: str, *, is_whole: bool = False) -> np.ndarray[Any, Any]:
         front = super().frames(manifest, "front")
         return front if camera == "front" else front[:, ::-2, ::2]
 

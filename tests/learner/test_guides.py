@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from learner.__main__ import main
+from learner.policies.architectures.lerobot.config import LerobotConfig, camera_names, check
 from learner.policies.base import HEAD
 from learner.publisher import build_artifact, read_policy_directory, write_policy_directory
-from tests.learner.hand_made import make_network
+from tests.learner.hand_made import SHAPES, make_network
 from tests.learner.test_commands import make_inputs
 from tests.learner.test_worked_examples import example_algorithm, example_architecture
 
@@ -46,7 +47,7 @@ def run(command: str) -> None:
 def test_the_guides_are_short() -> None:
     """At most 100 lines each, of which none is longer than a screen."""
     lengths = {path.name: len(path.read_text().splitlines()) for path in GUIDES.glob("*.*")}
-    assert {"so101.md", "own_driver.md", "own_policy.md", "own_algorithm.md"} <= set(lengths)
+    assert {"so101.md", "own_driver.md", "own_policy.md", "own_algorithm.md", "lerobot_policy.md"} <= set(lengths)
     assert all(length <= 100 for length in lengths.values()), lengths
 
 
@@ -61,6 +62,13 @@ def test_your_own_policy_is_made_and_trained(here: Path, example_architecture: s
     assert (manifest.proprio_dim, manifest.action_dim) == (8, 4)
     backbones = [{ref.sha256 for ref in one.blobs if ref.name == "backbone"} for one in (first, manifest)]
     assert backbones[0] == backbones[1]
+
+
+def test_the_act_of_the_guide_fits_the_recorded_robot() -> None:
+    """`real_lerobot_policy.py` runs the page's commands, where lerobot is."""
+    (settings,) = blocks("lerobot_policy.md", "json")
+    policy = msgspec.json.decode(settings) | {"output_features": {"action": {"type": "ACTION", "shape": [4]}}}
+    check(LerobotConfig(policy=policy, cameras=camera_names(policy, {})), SHAPES)
 
 
 def test_your_own_algorithm_trains(here: Path, example_algorithm: str) -> None:

@@ -24,6 +24,11 @@ def architectures() -> tuple[str, ...]:
     return (ARCHITECTURE,)
 
 
+def require_architecture(name: str) -> None:
+    if name != ARCHITECTURE:
+        raise UnknownArchitecture(f"architecture '{name}' is unknown here")
+
+
 def load_policy(manifest: PolicyManifest, blobs: dict[str, Path], *, device: str) -> Policy:
     if manifest.architecture != ARCHITECTURE:
         raise UnknownArchitecture(f"no '{manifest.architecture}' here")

@@ -1,6 +1,7 @@
 /**
  * Says in a word, always at the same place, that part of what the page shows could not be read again: it stays as it
- * was read last. In the bar, so that nothing moves; a page that could read nothing at all says so itself.
+ * was read last. In the bar, on a phone over the page's foot, so that nothing moves; a page that could read nothing at
+ * all says so itself.
  */
 
 import { notifyManager, type Query, type QueryCache, useQueryClient } from "@tanstack/react-query";
@@ -22,7 +23,7 @@ function wordsOf(cache: QueryCache): string {
   const [first] = queries;
   if (first === undefined) return "";
   const readMs = Math.min(...queries.map(({ state }) => state.dataUpdatedAt));
-  return `What was read at ${formatClock(readMs)} is shown. ${first.state.error?.message ?? ""}`;
+  return `Not read since ${formatClock(readMs)}: ${(first.state.error?.message ?? "").replace(/\.$/, "")}.`;
 }
 
 export function RenewalChip() {
@@ -31,12 +32,16 @@ export function RenewalChip() {
   const listen = useCallback((changed: () => void) => cache.subscribe(notifyManager.batchCalls(changed)), [cache]);
   const words = useSyncExternalStore(listen, () => wordsOf(cache));
   return (
-    <div role="status" aria-label="What could not be read again">
+    <div
+      role="status"
+      aria-label="What could not be read again"
+      className="max-md:fixed max-md:inset-x-4 max-md:bottom-4 max-md:mx-auto max-md:w-fit max-md:rounded-md max-md:bg-surface max-md:shadow-overlay md:empty:-ml-3"
+    >
       {words === "" ? null : (
         <Tooltip text={`${words} Press to try again.`} side="right">
           <Button variant="quiet" className="h-8 px-1.5 text-xs text-caution" onClick={() => void client.refetchQueries(unrenewed)}>
             <RefreshCwOff aria-hidden className="size-3.5" />
-            <span className="max-md:sr-only">Not renewed</span>
+            Not renewed
             <span className="sr-only">. {words} Try again</span>
           </Button>
         </Tooltip>

@@ -65,7 +65,7 @@ $(TESTED): $(NODE) $(FRONTEND_SOURCES)
 
 # 4,000 tests of real processes on two cores: what fails is run once more, and named as RERUN in the summary even when it
 # passes then. Such a line is a race to look for, not noise. What keeps people safe has one try.
-RERUNS := --reruns 1
+RERUNS := --reruns 1 -raR
 
 # A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
 test-e2e: $(DEV) $(DIST)

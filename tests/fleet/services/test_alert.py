@@ -22,6 +22,7 @@ from fleet.selectors.metrics import metric_now
 from fleet.selectors.statistics import jeffreys
 from fleet.services.alert_mail import RETRY_S, alert_mails_send
 from fleet.services.alert_rule import (
+    DEFAULTS,
     RuleChange,
     alert_rule_change,
     alert_rule_create,
@@ -575,9 +576,9 @@ def test_whoever_acknowledges_first_stays_and_each_note_is_noted(django_user_mod
 
 
 def test_default_rules_are_sound_and_made_once() -> None:
-    assert len(alert_rules_default()) == 5
+    assert len(alert_rules_default()) == len(DEFAULTS)
     assert alert_rules_default() == []
-    assert alerts_evaluate() == 5
+    assert alerts_evaluate() == len(DEFAULTS)
 
 
 def test_old_alerts_are_forgotten(settings: Any) -> None:

@@ -84,7 +84,7 @@ class Server:
     def _ask(self, message: RobotMessage) -> Any:
         try:
             if isinstance(message, UploadRequest):
-                return answer_upload(message)
+                return answer_upload(self.robot_id, message)
             assert isinstance(message, EpisodeReady)
             return answer_ready(self.robot_id, message)
         finally:

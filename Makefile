@@ -121,7 +121,7 @@ audit: $(RUNTIME) ## Ask the services that know of holes in packages (needs the 
 	@$(BIN)/python scripts/audit.py
 
 fuzz: setup ## Give every decoder nearly right bytes (SOP_FUZZ_INPUTS=5000 a decoder)
-	SOP_FUZZ_INPUTS=$${SOP_FUZZ_INPUTS:-5000} $(BIN)/python -m pytest tests/fuzz -s
+	SOP_FUZZ_INPUTS=$${SOP_FUZZ_INPUTS:-5000} $(BIN)/python -m pytest tests/fuzz -s --timeout 3600
 
 openapi: setup ## Write docs/openapi.yaml, docs/api-errors.md and docs/access.md from the code
 	DJANGO_SETTINGS_MODULE=sop_web.settings.test $(BIN)/python -W ignore manage.py api_reference

@@ -45,6 +45,13 @@ class Limits:
     ratio: float = 100.0
 
 
+# What the libraries raise for bytes that are no such archive; a zip's name that says it is UTF-8 and is not, too.
+_DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError,
+    UnicodeDecodeError,
+)  # fmt: skip
+
+
 def unpack(archive: Path, target: Path, limits: Limits, check: Check) -> str:
     """Unpack a tar, tar.gz or zip into the empty folder `target`; return the digest of what came out.
 
@@ -62,7 +69,7 @@ def unpack(archive: Path, target: Path, limits: Limits, check: Check) -> str:
                     _unpack_tar(unzipped, writer)
             else:
                 _unpack_tar(file, writer)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise ArchiveRefused(f"the archive does not unpack: {error!s:.200}") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

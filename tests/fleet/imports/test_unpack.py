@@ -166,6 +166,20 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
             out(path)
 
 
+@pytest.mark.parametrize("place", [0, -1], ids=["before the file", "in the directory"])
+def test_a_zip_whose_name_is_no_text_is_refused(tmp_path: Path, place: int) -> None:
+    """Its flag says UTF-8; zipfile raises a UnicodeDecodeError, which once was a failure of the server."""
+    archive = zipped(tmp_path / "set.zip", {"p\u00e4rt": b"x"})
+    parts = archive.read_bytes().split("p\u00e4rt".encode())
+    assert len(parts) == 3
+    names = ["p\u00e4rt".encode()] * 2
+    names[place] = b"p\xabart"[:5]
+    archive.write_bytes(parts[0] + names[0] + parts[1] + names[1] + parts[2])
+
+    with pytest.raises(ArchiveRefused, match="does not unpack"):
+        out(archive)
+
+
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tar(tmp_path / "a.tar.gz")
 

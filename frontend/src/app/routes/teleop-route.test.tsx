@@ -132,7 +132,8 @@ describe("cockpit", () => {
     vi.spyOn(Date, "now").mockReturnValue(later);
     fireEvent(window, new Event("offline"));
     fireEvent(window, new Event("online"));
-    expect(await screen.findByRole("button", { name: /Not renewed.*the server failed/ })).toBeTruthy();
+    // The client reads three times within three seconds before it says so; on cores that others use that takes longer.
+    expect((await screen.findByText("Not renewed", {}, { timeout: 30_000 })).textContent).toContain("the server failed. Try again");
     expect(pane()).toBeTruthy();
     expect(screen.queryByText("The robot cannot be read")).toBeNull();
   });

@@ -6,6 +6,8 @@ import { snapshot } from "@/testing/fleet-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
 import { signedIn, VIEWER } from "@/testing/session-fixtures";
 
+/** The client reads three times within three seconds before it says so; on cores that others use that takes longer. */
+const GIVING_UP = { timeout: 30_000 };
 const RUN = "0198f2c4-0000-7000-8000-000000000001";
 const rate = (successes: number, n: number) => ({ successes, n, rate: successes / n, low: 0.1, high: 0.9 });
 const version = (number: number, change: object = {}) => ({
@@ -132,7 +134,8 @@ describe("versions", () => {
     const healthy = { ...app.answers };
     for (const key of Object.keys(healthy).filter((key) => key.includes(RUN))) app.answers[key] = fails;
     act(() => socket?.deliver(2, { type: "metrics_changed", server_ms: 0 }));
-    const again = await screen.findByRole("button", { name: /Not renewed.*the server failed/ });
+    const again = await screen.findByText("Not renewed", {}, GIVING_UP);
+    expect(again.textContent).toContain("the server failed. Try again");
     expect(screen.getByText("11 more episodes before it may be promoted.")).toBeDefined();
     expect(screen.getByRole("table", { name: "Versions" })).toBeDefined();
     const reason = within(screen.getByRole("dialog")).getByLabelText<HTMLTextAreaElement>("Reason");
@@ -200,7 +203,7 @@ describe("versions", () => {
     const fails = [500, { code: "internal", title: "", detail: "the server failed", status: 500 }] as const;
     for (const key of Object.keys(app.answers).filter((key) => key.includes("v-2"))) app.answers[key] = fails;
     act(() => socket?.deliver(2, { type: "metrics_changed", server_ms: 0 }));
-    expect(await screen.findByRole("button", { name: /Not renewed.*the server failed/ })).toBeDefined();
+    expect((await screen.findByText("Not renewed", {}, GIVING_UP)).textContent).toContain("the server failed. Try again");
     expect(screen.getByText("Worse with 99.9 % confidence, n = 9 and 36.")).toBeDefined();
     expect(screen.getByText("untrusted")).toBeDefined();
   });

@@ -25,7 +25,13 @@ from learner.data.index import EpisodeSource
 from learner.policies.architectures.lerobot import config as features
 from learner.policies.architectures.lerobot.config import LerobotConfig
 from learner.policies.architectures.lerobot.network import LerobotNetwork
-from learner.policies.architectures.lerobot.package import complete_config, make_config, make_policy, self_contained
+from learner.policies.architectures.lerobot.package import (
+    VERSION,
+    complete_config,
+    make_config,
+    make_policy,
+    self_contained,
+)
 from learner.policies.base import HEAD, PolicyShapes
 from learner.policies.registry import require_architecture
 from learner.pretrain import MIN_STD
@@ -97,6 +103,8 @@ def statistics_of(values: Mapping[str, Any], steps: Sequence[Mapping[str, Any]])
         if feature["type"] == "VISUAL":
             found[name] = {of: torch.tensor(three).view(3, 1, 1) for of, three in _IMAGENET.items()}
             continue
+        if name not in (features.STATE, features.ACTION):
+            continue  # `check` refuses it by name
         rows = np.concatenate([np.asarray(step[name], dtype=np.float64) for step in steps])
         floor = MIN_STD["action" if name == features.ACTION else "state"]
         columns = {"mean": rows.mean(0), "std": rows.std(0).clip(min=floor), "min": rows.min(0), "max": rows.max(0)}
@@ -124,6 +132,8 @@ def _read_config(folder: Path, options: ImportConfig, example: EpisodeManifest |
         values["output_features"] = {features.ACTION: {"type": "ACTION", "shape": [len(example.action_names)]}}
     if options.execute_steps is not None:
         values["n_action_steps"] = options.execute_steps
+    if not values.get("input_features") or not values.get("output_features"):
+        raise FolderRefused(f"{folder / CONFIG_FILE} names no features; with --episodes they are the recordings'")
     return complete_config(values)
 
 
@@ -206,11 +216,11 @@ def _folder_processors(folder: Path) -> tuple[Any, Any]:
 
 def _folder_statistics(folder: Path) -> dict[str, dict[str, Tensor]]:
     """Return the statistics in the folder's normaliser. Raises: FolderRefused if there is no such processor."""
-    processor = importlib.import_module("lerobot.processor")
+    processor, pipeline = map(importlib.import_module, ("lerobot.processor", "lerobot.processor.pipeline"))
     try:
         before, _ = _folder_processors(folder)
-    except OSError as error:
-        raise FolderRefused(f"{folder} has no processors of LeRobot's: {error}") from None
+    except (OSError, KeyError, pipeline.ProcessorMigrationError) as error:
+        raise FolderRefused(f"{folder} has no processors that LeRobot {VERSION} reads: {error}") from None
     found: dict[str, dict[str, Tensor]] = {}
     for step in before.steps:
         if isinstance(step, processor.NormalizerProcessorStep):

@@ -1,4 +1,4 @@
-"""The adapter of LeRobot's policies: what needs no LeRobot, and, where it is, the tests of `real_lerobot_policy.py`."""
+"""The adapter of LeRobot's policies: what needs no LeRobot, and, where it is, the tests of `real_lerobot_*.py`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ import torch
 from fleet.daemon.policy_host import check_fits
 from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.messages import CameraInfo, DriverInfo
-from fleet.protocol.policy import PolicyManifest
+from fleet.protocol.policy import CameraSpec, PolicyManifest
 from learner.__main__ import main
 from learner.data.feature_store import FeatureStore, Payload
 from learner.lerobot_folder import statistics_of
 from learner.policies.architectures.lerobot.config import camera_names, check
-from learner.policies.architectures.lerobot.network import LerobotNetwork, Statistics, _packed, _resized, _unpacked
+from learner.policies.architectures.lerobot.network import (
+    LerobotNetwork,
+    Statistics,
+    _is_within_half,
+    _packed,
+    _resized,
+    _text,
+    _unpacked,
+)
 from learner.policies.architectures.lerobot.package import LerobotMissing, LerobotVersion, self_contained
 from learner.policies.registry import architectures, build_network
 from tests.learner.hand_made import SHAPES, make_network
@@ -244,10 +252,24 @@ def test_pictures_are_averaged_down_to_the_policys_size() -> None:
         _resized(torch.zeros(1, 6, 6, 3), (4, 4))
 
 
+@pytest.mark.parametrize(
+    ("camera", "size", "fits"),
+    [
+        ((128, 128), (64, 64), True),
+        ((128, 128), (32, 32), True),
+        ((128, 128), (128, 128), False),
+        ((96, 96), (32, 32), False),  # half of it is 48, no whole multiple of 32
+        ((128, 128), (64, 128), False),
+    ],
+)
+def test_whole_pictures_are_decoded_where_half_of_them_does_not_do(
+    camera: tuple[int, int], size: tuple[int, int], fits: bool
+) -> None:
+    assert _is_within_half(CameraSpec(name="front", height=camera[0], width=camera[1]), size) is fits
+
+
 def test_an_instruction_goes_to_lerobot_as_it_was_said() -> None:
     """Whatever language it is in; what is too long is cut between characters."""
-    from learner.policies.architectures.lerobot.network import _text
-
     embed: Any = LerobotNetwork.embed
     assert _text(embed(None, "Schließe die Kiste ✓")) == "Schließe die Kiste ✓"
     assert _text(embed(None, "ß" * 600 + "x")) == "ß" * 512
@@ -268,11 +290,13 @@ def test_blobs_load_by_name_into_any_network() -> None:
 # --- With the real LeRobot --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(1900)
 @pytest.mark.skipif(not PYTHON, reason="SOP_LEROBOT_PYTHON names no environment with lerobot (make verify-policy)")
 def test_the_real_lerobot() -> None:
-    """`real_lerobot_policy.py`, in lerobot's own environment: no test of it may be left out."""
+    """What is in `real_lerobot_*.py`, in lerobot's own environment; no test of it may be left out."""
     command = [PYTHON, "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "--rootdir", str(ROOT)]
-    command += ["-p", "no:cacheprovider", "-p", "lerobot_plugin", str(ROOT / "tests/learner/real_lerobot_policy.py")]
+    command += ["-p", "no:cacheprovider", "-p", "lerobot_plugin"]
+    command += [str(ROOT / f"tests/learner/real_lerobot_{part}.py") for part in ("policy", "vlas")]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/learner'}"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
     assert result.returncode == 0 and " passed" in result.stdout and "skipped" not in result.stdout, result.stdout[

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fleet.protocol.errors import PolicyError
+from fleet.protocol.policy import CameraSpec
 from learner.policies.architectures.lerobot.config import ACTION, ARCHITECTURE, STATE, LerobotConfig, check
 from learner.policies.architectures.lerobot.losses import LOSSES
 from learner.policies.architectures.lerobot.package import make_policy, make_processors, seeded
@@ -85,8 +86,7 @@ class LerobotNetwork(PolicyNetwork):
                 parameter.requires_grad_(False)
         self._trained = frozenset(name for name, one in self.policy.named_parameters() if one.requires_grad)
         self._processors: tuple[str, Any, Any] | None = None
-        sizes = [config.picture_size(camera.name) for camera in shapes.cameras]
-        self.sees_whole_pictures = any(2 * h > c.height for c, (h, _) in zip(shapes.cameras, sizes, strict=True))
+        self.sees_whole_pictures = not all(_is_within_half(c, config.picture_size(c.name)) for c in shapes.cameras)
 
     def config_dict(self) -> dict[str, Any]:
         # As JSON gives it back, with lists: a checkpoint's is compared with it.
@@ -198,6 +198,11 @@ class LerobotNetwork(PolicyNetwork):
             return actions_BHA
         low, high = actions_BHA.new_tensor(self.config.action_low), actions_BHA.new_tensor(self.config.action_high)
         return 2.0 * (actions_BHA - low) / (high - low) - 1.0
+
+
+def _is_within_half(camera: CameraSpec, size: tuple[int, int]) -> bool:
+    """Whether pictures at half the camera's size, as videos are decoded, can be averaged down to `size`."""
+    return camera.height // 2 % size[0] == 0 and camera.width // 2 % size[1] == 0
 
 
 def _resized(image_BHWC: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,13 +78,18 @@ def make_config(values: Mapping[str, Any], *, device: str = "cpu") -> Any:
 def make_policy(values: Mapping[str, Any], folder: Path | None = None) -> nn.Module:
     """Return a LeRobot policy on the CPU, with a pretrained folder's weights or fresh ones.
 
-    Raises: ValueError, LerobotMissing.
+    Raises: ValueError, if the folder's weights are not exactly the policy's too; LerobotMissing.
     """
     config = make_config(values)
     with _foreign(config.type):
         kind = importlib.import_module("lerobot.policies.factory").get_policy_class(config.type)
-        policy: nn.Module = kind(config) if folder is None else kind.from_pretrained(folder, config=config)
-        return policy.to("cpu")
+        if folder is None:
+            return cast(nn.Module, kind(config).to("cpu"))
+        try:
+            # Strict: LeRobot itself would leave what the folder lacks random, with a line in the log.
+            return cast(nn.Module, kind.from_pretrained(folder, config=config, strict=True).to("cpu"))
+        except RuntimeError as error:
+            raise ValueError(f"the weights of {folder} are not those of its config.json: {str(error)[:500]}") from None
 
 
 def make_processors(values: Mapping[str, Any], statistics: Mapping[str, Mapping[str, Tensor]], *, device: str) -> Any:

@@ -16,7 +16,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.recovery import Recovery
 
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
-BROKEN, NOT_RUN = "**broken**", "not run"
+BROKEN, NOT_RUN, IMPOSSIBLE = "**broken**", "not run", "not possible here"
 HEAD = (
     "| fault | what | seen while it lasted | robots connected, s | new episode of each registered, s "
     "| learner stepped, s | promises | when |",
@@ -43,7 +43,7 @@ class Row:
         times = (self.recovery.connected_s, self.recovery.delivered_s, self.recovery.stepped_s)
         cells = [f"`{self.fault.name}`", self.fault.says]
         if self.skipped:
-            cells += [f"{NOT_RUN}: {self.skipped}", "", "", "", ""]
+            cells += [f"{IMPOSSIBLE}: {self.skipped}", "", "", "", ""]
         else:
             held = f"{BROKEN}: {self.problem}" if self.problem else f"{self.invariants} hold"
             cells += [self.seen, *("–" if value is None else f"{value:.1f}" for value in times), held]
@@ -56,11 +56,12 @@ def render(rows: list[Row], *, before: str = "") -> str:
     kept = {line.split("`")[1]: line for line in before.splitlines() if line.startswith("| `")}
     kept |= {row.fault.name: row.line() for row in rows if not row.is_cut}
     lines = [kept.get(fault.name, f"| `{fault.name}` | {fault.says} | {NOT_RUN} yet | | | | | |") for fault in FAULTS]
-    broken, missing = (sum(word in line for line in lines) for word in (BROKEN, NOT_RUN))
+    broken, missing, barred = (sum(word in line for line in lines) for word in (BROKEN, NOT_RUN, IMPOSSIBLE))
     text = (
-        f"{len(lines)} faults: {len(lines) - broken - missing} without a broken promise, {broken} with one, {missing} "
-        f"not run. {os.cpu_count()} cores of {platform.machine()}, Linux {platform.release().split('-')[0]}, "
-        f"shared with other work: `load` counts the processes that wanted a core, this suite's own included."
+        f"{len(lines)} faults: {len(lines) - broken - missing - barred} without a broken promise, {broken} with one, "
+        f"{barred} not possible here, {missing} not run. {os.cpu_count()} cores of {platform.machine()}, "
+        f"Linux {platform.release().split('-')[0]}, shared with other work: `load` counts the processes that wanted a "
+        f"core, this suite's own included."
     )
     return "\n".join((BEGIN, text, "", *HEAD, *lines, END))
 

@@ -58,11 +58,18 @@ def connection() -> redis.Redis:
 
 def status_put(robot_id: object, session_id: str, status: RobotStatus) -> RobotStatus | None:
     """Keep the status; return the one before, None if the robot was offline."""
-    value = _encoder.encode(LiveStatus(session_id, time.time_ns() // 1_000_000, status))
-    ttl_ms = int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
-    before = cast("bytes | None", connection().set(_status_key(robot_id), value, px=ttl_ms, get=True))
-    found = _decode(before) if before else None
-    return found.status if found is not None else None
+    return statuses_put([(robot_id, session_id, status)])[0]
+
+
+def statuses_put(statuses: Sequence[tuple[object, str, RobotStatus]]) -> list[RobotStatus | None]:
+    """The same for many in one round trip: (robot id, session id, status) of each."""
+    now_ms, ttl_ms = time.time_ns() // 1_000_000, int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
+    pipeline = connection().pipeline(transaction=False)
+    for robot_id, session_id, status in statuses:
+        value = _encoder.encode(LiveStatus(session_id, now_ms, status))
+        pipeline.set(_status_key(robot_id), value, px=ttl_ms, get=True)
+    found = [_decode(before) if before else None for before in pipeline.execute()]
+    return [before.status if before is not None else None for before in found]
 
 
 def status_clear(robot_id: object, session_id: str) -> None:

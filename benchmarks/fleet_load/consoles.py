@@ -121,6 +121,7 @@ class Consoles:
                 self._observe(number, data)
 
     def _note(self, number: int, data: bytes) -> None:
+        self._seen[number].clear()
         self.counts.snapshots += 1
         self.counts.bytes += len(data)
         if self._kinds[number] != "stalled":

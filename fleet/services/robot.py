@@ -18,10 +18,9 @@ from fleet.errors import InvalidRequest, LinkReplaced, NotFound
 from fleet.events import hint_consoles, hint_link, hint_robot
 from fleet.models import PolicyDeployment, PolicyVersion, Robot, RobotKey, RobotStateInterval
 from fleet.protocol.errors import Unauthorised
-from fleet.protocol.messages import Hello, RobotStatus
-from fleet.selectors.robot import robot_revision
+from fleet.protocol.messages import Hello
 from fleet.services.audit import audit_record
-from fleet.services.robot_state import robot_state_note, robot_state_of
+from fleet.services.robot_state import robot_state_note
 
 logger = logging.getLogger(__name__)
 
@@ -98,21 +97,6 @@ def _note_hosted(robot_id: str, version: PolicyVersion) -> None:
     PolicyDeployment.objects.get_or_create(robot_id=robot_id, version=version, defaults={"announced_at": now})
     lost = PolicyDeployment.objects.filter(robot_id=robot_id, version=version, applied_at__isnull=True)
     lost.update(applied_at=now, refused_at=None, refused_code="", refused_message="")
-
-
-def robot_seen(*, robot_id: str, session_id: str, status: RobotStatus, is_row_due: bool) -> int:
-    """Keep the live status; with `is_row_due` also the row's last_seen_at. Return the desired state's revision.
-
-    Raises: NotFound if the robot was deleted meanwhile.
-    """
-    before = live.status_put(robot_id, session_id, status)
-    state = robot_state_of(status)
-    if is_row_due or before is None or robot_state_of(before) is not state:
-        robot_state_note(robot_id=robot_id, state=state)
-    if is_row_due:
-        Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
-    hint_consoles("robot", robot_id)
-    return robot_revision(robot_id=robot_id)
 
 
 def robot_thumbnail(*, robot_id: str, captured_ns: int, jpeg: bytes) -> None:

@@ -73,16 +73,18 @@ def ask_robot_logs(robot_id: object, *, request_id: str, limit: int) -> None:
     transaction.on_commit(lambda: _send(robot_group(robot_id), event))
 
 
-def hint_link(robot_id: object) -> None:
+def hint_link(robot_id: object, *, newcomer: str = "") -> None:
     """On commit: a key was revoked or a newer connection is there; the robot's connections check themselves.
 
-    The hint does not say which connection counts: it may arrive late, after yet another one was made.
+    The hint does not say which connection counts: it may arrive late, after yet another one was made. Only the newcomer
+    itself need not look for its own sake.
     """
-    _send_on_commit(robot_group(robot_id), {"type": "link.check"})
+    _send_on_commit(robot_group(robot_id), {"type": "link.check", "newcomer": newcomer})
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit: `kind` is "robot" (subject: its id), "run", "metrics", "rows" (a run's id), "help" or "alerts"."""
+    """On commit. `kind`, subject: "robot", its id or several with spaces between; "rows", a run's id; "run", "metrics",
+    "help" and "alerts" alone."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 

@@ -74,7 +74,15 @@ def statuses_put(statuses: Sequence[tuple[object, str, RobotStatus]]) -> list[Ro
 
 def status_clear(robot_id: object, session_id: str) -> None:
     """Mark the robot as offline, unless a newer connection is there."""
-    connection().eval(_CLEAR, 1, _status_key(robot_id), session_id)
+    statuses_clear([(robot_id, session_id)])
+
+
+def statuses_clear(sessions: Sequence[tuple[object, str]]) -> None:
+    """The same for many in one round trip: (robot id, session id) of each."""
+    pipeline = connection().pipeline(transaction=False)
+    for robot_id, session_id in sessions:
+        pipeline.eval(_CLEAR, 1, _status_key(robot_id), session_id)
+    pipeline.execute()
 
 
 def statuses_get(robot_ids: Sequence[object]) -> list[LiveStatus | None]:

@@ -7,13 +7,16 @@ import time
 from collections.abc import Awaitable, Callable
 
 from fleet.consumers.auth import off_loop
+from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.links import links
 from fleet.protocol.errors import SopError
 from fleet.protocol.messages import RobotStatus, StopInfo
 from fleet.services.robot_seen import Beat
-from fleet.services.robot_state import robot_state_note
+from fleet.services.robot_state import State, robot_state_note
 from fleet.services.stop import stop_confirm, stops_cleared_at_robot
 
+Differs = Callable[[int], Awaitable[None]]
+SendState = Callable[[], Awaitable[None]]
 ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked again
 
 
@@ -45,9 +48,7 @@ class RobotBeats:
         """Wait until nothing that came is still to be done."""
         await self._is_idle.wait()
 
-    async def see(
-        self, *, differs: Callable[[int], Awaitable[None]], send_state: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def see(self, help_watch: HelpWatch, differs: Differs, send_state: SendState) -> None:
         """Do what has come: the wish, then the newest heartbeat. `differs`: told the revision the robot should work by.
 
         Raises: Unauthorised, LinkReplaced, NotFound, and what the rows or Redis raise.
@@ -55,12 +56,12 @@ class RobotBeats:
         await self._came.wait()
         self._came.clear()
         try:
-            await self._do(differs, send_state)
+            await self._do(help_watch, differs, send_state)
         finally:
             if not self._came.is_set():
                 self._is_idle.set()
 
-    async def _do(self, differs: Callable[[int], Awaitable[None]], send_state: Callable[[], Awaitable[None]]) -> None:
+    async def _do(self, help_watch: HelpWatch, differs: Differs, send_state: SendState) -> None:
         if self._is_state_wished:
             self._is_state_wished = False
             await send_state()
@@ -68,26 +69,44 @@ class RobotBeats:
         if status is None:
             return
         is_row_due = time.monotonic() >= self._row_due_s
-        if is_row_due:
-            self._row_due_s = time.monotonic() + ROW_PERIOD_S
         key = self._key if is_row_due else None  # the hint of a revocation or a newer connection may have been lost
         seen = await links().seen(Beat(self._robot_id, self._session_id, status, key))
+        if is_row_due:
+            self._row_due_s = time.monotonic() + ROW_PERIOD_S
         if seen.revision != status.state_revision:
             await differs(seen.revision)
         if seen.state_due is not None:
             await off_loop(robot_state_note, robot_id=self._robot_id, state=seen.state_due)
+        if self._noted_stop_id is None and status.stop is None:
+            await self._note_none(seen.is_quiet)
+        await help_watch.first_look(self._robot_id, status, is_quiet=seen.is_quiet)
+
+    async def leave(self) -> None:
+        """The connection ended."""
+        if await links().gone((self._robot_id, self._session_id)):
+            await off_loop(robot_state_note, robot_id=self._robot_id, state=State.OFFLINE)
 
     async def note_stop(self, stop: StopInfo | None) -> None:
-        """Keep the rows to what the robot latched or cleared by itself, as by a data channel or a signal."""
-        reported = stop.stop_id if stop is not None else ""
-        if reported == self._noted_stop_id:
+        """Keep the rows to what the robot latched or cleared by itself, as by a data channel or a signal.
+
+        A new connection's robot that has no stop is looked up with others, when it is seen.
+        """
+        if stop is None:
+            if self._noted_stop_id:
+                await self._note_none(is_quiet=False)
+        elif stop.stop_id != self._noted_stop_id:
+            await self._note(stop.stop_id, stop_confirm, robot_id=self._robot_id, stop=stop)
+
+    async def _note_none(self, is_quiet: bool) -> None:
+        if is_quiet:
+            self._noted_stop_id = ""
             return
-        self._noted_stop_id = reported
+        await self._note("", stops_cleared_at_robot, robot_id=self._robot_id, session_id=self._session_id)
+
+    async def _note(self, stop_id: str, call: Callable[..., object], **values: object) -> None:
+        self._noted_stop_id = stop_id
         try:
-            if stop is not None:
-                await off_loop(stop_confirm, robot_id=self._robot_id, stop=stop)
-            else:
-                await off_loop(stops_cleared_at_robot, robot_id=self._robot_id, session_id=self._session_id)
+            await off_loop(call, **values)
         except SopError:
             raise  # this one never gets a row
         except Exception:

@@ -199,7 +199,7 @@ class Hub:
 
     def _note(self, hint: dict[str, str]) -> None:
         if hint["kind"] == "robot":
-            self._changed.add(hint["subject"])
+            self._changed.update(hint["subject"].split())
         elif hint["kind"] == "beats":
             self._beaten.update(hint["subject"].split())
         elif hint["kind"] == "run":

@@ -1,4 +1,4 @@
-"""What the robots' connections of one process ask for together (batch.py): to be seen, and what they shall do.
+"""What the robots' connections of one process ask for together (batch.py): who they are, to be seen, what to do, to go.
 
 A robot whose own rows changed, as by a stop or a lease, asks in a lane of its own: behind a publish to thousands it
 would wait for all of them.
@@ -11,12 +11,14 @@ import logging
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from fleet.consumers.auth import off_loop
+from fleet.consumers.auth import RobotCredentials, off_loop
 from fleet.consumers.batch import Batch
 from fleet.errors import NotFound
+from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import DesiredState
 from fleet.selectors.robot import desired_states
-from fleet.services.robot_seen import Beat, Seen, robots_seen
+from fleet.services.robot import robot_keys_check
+from fleet.services.robot_seen import Beat, Seen, robots_gone, robots_seen
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +28,24 @@ MOST_STATES = 50  # some 20 ms; more at once would keep a robot's own state wait
 
 
 class Links:
-    """One a process. `seen`: takes a heartbeat; `state`: of a robot by id, `spread`: the same where all robots ask."""
+    """One a process. `key`: takes credentials, returns the robot's id as the rows spell it; `seen`: takes a heartbeat;
+    `state`: of a robot by id, `spread`: the same where all robots ask; `gone`: as robots_gone."""
 
     def __init__(self) -> None:
+        self.key: Batch[RobotCredentials, str] = Batch(_check_keys, most=MOST_BEATS)
         self.seen: Batch[Beat, Seen] = Batch(_see, most=MOST_BEATS, period_s=BEATS_PERIOD_S)
         self.state: Batch[str, DesiredState] = Batch(_read_states, most=MOST_STATES)
         self.spread: Batch[str, DesiredState] = Batch(_read_states, most=MOST_STATES)
+        self.gone: Batch[tuple[str, str], bool] = Batch(_leave, most=MOST_BEATS)
+
+
+async def _check_keys(asked: Sequence[RobotCredentials]) -> Sequence[str | Exception]:
+    found = await off_loop(robot_keys_check, keys=[(one.robot_id, one.key) for one in asked])
+    return [robot if isinstance(robot, Unauthorised) else str(robot.id) for robot in found]
+
+
+async def _leave(sessions: Sequence[tuple[str, str]]) -> Sequence[bool | Exception]:
+    return await off_loop(robots_gone, sessions=sessions)
 
 
 async def _see(beats: Sequence[Beat]) -> Sequence[Seen | Exception]:

@@ -74,7 +74,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await self.accept()
         try:
             self._credentials = auth.credentials_of(self.scope)
-            self._robot_id = await auth.robot_authenticate(self._credentials)
+            self._robot_id = await links().key(self._credentials)
         except Unauthorised as error:
             await self._fail(error)
             return
@@ -100,7 +100,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_discard(group, self.channel_name)
         await self._calls.gone()
-        await auth.off_loop(robot.robot_gone, robot_id=self._robot_id, session_id=self._session_id)
+        await self._beats.leave()
         logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -275,15 +275,16 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._enqueue_hint(self._send_state)
 
     async def link_check(self, event: dict[str, str]) -> None:
-        self._enqueue_hint(self._check_link)
+        if event.get("newcomer") != self._session_id:
+            self._enqueue_hint(self._check_link)
 
     def _enqueue_hint(self, action: Callable[[], Awaitable[object]]) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # the heartbeat repeats what a lost hint would have done
             self._inbox.put_nowait(functools.partial(self._guarded, action))
 
     async def _check_link(self) -> None:
-        key, session_id = self._credentials.key, self._session_id
-        await auth.off_loop(robot.robot_link_check, robot_id=self._robot_id, key=key, session_id=session_id)
+        who = {"robot_id": self._robot_id, "key": self._credentials.key, "session_id": self._session_id}
+        await auth.off_loop(robot.robot_link_check, **who)
 
     async def _guarded(self, action: Callable[[], Awaitable[object]]) -> None:
         """Act on a hint, under the same rules as on a frame. Before Welcome there is nothing to tell."""
@@ -306,8 +307,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
 
     async def _differs(self, revision: int) -> None:
         """The robot works by another revision. If it was told of this one a moment ago, its heartbeat was under way."""
-        is_told = self._told_revision == revision and time.monotonic() - self._told_s < settings.SOP_HEARTBEAT_S
-        if not is_told:
+        if self._told_revision != revision or time.monotonic() - self._told_s > settings.SOP_HEARTBEAT_S:
             await self._send_state(links().spread)
 
     async def _send_state(self, read: Callable[[str], Awaitable[m.DesiredState]] | None = None) -> None:
@@ -377,7 +377,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         """Have heartbeats seen. What fails costs this one alone: the next repeats it."""
         while True:
             try:
-                await self._beats.see(differs=self._differs, send_state=lambda: self._send_state(links().spread))
+                await self._beats.see(self._help, self._differs, lambda: self._send_state(links().spread))
             except (ProtocolError, Unauthorised) as error:
                 await self._fail(error)
             except SopError as error:

@@ -16,12 +16,12 @@ from django.utils import timezone
 
 from fleet import live
 from fleet.errors import LinkReplaced, NotFound
-from fleet.events import hint_beats
-from fleet.models import Robot, RobotKey, RobotStateInterval
+from fleet.events import hint_beats, hint_consoles
+from fleet.models import HelpRequest, Robot, RobotKey, RobotStateInterval, RobotStop
 from fleet.protocol.errors import SopError, Unauthorised
 from fleet.protocol.messages import RobotStatus
 from fleet.services.robot import secret_sha256
-from fleet.services.robot_state import State, robot_state_of, silence_s
+from fleet.services.robot_state import State, robot_state_of, robot_states_note, silence_s
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class Beat:
 
 @dataclass(frozen=True)
 class Seen:
-    """`revision`: of the desired state. `state_due`: what `robot_state_note` is yet to be told, if anything."""
+    """`revision`: of the desired state. `state_due`: what `robot_state_note` is yet to be told, if anything, since
+    another transaction holds the robot's row. `is_quiet`: whether the rows know of no stop that the robot confirmed and
+    no open request for help; False also where they were not asked, as the row was not due."""
 
     revision: int
-    state_due: State | None
+    state_due: State | None = None
+    is_quiet: bool = False
 
 
 def robots_seen(*, beats: Sequence[Beat]) -> list[Seen | SopError]:
@@ -58,8 +61,16 @@ def robots_seen(*, beats: Sequence[Beat]) -> list[Seen | SopError]:
         if old is None or robot_state_of(old) is not states[beat.session_id]
     }
     due = [beat for beat in heard if beat.key is not None]
-    _note_presence([beat.robot_id for beat in due])
+    due_ids = [beat.robot_id for beat in due]
+    _note_presence(due_ids)
     lasting = _note_lasting({beat.robot_id: states[beat.session_id] for beat in due if beat.session_id not in changed})
+    to_note = {
+        beat.robot_id: states[beat.session_id]
+        for beat in heard
+        if beat.session_id in changed or (beat.key is not None and beat.robot_id not in lasting)
+    }
+    noted = robot_states_note(states=to_note, is_waiting=False) if to_note else set()
+    loud = _loud(due_ids)
     hint_beats([beat.robot_id for beat in heard])
     rows = Robot.objects.filter(id__in=[beat.robot_id for beat in heard]).values_list("id", "state_revision")
     revisions = {str(robot_id): revision for robot_id, revision in rows}
@@ -70,10 +81,34 @@ def robots_seen(*, beats: Sequence[Beat]) -> list[Seen | SopError]:
         elif beat.robot_id not in revisions:
             answers.append(NotFound("there is no such robot"))
         else:
-            is_noted = beat.robot_id in lasting if beat.key is not None else beat.session_id not in changed
-            state_due = None if is_noted else states[beat.session_id]
-            answers.append(Seen(revisions[beat.robot_id], state_due))
+            state_due = to_note.get(beat.robot_id) if beat.robot_id not in noted else None
+            is_quiet = beat.key is not None and beat.robot_id not in loud
+            answers.append(Seen(revisions[beat.robot_id], state_due, is_quiet))
     return answers
+
+
+def robots_gone(*, sessions: Sequence[tuple[str, str]]) -> list[bool]:
+    """Connections ended, (robot id, session id) of each: show their robots as offline, but for those that a newer
+    connection has taken over. Return whose state is yet to be noted as offline: another transaction holds the row."""
+    live.statuses_clear(sessions)
+    ids = [robot_id for robot_id, _ in sessions]
+    _note_presence(ids)
+    rows = Robot.objects.filter(id__in=ids).values_list("id", "link_session")
+    counting = {(str(robot_id), session) for robot_id, session in rows}
+    states = {pair[0]: State.OFFLINE for pair in sessions if pair in counting}
+    left = states.keys() - robot_states_note(states=states, is_waiting=False) if states else set()
+    hint_consoles("robot", " ".join(ids))
+    return [pair in counting and pair[0] in left for pair in sessions]
+
+
+def _loud(robot_ids: Sequence[str]) -> set[str]:
+    """Return the robots of which rows know a stop that they confirmed, or an open request for help."""
+    if not robot_ids:
+        return set()
+    stops = RobotStop.objects.filter(robot_id__in=robot_ids, cleared_at__isnull=True, confirmed_at__isnull=False)
+    requests = HelpRequest.objects.filter(robot_id__in=robot_ids, closed_at__isnull=True)
+    found = stops.order_by().values_list("robot_id").union(requests.order_by().values_list("robot_id"))
+    return {str(robot_id) for (robot_id,) in found}
 
 
 def _refused(due: Sequence[Beat]) -> dict[str, SopError]:

@@ -18,12 +18,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from fleet.consumers import auth
 from fleet.consumers.beats import RobotBeats
 from fleet.consumers.calls import RobotCalls
+from fleet.consumers.dispatch import LoopConsumer
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.links import links
@@ -51,7 +51,7 @@ CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a peer that may not read
 _NEWEST_COUNTS = (m.Heartbeat, m.Thumbnail)  # a newer one replaces the one that waits to be handled
 
 
-class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
+class RobotConsumer(LoopConsumer):
     """One robot's connection."""
 
     async def connect(self) -> None:

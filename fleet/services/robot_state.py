@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -71,9 +72,13 @@ def _after(newest: RobotStateInterval | None, robot_id: str, state: State, now: 
 
 
 def _save(rows: Iterable[RobotStateInterval]) -> None:
-    """Those that end first: only one of a robot may be open."""
-    rows = list(rows)
-    RobotStateInterval.objects.bulk_update([row for row in rows if row.pk], ["seen_at", "ended_at"])
+    """Those that end first: only one of a robot may be open. One statement for all that end, or were seen, together."""
+    rows, groups = list(rows), defaultdict(list)
+    for row in rows:
+        if row.pk:
+            groups[("seen_at", row.seen_at) if row.ended_at is None else ("ended_at", row.ended_at)].append(row.pk)
+    for (field, at), ids in groups.items():
+        RobotStateInterval.objects.filter(id__in=ids).update(**{field: at})
     RobotStateInterval.objects.bulk_create([row for row in rows if not row.pk])
 
 

@@ -136,6 +136,7 @@ bench: setup $(DIST) ## Run the benchmarks (measured, not asserted)
 		$(BIN)/python -m benchmarks.fleet_page && $(BIN)/python -m benchmarks.run_metrics --rows 50000 && \
 		$(BIN)/python -m benchmarks.episode_list && $(BIN)/python -m benchmarks.dataset_freeze && \
 		$(BIN)/python -m benchmarks.dashboard'
+	$(BIN)/python -m benchmarks.fleet_load
 
 screenshots: $(DEV) $(DIST) ## Take the pictures of the docs from a running demo (ARGS="--only readme")
 	@scripts/ensure-chromium

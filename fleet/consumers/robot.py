@@ -28,6 +28,7 @@ from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.links import links
 from fleet.consumers.robot_logs import RobotLogDesk
+from fleet.consumers.silence import silence_awaited
 from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.log_context import bind
@@ -366,12 +367,10 @@ class RobotConsumer(LoopConsumer):
             await self._flush()
 
     async def _watch(self) -> None:
-        while not self._is_closing:
-            await asyncio.sleep(max(0.01, self._session.deadline() - time.monotonic()))
-            try:
-                self._session.check_deadline(now=time.monotonic())
-            except PeerSilent as error:
-                await self._fail(error)
+        try:
+            await silence_awaited(self._session)
+        except PeerSilent as error:
+            await self._fail(error)
 
     async def _see(self) -> None:
         """Have heartbeats seen. What fails costs this one alone: the next repeats it."""

@@ -39,7 +39,7 @@ def robot_keys_check(*, keys: Sequence[tuple[str, str]]) -> list[Robot | Unautho
     """The same for many: (robot id, key) of each."""
     hashes = [secret_sha256(key) for _, key in keys]
     rows = RobotKey.objects.select_related("robot").filter(key_sha256__in=set(hashes), revoked_at__isnull=True)
-    robots = {(row.robot_id, row.key_sha256): row.robot for row in rows}
+    robots: dict[tuple[uuid.UUID | None, str], Robot] = {(row.robot_id, row.key_sha256): row.robot for row in rows}
     refusal = "this robot key is not valid"
     return [
         robots.get((_uuid_or_none(robot_id), key_sha256), Unauthorised(refusal))

@@ -177,8 +177,9 @@ def restart(site: Site, loads: Loads) -> dict[str, Any]:
     }
 
 
-def run(site: Site, given: argparse.Namespace) -> dict[str, Any]:
-    report: dict[str, Any] = {"machine": machine(), "given": {name: str(v) for name, v in vars(given).items()}}
+def run(site: Site, given: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Go through the phases; the report has what was measured also if one of them fails."""
+    report |= {"machine": machine(), "given": {name: str(value) for name, value in vars(given).items()}}
     setup_django(site.stack.environment(SOP_PUBLIC_URL=site.origin))
     manage(site.stack, "migrate", "--noinput", "--verbosity", "0")
     manage(site.stack, "signing_key")
@@ -220,7 +221,6 @@ def run(site: Site, given: argparse.Namespace) -> dict[str, Any]:
         say("ingest ...")
         report["ingest"] = ingest(site, keys, given)
     report["load_after"] = os.getloadavg()
-    return report
 
 
 def machine() -> dict[str, Any]:
@@ -253,15 +253,18 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     raise_file_limit()
-    with ExitStack() as exits:
-        # On a real disk: PostgreSQL's fsync and the episodes' cost nothing in memory.
-        folder = given.folder or Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="fleet-load-")))
-        site = exits.enter_context(running_site(folder, web=given.web, heartbeat_s=given.heartbeat_s))
-        report = run(site, given)
-    text = json.dumps(report, indent=1)
-    print(text)
-    if given.report:
-        given.report.write_text(text + "\n")
+    report: dict[str, Any] = {}
+    try:
+        with ExitStack() as exits:
+            # On a real disk: PostgreSQL's fsync and the episodes' cost nothing in memory.
+            folder = given.folder or Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="fleet-load-")))
+            site = exits.enter_context(running_site(folder, web=given.web, heartbeat_s=given.heartbeat_s))
+            run(site, given, report)
+    finally:
+        text = json.dumps(report, indent=1)
+        print(text)
+        if given.report:
+            given.report.write_text(text + "\n")
 
 
 if __name__ == "__main__":

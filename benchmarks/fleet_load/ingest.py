@@ -25,7 +25,7 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.fleet_load.delays import Delays
-from benchmarks.fleet_load.robots import hello
+from benchmarks.fleet_load.robots import hello, status
 from benchmarks.fleet_load.site import Site
 from benchmarks.fleet_load.usage import Usage
 from fleet.protocol import messages as m
@@ -203,7 +203,7 @@ def _upload(site: Site, key: tuple[str, str], made: Made, count: int) -> Delays:
 
 
 class _Link:
-    """A link that sends nothing while it waits for an answer; that silence must stay below 3.5 heartbeats."""
+    """A link that beats while it waits for an answer."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -221,11 +221,17 @@ class _Link:
     def expect(self, kind: type[Any]) -> Any:
         """Return the next message of this kind. Raises: RuntimeError at a refusal, TimeoutError."""
         deadline = time.monotonic() + ANSWER_S
-        while True:
-            data = self._socket.recv(timeout=max(0.01, deadline - time.monotonic()))
+        while time.monotonic() < deadline:
+            try:
+                data = self._socket.recv(timeout=self._session.heartbeat_s)
+            except TimeoutError:
+                now_ns = time.monotonic_ns()
+                self.send(m.Heartbeat(clock_ns=now_ns, status=status(0, 0, now_ns, now_ns)))
+                continue
             assert isinstance(data, bytes)
             for message in self._session.receive(data, now=time.monotonic()):
                 if isinstance(message, m.EpisodeRefused | m.Fault):
                     raise RuntimeError(f"{message.code}: {message.message}")
                 if isinstance(message, kind):
                     return message
+        raise TimeoutError(f"no {kind.__name__} within {ANSWER_S:.0f} s")

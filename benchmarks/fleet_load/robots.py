@@ -155,7 +155,7 @@ class Robots:
             step += 1
             now_ns = time.monotonic_ns()
             since_ns = now_ns if step % CHANGE_EVERY == 0 else since_ns
-            session.send(m.Heartbeat(clock_ns=now_ns, status=_status(step, revision[0], now_ns, since_ns)))
+            session.send(m.Heartbeat(clock_ns=now_ns, status=status(step, revision[0], now_ns, since_ns)))
             self.counts.beats += 1
             await _flush(session, socket)
 
@@ -187,7 +187,7 @@ def hello() -> m.Hello:
     )
 
 
-def _status(step: int, revision: int, now_ns: int, since_ns: int) -> m.RobotStatus:
+def status(step: int, revision: int, now_ns: int, since_ns: int) -> m.RobotStatus:
     is_resetting = step // CHANGE_EVERY % 2 == 1
     return m.RobotStatus(
         mode=Mode.AUTONOMOUS,

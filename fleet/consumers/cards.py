@@ -39,7 +39,8 @@ class Cards:
             del self.shown[robot_id], self._cards[robot_id]
             self._waiting.pop(robot_id, None)
         changed = {card.robot_id: self.shown[card.robot_id] for card in found if self._take(card)}
-        for robot_id in list(self._waiting)[: max(0, FIGURES_AT_ONCE - len(changed))]:
+        room = max(FIGURES_AT_ONCE // 4, FIGURES_AT_ONCE - len(changed))  # some go on, however much else changes
+        for robot_id in list(self._waiting)[:room]:
             del self._waiting[robot_id]
             changed[robot_id] = self.shown[robot_id]
         return changed, gone

@@ -368,7 +368,7 @@ class RobotConsumer(LoopConsumer):
 
     async def _watch(self) -> None:
         try:
-            await silence_awaited(self._session)
+            await silence_awaited(self._session, look_s=settings.SOP_HEARTBEAT_S)
         except PeerSilent as error:
             await self._fail(error)
 

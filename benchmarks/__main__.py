@@ -56,6 +56,9 @@ BENCHMARKS = {
     "fleet page": Benchmark(
         "benchmarks.fleet_page", quick="--robots 2 --pages 3 --seconds 5 --episodes 3", needs_servers=True
     ),
+    "fleet load": Benchmark(
+        "benchmarks.fleet_load", quick="--robots 10 --consoles 3 --stalled 1 --seconds 5", limit_s=2 * HOUR_S
+    ),
     "run metrics": Benchmark("benchmarks.run_metrics", "--rows 50000", "--rows 2000", needs_servers=True),
     "episode list": Benchmark("benchmarks.episode_list", needs_servers=True),
     "dataset freeze": Benchmark("benchmarks.dataset_freeze", needs_servers=True),

@@ -6,7 +6,7 @@ Services call this; `consumers/` receive it. A hint only says "read the rows aga
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -63,7 +63,7 @@ def hint_person(user_id: object) -> None:
 
 def hint_all_robots() -> None:
     """On commit: the desired state of every robot changed, as by a new policy version."""
-    _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})
+    _send_on_commit(ROBOTS_GROUP, {"type": "state.changed", "reach": "all"})
 
 
 def ask_robot_logs(robot_id: object, *, request_id: str, limit: int) -> None:
@@ -73,17 +73,24 @@ def ask_robot_logs(robot_id: object, *, request_id: str, limit: int) -> None:
     transaction.on_commit(lambda: _send(robot_group(robot_id), event))
 
 
-def hint_link(robot_id: object) -> None:
+def hint_link(robot_id: object, *, newcomer: str = "") -> None:
     """On commit: a key was revoked or a newer connection is there; the robot's connections check themselves.
 
-    The hint does not say which connection counts: it may arrive late, after yet another one was made.
+    The hint does not say which connection counts: it may arrive late, after yet another one was made. Only the newcomer
+    itself need not look for its own sake.
     """
-    _send_on_commit(robot_group(robot_id), {"type": "link.check"})
+    _send_on_commit(robot_group(robot_id), {"type": "link.check", "newcomer": newcomer})
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit: `kind` is "robot" (subject: its id), "run", "metrics", "rows" (a run's id), "help" or "alerts"."""
+    """On commit. `kind`, subject: "robot", its id or several with spaces between; "rows", a run's id; "run", "metrics",
+    "help" and "alerts" alone."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
+
+
+def hint_beats(robot_ids: Sequence[str]) -> None:
+    """Now: these robots said what they do. One message for many, since it comes with every heartbeat."""
+    _send(CONSOLES_GROUP, {"type": "console.hint", "kind": "beats", "subject": " ".join(robot_ids)})
 
 
 def _send_on_commit(group: str, message: Mapping[str, str]) -> None:

@@ -58,16 +58,31 @@ def connection() -> redis.Redis:
 
 def status_put(robot_id: object, session_id: str, status: RobotStatus) -> RobotStatus | None:
     """Keep the status; return the one before, None if the robot was offline."""
-    value = _encoder.encode(LiveStatus(session_id, time.time_ns() // 1_000_000, status))
-    ttl_ms = int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
-    before = cast("bytes | None", connection().set(_status_key(robot_id), value, px=ttl_ms, get=True))
-    found = _decode(before) if before else None
-    return found.status if found is not None else None
+    return statuses_put([(robot_id, session_id, status)])[0]
+
+
+def statuses_put(statuses: Sequence[tuple[object, str, RobotStatus]]) -> list[RobotStatus | None]:
+    """The same for many in one round trip: (robot id, session id, status) of each."""
+    now_ms, ttl_ms = time.time_ns() // 1_000_000, int(PRESENCE_FACTOR * settings.SOP_HEARTBEAT_S * 1000)
+    pipeline = connection().pipeline(transaction=False)
+    for robot_id, session_id, status in statuses:
+        value = _encoder.encode(LiveStatus(session_id, now_ms, status))
+        pipeline.set(_status_key(robot_id), value, px=ttl_ms, get=True)
+    found = [_decode(before) if before else None for before in pipeline.execute()]
+    return [before.status if before is not None else None for before in found]
 
 
 def status_clear(robot_id: object, session_id: str) -> None:
     """Mark the robot as offline, unless a newer connection is there."""
-    connection().eval(_CLEAR, 1, _status_key(robot_id), session_id)
+    statuses_clear([(robot_id, session_id)])
+
+
+def statuses_clear(sessions: Sequence[tuple[object, str]]) -> None:
+    """The same for many in one round trip: (robot id, session id) of each."""
+    pipeline = connection().pipeline(transaction=False)
+    for robot_id, session_id in sessions:
+        pipeline.eval(_CLEAR, 1, _status_key(robot_id), session_id)
+    pipeline.execute()
 
 
 def statuses_get(robot_ids: Sequence[object]) -> list[LiveStatus | None]:
@@ -86,7 +101,11 @@ def _decode(value: bytes) -> LiveStatus | None:
 
 
 def thumbnail_put(robot_id: object, captured_ns: int, jpeg: bytes) -> None:
-    connection().set(_thumbnail_key(robot_id), _STAMP.pack(captured_ns) + jpeg, ex=THUMBNAIL_TTL_S)
+    """Keep the picture, and its stamp by itself: those of thousands are read at once, every two seconds."""
+    pipeline, stamp = connection().pipeline(), _STAMP.pack(captured_ns)
+    pipeline.set(_thumbnail_key(robot_id), stamp + jpeg, ex=THUMBNAIL_TTL_S)
+    pipeline.set(_stamp_key(robot_id), stamp, ex=THUMBNAIL_TTL_S)
+    pipeline.execute()
 
 
 def thumbnail_get(robot_id: object) -> tuple[int, bytes] | None:
@@ -97,10 +116,10 @@ def thumbnail_get(robot_id: object) -> tuple[int, bytes] | None:
 
 def thumbnail_stamps(robot_ids: Sequence[object]) -> list[int | None]:
     """Return captured_ns of each robot's thumbnail, without moving the pictures."""
-    pipeline = connection().pipeline(transaction=False)
-    for robot_id in robot_ids:
-        pipeline.getrange(_thumbnail_key(robot_id), 0, _STAMP.size - 1)
-    return [_STAMP.unpack(value)[0] if value else None for value in pipeline.execute()]
+    if not robot_ids:
+        return []
+    values = cast("list[bytes | None]", connection().mget([_stamp_key(robot_id) for robot_id in robot_ids]))
+    return [_STAMP.unpack(value)[0] if value else None for value in values]
 
 
 def logs_add(robot_id: object, lines: Sequence[LogLine]) -> None:
@@ -197,3 +216,7 @@ def _status_key(robot_id: object) -> str:
 
 def _thumbnail_key(robot_id: object) -> str:
     return f"sop:robot:{robot_id}:thumbnail"
+
+
+def _stamp_key(robot_id: object) -> str:
+    return f"sop:robot:{robot_id}:thumbnail:stamp"

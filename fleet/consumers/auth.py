@@ -16,7 +16,6 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.utils.crypto import constant_time_compare
 
 from fleet.protocol.errors import Unauthorised
-from fleet.services.robot import robot_key_check
 
 CLOSE_PROTOCOL_ERROR = 4400
 CLOSE_UNAUTHORISED = 4401
@@ -66,12 +65,6 @@ def credentials_of(scope: dict[str, Any]) -> RobotCredentials:
     if scheme.lower() != "bearer" or not robot_id or not key or len(rest) > 500:
         raise Unauthorised("the upgrade carries no robot key")
     return RobotCredentials(robot_id, key)
-
-
-async def robot_authenticate(credentials: RobotCredentials) -> str:
-    """Return the robot's id as the rows spell it. Raises: Unauthorised."""
-    robot = await off_loop(robot_key_check, robot_id=credentials.robot_id, key=credentials.key)
-    return str(robot.id)
 
 
 def is_session_alive(session_key: str | None, user_id: int) -> bool:

@@ -15,14 +15,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.generic.websocket import AsyncWebsocketConsumer
-
 from fleet.access import access_training_run_by_id
 from fleet.acting import acting_as
 from fleet.consumers import auth, console_lease
 from fleet.consumers.caller import Caller, Rights, actor_of, asker_of, caller_of, coverage_at_first, rights_of
 from fleet.consumers.calls import answer_of
 from fleet.consumers.console_stop import ConsoleStops
+from fleet.consumers.dispatch import LoopConsumer
 from fleet.consumers.hub import Slot, hub
 from fleet.consumers.signalling import ConsoleCalls
 from fleet.errors import Busy, ConsoleReplaced
@@ -46,7 +45,7 @@ ASK_PERIOD_S = 2.0  # between two wishes to drive, which pop up on the holder's 
 CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a browser that may not read
 
 
-class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
+class ConsoleConsumer(LoopConsumer):
     """One browser. Frames are JSON text [seq, body]."""
 
     async def connect(self) -> None:

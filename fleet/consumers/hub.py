@@ -1,10 +1,10 @@
 """The fleet page's state, once a process, for every browser connected to it.
 
-One task hears hints from the channel layer, one reads changed rows at most four times a second, builds each card once
+One task hears hints from the channel layer, one reads what changed at most four times a second, builds each card once
 and hands the same bytes to all clients. Each client has one slot in which the newest card of a robot replaces an older
-one, so a slow browser gets fewer frames and nobody waits for it. All rows are read again every two seconds: a lost
-hint, or a robot that fell silent, shows by then. Serialising once a card costs a seventh of a send a client
-(machine.md 2).
+one, so a slow browser gets fewer frames and nobody waits for it. Heartbeats cost no row: their cards are built from the
+rows that were read last (cards.py). All rows are read again every two seconds: a lost hint, or a robot that fell
+silent, shows by then. Serialising once a card costs a seventh of a send a client (machine.md 2).
 
 A client may also watch one run: its new metric rows go, read and serialised once a process, to those who watch it. To
 watchers only, because a fast learner's rows are more bytes than all robots' cards, and most pages show no run.
@@ -19,7 +19,6 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -27,11 +26,11 @@ import msgspec
 from channels.layers import get_channel_layer
 
 from fleet.consumers.auth import cancel, off_loop
+from fleet.consumers.cards import Cards
 from fleet.coverage import WHOLE, Coverage
 from fleet.events import CONSOLES_GROUP
-from fleet.protocol.messages import PROTOCOL_VERSION, HelpQueue, RobotCard, RunRow
+from fleet.protocol.messages import PROTOCOL_VERSION, HelpQueue, RunRow
 from fleet.selectors.help import help_queue
-from fleet.selectors.robot import robot_cards
 from fleet.selectors.run_metrics import run_last_step, run_rows_after
 from fleet.selectors.training import fleet_run, run_card
 
@@ -86,9 +85,10 @@ class Hub:
 
     def __init__(self) -> None:
         self._slots: set[Slot] = set()
-        self._cards: dict[str, bytes] = {}  # robot id -> card as JSON, by name
+        self._cards = Cards()
         self._views: dict[Coverage, _View] = {}
-        self._changed: set[str] = set()
+        self._changed: set[str] = set()  # robots whose rows did
+        self._beaten: set[str] = set()  # robots that sent a heartbeat
         self._is_run_changed = self._is_metrics_changed = self._is_help_changed = self._is_alerts_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
         self._grown: set[str] = set()  # runs with new rows
@@ -99,7 +99,7 @@ class Hub:
         """Return a slot that asks for a snapshot first."""
         async with self._ready:
             if not self._tasks:
-                await self._refresh(None)
+                await self._refresh(None, set())
                 self._views = {}
                 self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
             await self._view(coverage)
@@ -137,7 +137,7 @@ class Hub:
             if not self._slots:
                 await cancel(*self._tasks)
                 self._tasks = []
-                self._cards = {}
+                self._cards = Cards()
 
     async def watch(self, slot: Slot, run_id: uuid.UUID | None) -> None:
         """Send the run's rows to the client from now on; at once a frame that says which row they will follow."""
@@ -161,7 +161,7 @@ class Hub:
         stamp = b'"server_ms":%d' % (time.time_ns() // 1_000_000)
         if slot.is_snapshot_due:
             slot.is_snapshot_due = False
-            cards = b",".join(card for robot_id, card in self._cards.items() if slot.sees(robot_id))
+            cards = b",".join(card for robot_id, card in self._cards.shown.items() if slot.sees(robot_id))
             view = self._views[slot.coverage]
             body = b'{"type":"snapshot","protocol":%d,%s,"robots":[%s],"run":%s}'
             return [body % (PROTOCOL_VERSION, stamp, cards, view.run), view.help, *rows]
@@ -199,10 +199,12 @@ class Hub:
 
     def _note(self, hint: dict[str, str]) -> None:
         if hint["kind"] == "robot":
-            self._changed.add(hint["subject"])
+            self._changed.update(hint["subject"].split())
+        elif hint["kind"] == "beats":
+            self._beaten.update(hint["subject"].split())
         elif hint["kind"] == "run":
             self._is_run_changed = True
-            self._changed.update(self._cards)  # a new version puts every robot one behind
+            self._changed.update(self._cards.shown)  # a new version puts every robot one behind
         elif hint["kind"] == "metrics":
             self._is_metrics_changed = True
         elif hint["kind"] == "alerts":
@@ -226,8 +228,8 @@ class Hub:
 
     async def _publish(self, is_whole: bool) -> None:
         changed, self._changed = self._changed, set()
-        if is_whole or changed:
-            await self._refresh(None if is_whole else changed)
+        beaten, self._beaten = self._beaten, set()
+        await self._refresh(None if is_whole else changed, beaten - changed)
         if is_whole or self._is_run_changed:
             self._is_run_changed = False
             await self._refresh_run()
@@ -249,20 +251,13 @@ class Hub:
             if is_whole or run_id in grown:
                 await self._send_rows(run_id)
 
-    async def _refresh(self, robot_ids: Iterable[str] | None) -> None:
-        """Read cards again and give every slot those whose bytes differ."""
-        wanted = None if robot_ids is None else sorted(robot_ids)
-        cards = {card.robot_id: _encode(card) for card in await off_loop(_read_cards, wanted)}
-        asked = self._cards.keys() if wanted is None else self._cards.keys() & set(wanted)
-        gone = {robot_id for robot_id in asked if robot_id not in cards}
-        changed = {robot_id: data for robot_id, data in cards.items() if self._cards.get(robot_id) != data}
-        self._cards.update(changed)
-        for robot_id in gone:
-            del self._cards[robot_id]
+    async def _refresh(self, robot_ids: set[str] | None, beaten: set[str]) -> None:
+        """Read cards again, of all if None, and give every slot those that are to be shown anew."""
+        changed, gone = await self._cards.refresh(robot_ids, beaten)
         if not changed and not gone:
             return
         for slot in self._slots:
-            news = {robot_id: data for robot_id, data in changed.items() if slot.sees(robot_id)}
+            news = changed if slot.robot_ids is None else {key: changed[key] for key in changed if slot.sees(key)}
             lost = {robot_id for robot_id in gone if slot.sees(robot_id)}
             if not news and not lost:
                 continue
@@ -349,10 +344,6 @@ def _read_last_step(run_id: uuid.UUID) -> int:
 
 def _read_rows(run_id: uuid.UUID, after: int) -> list[RunRow]:
     return run_rows_after(run_id=run_id, step=after, limit=ROWS_AT_ONCE)
-
-
-def _read_cards(robot_ids: list[str] | None) -> list[RobotCard]:
-    return robot_cards(robot_ids=robot_ids)
 
 
 def _read_run(coverage: Coverage) -> bytes:

@@ -1,8 +1,9 @@
 """`/ws/robot`: the shell around `protocol.session.ServerSession`. Moves bytes, calls services, translates errors.
 
-Per connection four tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
-`_act` handles messages and hints in order, `_work` does what may take seconds (checking uploads), so that heartbeats
-and leases never wait behind it. Channels' own task waits for no row: a person's stop goes past a database that hangs.
+Per connection five tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
+`_act` handles messages and hints in order, `_see` has heartbeats seen together with those of other robots, `_work` does
+what may take seconds (checking uploads), so that stops and leases never wait behind these. Channels' own task waits for
+no row: a person's stop goes past a database that hangs.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from fleet.consumers import auth
+from fleet.consumers.beats import RobotBeats
 from fleet.consumers.calls import RobotCalls
+from fleet.consumers.dispatch import LoopConsumer
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
+from fleet.consumers.links import links
 from fleet.consumers.robot_logs import RobotLogDesk
+from fleet.consumers.silence import silence_awaited
 from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.log_context import bind
@@ -33,11 +37,9 @@ from fleet.protocol.authority import Source
 from fleet.protocol.errors import MalformedFrame, OutboxFull, PeerSilent, ProtocolError, SopError, Unauthorised
 from fleet.protocol.session import LinkState, ServerSession
 from fleet.selectors.lease import lease_info
-from fleet.selectors.robot import desired_state
 from fleet.services import lease as leases
 from fleet.services import policy, robot
 from fleet.services.shadow import shadow_reported
-from fleet.services.stop import stop_confirm, stops_cleared_at_robot
 from fleet.telemetry import socket_closed, socket_opened
 
 logger = logging.getLogger(__name__)
@@ -45,21 +47,18 @@ logger = logging.getLogger(__name__)
 INBOX_LIMIT = 64  # messages and hints waiting to be handled; a robot that sends more waits in turn
 INBOX_END_S = 5.0  # for what came in before the connection ended
 WORK_LIMIT = 64  # uploads waiting to be answered on one connection
-ROW_PERIOD_S = 10.0  # how often last_seen_at is written and the key checked again
-WATCH_PERIOD_S = 0.25
 THUMBNAIL_PERIOD_S = 0.5  # the contract says one a second at most; what comes faster is dropped
 CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a peer that may not read
 _NEWEST_COUNTS = (m.Heartbeat, m.Thumbnail)  # a newer one replaces the one that waits to be handled
 
 
-class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is untyped
+class RobotConsumer(LoopConsumer):
     """One robot's connection."""
 
     async def connect(self) -> None:
         """Check the key, then accept. A refusal is accepted first, so that the peer can read the Fault and 4401."""
         self._session_id = str(uuid.uuid4())
         self._robot_id = ""
-        self._row_due_at = 0.0
         self._thumbnail_due_at = 0.0
         self._is_closing = False
         self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
@@ -67,7 +66,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(INBOX_LIMIT)
         self._waiting: dict[type, m.Heartbeat | m.Thumbnail] = {}  # in the inbox, by kind
         self._calls = RobotCalls(self._send)
-        self._noted_stop_id: str | None = None  # as the rows know; "": none, None: not looked at yet
+        self._states_sent, self._told_revision, self._told_s = 0, 0, 0.0  # of StateChanged; when, monotonic
         self._help = HelpWatch()
         self._logs = RobotLogDesk(self._send)
         self._takes_parts = False
@@ -76,21 +75,24 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await self.accept()
         try:
             self._credentials = auth.credentials_of(self.scope)
-            self._robot_id = await auth.robot_authenticate(self._credentials)
+            self._robot_id = await links().key(self._credentials)
         except Unauthorised as error:
             await self._fail(error)
             return
+        self._beats = RobotBeats(robot_id=self._robot_id, session_id=self._session_id, key=self._credentials.key)
         socket_opened("robot")
         bind(robot=self._robot_id, session=self._session_id)
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_add(group, self.channel_name)
-        self._tasks = [asyncio.create_task(loop()) for loop in (self._write, self._watch, self._act, self._work)]
+        loops = (self._write, self._watch, self._act, self._see, self._work)
+        self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
     async def disconnect(self, code: int) -> None:
         if self._tasks:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INBOX_END_S):
                     await self._inbox.join()
+                    await self._beats.settle()
         self._is_closing = True
         await auth.cancel(*self._tasks)
         if not self._robot_id:
@@ -99,7 +101,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
             await self.channel_layer.group_discard(group, self.channel_name)
         await self._calls.gone()
-        await auth.off_loop(robot.robot_gone, robot_id=self._robot_id, session_id=self._session_id)
+        await self._beats.leave()
         logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -168,7 +170,7 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             session_id=self._session_id,
             heartbeat_s=settings.SOP_HEARTBEAT_S,
             clock_ns=time.time_ns(),
-            state=await auth.off_loop(desired_state, robot_id=self._robot_id),
+            state=await links().spread(self._robot_id),
         )
         self._send(welcome)
         self._logs.welcome(hello)
@@ -176,39 +178,9 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
 
     async def _on_heartbeat(self, beat: m.Heartbeat) -> None:
-        is_row_due = time.monotonic() >= self._row_due_at
-        if is_row_due:
-            self._row_due_at = time.monotonic() + ROW_PERIOD_S
-            await self._check_link()  # the hint of a revocation or a newer connection may have been lost
-        revision = await auth.off_loop(
-            robot.robot_seen,
-            robot_id=self._robot_id,
-            session_id=self._session_id,
-            status=beat.status,
-            is_row_due=is_row_due,
-        )
-        if revision != beat.status.state_revision:
-            await self._send_state()
-        await self._note_stop(beat.status.stop)  # before what may fail
+        self._beats.heard(beat.status)
+        await self._beats.note_stop(beat.status.stop)  # before what may fail
         await self._help.heard(self._robot_id, beat.status)
-
-    async def _note_stop(self, stop: m.StopInfo | None) -> None:
-        """Keep the rows to what the robot latched or cleared by itself, as by a data channel or a signal."""
-        reported = stop.stop_id if stop is not None else ""
-        if reported == self._noted_stop_id:
-            return
-        self._noted_stop_id = reported
-        try:
-            if stop is not None:
-                await auth.off_loop(stop_confirm, robot_id=self._robot_id, stop=stop)
-            else:
-                call, session_id = stops_cleared_at_robot, self._session_id
-                await auth.off_loop(call, robot_id=self._robot_id, session_id=session_id)
-        except SopError:
-            raise  # this one never gets a row
-        except Exception:
-            self._noted_stop_id = None  # with the next heartbeat
-            raise
 
     async def _on_thumbnail(self, picture: m.Thumbnail) -> None:
         if time.monotonic() < self._thumbnail_due_at:
@@ -296,19 +268,24 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
         await self._guarded(lambda: self._calls.pass_on(event))
 
     async def state_changed(self, event: dict[str, str]) -> None:
+        """A hint for this robot goes its own way; one for all of them waits for its turn beside the inbox."""
+        if event.get("reach") == "all" and self._session.state is LinkState.OPEN:
+            self._beats.wish_state()
+            return
         self._help.forget()
         self._enqueue_hint(self._send_state)
 
     async def link_check(self, event: dict[str, str]) -> None:
-        self._enqueue_hint(self._check_link)
+        if event.get("newcomer") != self._session_id:
+            self._enqueue_hint(self._check_link)
 
     def _enqueue_hint(self, action: Callable[[], Awaitable[object]]) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # the heartbeat repeats what a lost hint would have done
             self._inbox.put_nowait(functools.partial(self._guarded, action))
 
     async def _check_link(self) -> None:
-        key, session_id = self._credentials.key, self._session_id
-        await auth.off_loop(robot.robot_link_check, robot_id=self._robot_id, key=key, session_id=session_id)
+        who = {"robot_id": self._robot_id, "key": self._credentials.key, "session_id": self._session_id}
+        await auth.off_loop(robot.robot_link_check, **who)
 
     async def _guarded(self, action: Callable[[], Awaitable[object]]) -> None:
         """Act on a hint, under the same rules as on a frame. Before Welcome there is nothing to tell."""
@@ -329,8 +306,19 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             self._session.send(message)
             self._outbox_filled.set()
 
-    async def _send_state(self) -> None:
-        self._send(m.StateChanged(state=await auth.off_loop(desired_state, robot_id=self._robot_id)))
+    async def _differs(self, revision: int) -> None:
+        """The robot works by another revision. If it was told of this one a moment ago, its heartbeat was under way."""
+        if self._told_revision != revision or time.monotonic() - self._told_s > settings.SOP_HEARTBEAT_S:
+            await self._send_state(links().spread)
+
+    async def _send_state(self, read: Callable[[str], Awaitable[m.DesiredState]] | None = None) -> None:
+        """Send the whole state. One that was overtaken by another, and so may be older, is read again."""
+        while True:
+            sent, state = self._states_sent, await (read or links().state)(self._robot_id)
+            if sent == self._states_sent:
+                break
+        self._states_sent, self._told_revision, self._told_s = sent + 1, state.revision, time.monotonic()
+        self._send(m.StateChanged(state=state))
 
     async def _answer_error(self, code: str, message: str) -> None:
         logger.warning("message refused", extra={"event": {"robot": self._robot_id, "code": code, "text": message}})
@@ -379,12 +367,24 @@ class RobotConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels i
             await self._flush()
 
     async def _watch(self) -> None:
-        while not self._is_closing:
-            await asyncio.sleep(WATCH_PERIOD_S)
+        try:
+            await silence_awaited(self._session, look_s=settings.SOP_HEARTBEAT_S)
+        except PeerSilent as error:
+            await self._fail(error)
+
+    async def _see(self) -> None:
+        """Have heartbeats seen. What fails costs this one alone: the next repeats it."""
+        while True:
             try:
-                self._session.check_deadline(now=time.monotonic())
-            except PeerSilent as error:
+                await self._beats.see(self._help, self._differs, lambda: self._send_state(links().spread))
+            except (ProtocolError, Unauthorised) as error:
                 await self._fail(error)
+            except SopError as error:
+                await self._answer_error(error.code, error.message)
+            except Exception as error:  # rows or Redis are away; links.py logs it once for all
+                logger.info(
+                    "heartbeat not seen", extra={"event": {"robot": self._robot_id, "error": repr(error)[:200]}}
+                )
 
     async def _work(self) -> None:
         """Answer uploads one after the other."""

@@ -230,8 +230,12 @@ class ServerSession:
             raise UnexpectedMessage("a second Hello")
         return [Resync(last_seq=frame.seq), body] if is_gap else [body]
 
+    def deadline(self) -> float:
+        """Return until when the robot must be heard, by the clock of `now`. Each frame puts it off."""
+        limit = HELLO_TIMEOUT_S if self.state is LinkState.GREETING else SILENCE_FACTOR * self._heartbeat_s
+        return self._heard_at + limit
+
     def check_deadline(self, *, now: float) -> None:
         """Raises: PeerSilent if Hello or the heartbeats are overdue."""
-        limit = HELLO_TIMEOUT_S if self.state is LinkState.GREETING else SILENCE_FACTOR * self._heartbeat_s
-        if now - self._heard_at > limit:
+        if now > self.deadline():
             raise PeerSilent(f"nothing heard from the robot for {now - self._heard_at:.1f} s")

@@ -29,14 +29,24 @@ def lease_held(*, robot_id: uuid.UUID, epoch: int, connection: str) -> Lease:
     return lease
 
 
-def lease_handed_back(*, robot_id: uuid.UUID) -> int:
-    """Return the epoch of the newest person's lease if its holder gave it back in time; 0 if it ran out, or goes on.
+def leases_in_force(*, robot_ids: Sequence[uuid.UUID], now: datetime) -> dict[uuid.UUID, LeaseInfo]:
+    """Return what robots are told of their leases in force, by robot id."""
+    return {lease.robot_id: lease_info(lease) for lease in _in_force(now).filter(robot_id__in=robot_ids)}
+
+
+def leases_handed_back(*, robot_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Return by robot id the epoch of the newest person's lease if its holder gave it back in time; of one that ran
+    out or goes on nothing.
 
     Only who hands back lets the policy go on: a robot whose lease is gone for any other reason stands.
     """
-    lease = Lease.objects.filter(robot_id=robot_id, source=Source.PERSON.value).order_by("-epoch").first()
-    is_given_back = lease is not None and lease.released_at is not None and lease.released_at < lease.expires_at
-    return lease.epoch if lease is not None and is_given_back else 0
+    people = Lease.objects.filter(robot_id__in=robot_ids, source=Source.PERSON.value)
+    newest = people.order_by("robot_id", "-epoch").distinct("robot_id")
+    return {
+        lease.robot_id: lease.epoch
+        for lease in newest
+        if lease.released_at is not None and lease.released_at < lease.expires_at
+    }
 
 
 def card_leases(*, robot_ids: Sequence[uuid.UUID], now: datetime) -> dict[str, CardLease]:

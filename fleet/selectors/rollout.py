@@ -44,11 +44,6 @@ def rollout_open(*, run: TrainingRun | None) -> Rollout | None:
     return found.filter(run=run, state__in=Rollout.OPEN).first() if run else None
 
 
-def desired_version(*, robot: Robot) -> Desired:
-    """Return what one robot shall drive with."""
-    return desired_versions(robots=[robot])[robot.id]
-
-
 def desired_versions(*, robots: Iterable[Robot]) -> dict[uuid.UUID, Desired]:
     """Return what each robot shall drive with. Pin, then canary, then current of the run that feeds the fleet."""
     rows = list(robots)

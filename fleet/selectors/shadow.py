@@ -6,6 +6,7 @@ A mean distance is the sum of all proposals' distances over their number. Propos
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,13 +92,14 @@ class ShadowView:
     is_cut: bool
 
 
-def shadow_open_of(*, robot: Robot, now: datetime) -> Shadow | None:
-    """Return what a robot shall shadow now."""
-    if robot.retired_at is not None or not robot.is_approved:
-        return None
-    rows = ShadowRobot.objects.filter(robot=robot, ended_at__isnull=True, shadow__ended_at__isnull=True)
-    found = rows.filter(shadow__ends_at__gt=now).select_related("shadow__version").first()
-    return found.shadow if found is not None else None
+def shadows_open_of(*, robots: Iterable[Robot], now: datetime) -> dict[uuid.UUID, Shadow]:
+    """Return by robot id what each shall shadow now."""
+    ids = [robot.id for robot in robots if robot.retired_at is None and robot.is_approved]
+    if not ids:
+        return {}
+    rows = ShadowRobot.objects.filter(robot_id__in=ids, ended_at__isnull=True, shadow__ended_at__isnull=True)
+    found = rows.filter(shadow__ends_at__gt=now).select_related("shadow__version")
+    return {row.robot_id: row.shadow for row in found}
 
 
 def shadows_of(

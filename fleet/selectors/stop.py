@@ -16,11 +16,11 @@ def stops_in_force(*, robot_ids: Sequence[uuid.UUID]) -> dict[str, RobotStop]:
     return {str(row.robot_id): row for row in rows}
 
 
-def stop_cleared_newest(*, robot_id: uuid.UUID) -> str | None:
-    """Return the stop_id that was cleared last; of those cleared together the newest."""
-    rows = RobotStop.objects.filter(robot_id=robot_id, cleared_at__isnull=False).order_by("-cleared_at", "-id")
-    stop_id = rows.values_list("stop_id", flat=True).first()
-    return str(stop_id) if stop_id else None
+def stops_cleared_newest(*, robot_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return by robot id the stop_id that was cleared last; of those cleared together the newest."""
+    rows = RobotStop.objects.filter(robot_id__in=robot_ids, cleared_at__isnull=False)
+    newest = rows.order_by("robot_id", "-cleared_at", "-id").distinct("robot_id")
+    return {robot_id: str(stop_id) for robot_id, stop_id in newest.values_list("robot_id", "stop_id")}
 
 
 def stop_info(row: RobotStop) -> StopInfo:

@@ -3,10 +3,11 @@ robot_admin.py."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from django.db import transaction
@@ -16,12 +17,10 @@ from django.utils import timezone
 from fleet import live
 from fleet.errors import InvalidRequest, LinkReplaced, NotFound
 from fleet.events import hint_consoles, hint_link, hint_robot
-from fleet.models import PolicyDeployment, PolicyVersion, Robot, RobotKey, RobotStateInterval
+from fleet.models import PolicyDeployment, PolicyVersion, Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
-from fleet.protocol.messages import Hello, RobotStatus
-from fleet.selectors.robot import robot_revision
+from fleet.protocol.messages import Hello
 from fleet.services.audit import audit_record
-from fleet.services.robot_state import robot_state_note, robot_state_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +29,28 @@ MOST_PROTOCOL = 32767  # that its column holds
 
 def robot_key_check(*, robot_id: str, key: str) -> Robot:
     """Return the robot whose unrevoked key this is. Raises: Unauthorised, the same for every reason."""
-    refusal = Unauthorised("this robot key is not valid")
-    try:
-        robot_uuid = uuid.UUID(robot_id)
-    except ValueError:
-        raise refusal from None
-    keys = RobotKey.objects.select_related("robot")
-    row = keys.filter(key_sha256=secret_sha256(key), robot_id=robot_uuid, revoked_at__isnull=True).first()
-    if row is None:
-        raise refusal
-    return row.robot
+    [found] = robot_keys_check(keys=[(robot_id, key)])
+    if isinstance(found, Unauthorised):
+        raise found
+    return found
+
+
+def robot_keys_check(*, keys: Sequence[tuple[str, str]]) -> list[Robot | Unauthorised]:
+    """The same for many: (robot id, key) of each."""
+    hashes = [secret_sha256(key) for _, key in keys]
+    rows = RobotKey.objects.select_related("robot").filter(key_sha256__in=set(hashes), revoked_at__isnull=True)
+    robots: dict[tuple[uuid.UUID | None, str], Robot] = {(row.robot_id, row.key_sha256): row.robot for row in rows}
+    refusal = "this robot key is not valid"
+    return [
+        robots.get((_uuid_or_none(robot_id), key_sha256), Unauthorised(refusal))
+        for (robot_id, _), key_sha256 in zip(keys, hashes, strict=True)
+    ]
+
+
+def _uuid_or_none(text: str) -> uuid.UUID | None:
+    with contextlib.suppress(ValueError):
+        return uuid.UUID(text)
+    return None
 
 
 def robot_link_check(*, robot_id: str, key: str, session_id: str) -> None:
@@ -79,7 +90,7 @@ def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
     )
     if known and version is not None:
         _note_hosted(robot_id, version)
-    hint_link(robot_id)
+    hint_link(robot_id, newcomer=session_id)
     hint_consoles("robot", robot_id)
 
 
@@ -100,21 +111,6 @@ def _note_hosted(robot_id: str, version: PolicyVersion) -> None:
     lost.update(applied_at=now, refused_at=None, refused_code="", refused_message="")
 
 
-def robot_seen(*, robot_id: str, session_id: str, status: RobotStatus, is_row_due: bool) -> int:
-    """Keep the live status; with `is_row_due` also the row's last_seen_at. Return the desired state's revision.
-
-    Raises: NotFound if the robot was deleted meanwhile.
-    """
-    before = live.status_put(robot_id, session_id, status)
-    state = robot_state_of(status)
-    if is_row_due or before is None or robot_state_of(before) is not state:
-        robot_state_note(robot_id=robot_id, state=state)
-    if is_row_due:
-        Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
-    hint_consoles("robot", robot_id)
-    return robot_revision(robot_id=robot_id)
-
-
 def robot_thumbnail(*, robot_id: str, captured_ns: int, jpeg: bytes) -> None:
     """Keep the newest picture. Raises: InvalidRequest if it is no JPEG."""
     if not jpeg.startswith(b"\xff\xd8\xff"):
@@ -122,15 +118,6 @@ def robot_thumbnail(*, robot_id: str, captured_ns: int, jpeg: bytes) -> None:
     if not 0 <= captured_ns < 2**63:
         raise InvalidRequest("the thumbnail's time is out of range", field="captured_ns")
     live.thumbnail_put(robot_id, captured_ns, jpeg)
-    hint_consoles("robot", robot_id)
-
-
-def robot_gone(*, robot_id: str, session_id: str) -> None:
-    """The connection ended: show the robot as offline unless a newer connection has taken over."""
-    live.status_clear(robot_id, session_id)
-    Robot.objects.filter(id=robot_id).update(last_seen_at=timezone.now())
-    if Robot.objects.filter(id=robot_id, link_session=session_id).exists():
-        robot_state_note(robot_id=robot_id, state=RobotStateInterval.State.OFFLINE)
     hint_consoles("robot", robot_id)
 
 

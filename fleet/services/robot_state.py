@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -34,29 +36,50 @@ def silence_s() -> float:
     return 10.0 + live.PRESENCE_FACTOR * float(settings.SOP_HEARTBEAT_S)
 
 
-@transaction.atomic
 def robot_state_note(*, robot_id: uuid.UUID | str, state: State, now: datetime | None = None) -> None:
     """Note that the robot is in this state now; a robot that was removed has no states."""
-    if not Robot.objects.select_for_update(of=("self",)).filter(id=robot_id).exists():
-        return
+    robot_states_note(states={str(robot_id): state}, now=now)
+
+
+@transaction.atomic
+def robot_states_note(*, states: Mapping[str, State], is_waiting: bool = True, now: datetime | None = None) -> set[str]:
+    """The same for many, by robot id; return the robots noted. Who was removed is not among them, nor, without
+    `is_waiting`, whose row another transaction holds."""
+    robots = Robot.objects.filter(id__in=list(states)).order_by("id")
+    robots = robots.select_for_update(of=("self",), skip_locked=not is_waiting)
+    held = [str(robot_id) for robot_id in robots.values_list("id", flat=True)]
     now = now or timezone.now()
-    newest = RobotStateInterval.objects.filter(robot_id=robot_id, ended_at__isnull=True).first()
-    if newest is not None:
-        newest = _lapsed(newest, now)
-        if newest.state == state:
-            newest.seen_at = max(now, newest.seen_at)
-            newest.save(update_fields=["seen_at"])
-            return
-        if (
-            state is not State.OFFLINE
-            and newest.state != State.OFFLINE
-            and now < newest.started_at + timedelta(seconds=MIN_S)
-        ):
-            return
-        now = max(now, newest.started_at)
-        newest.ended_at = now
-        newest.save(update_fields=["ended_at"])
-    _open(robot_id, state, now)
+    open_rows = RobotStateInterval.objects.filter(robot_id__in=held, ended_at__isnull=True)
+    newest = {str(row.robot_id): row for row in open_rows}
+    _save(row for robot_id in held for row in _after(newest.get(robot_id), robot_id, states[robot_id], now))
+    return set(held)
+
+
+def _after(newest: RobotStateInterval | None, robot_id: str, state: State, now: datetime) -> list[RobotStateInterval]:
+    """Return the robot's open interval as it is after this note, and those that follow on it."""
+    if newest is None:
+        return [_opened(robot_id, state, now)]
+    found = _lapsed(newest, now)
+    last = found[-1]
+    if last.state == state:
+        last.seen_at = max(now, last.seen_at)
+        return found
+    is_gone_or_back = state is State.OFFLINE or last.state == State.OFFLINE
+    if not is_gone_or_back and now < last.started_at + timedelta(seconds=MIN_S):
+        return found
+    last.ended_at = max(now, last.started_at)
+    return [*found, _opened(robot_id, state, last.ended_at)]
+
+
+def _save(rows: Iterable[RobotStateInterval]) -> None:
+    """Those that end first: only one of a robot may be open. One statement for all that end, or were seen, together."""
+    rows, groups = list(rows), defaultdict(list)
+    for row in rows:
+        if row.pk:
+            groups[("seen_at", row.seen_at) if row.ended_at is None else ("ended_at", row.ended_at)].append(row.pk)
+    for (field, at), ids in groups.items():
+        RobotStateInterval.objects.filter(id__in=ids).update(**{field: at})
+    RobotStateInterval.objects.bulk_create([row for row in rows if not row.pk])
 
 
 def robot_states_sweep(*, now: datetime | None = None) -> None:
@@ -70,19 +93,18 @@ def robot_states_sweep(*, now: datetime | None = None) -> None:
             list(Robot.objects.select_for_update(of=("self",)).filter(id=robot_id))  # gone meanwhile, its rows are too
             newest = RobotStateInterval.objects.filter(robot_id=robot_id, ended_at__isnull=True).first()
             if newest is not None:
-                _lapsed(newest, now)
+                _save(_lapsed(newest, now))
     old = RobotStateInterval.objects.filter(ended_at__lt=now - timedelta(days=settings.SOP_ROBOT_STATE_DAYS))
     RobotStateInterval.objects.filter(id__in=list(old.values_list("id", flat=True)[:MAX_PRUNED])).delete()
 
 
-def _lapsed(newest: RobotStateInterval, now: datetime) -> RobotStateInterval:
-    """Return the robot's open interval after ending one that nobody confirmed for long: it was offline since then."""
+def _lapsed(newest: RobotStateInterval, now: datetime) -> list[RobotStateInterval]:
+    """Return the robot's open interval; one that nobody confirmed for long, ended: it was offline since then."""
     if newest.state == State.OFFLINE or now <= newest.seen_at + timedelta(seconds=silence_s()):
-        return newest
+        return [newest]
     newest.ended_at = newest.seen_at
-    newest.save(update_fields=["ended_at"])
-    return _open(newest.robot_id, State.OFFLINE, newest.seen_at)
+    return [newest, _opened(newest.robot_id, State.OFFLINE, newest.seen_at)]
 
 
-def _open(robot_id: uuid.UUID | str, state: State, at: datetime) -> RobotStateInterval:
-    return RobotStateInterval.objects.create(robot_id=robot_id, state=state, started_at=at, seen_at=at)
+def _opened(robot_id: uuid.UUID | str, state: State, at: datetime) -> RobotStateInterval:
+    return RobotStateInterval(robot_id=robot_id, state=state, started_at=at, seen_at=at)

@@ -44,7 +44,7 @@ def end_assignments() -> None:
 
 def busy_robots() -> list[str]:
     """Return the names of robots that are in an episode or prepare one."""
-    from fleet.selectors.robot import robot_cards
+    from fleet.selectors.robot_card import robot_cards
 
     return [card.name for card in robot_cards() if card.is_online and card.activity in ("running", "resetting")]
 

@@ -74,16 +74,16 @@ UNSEEN = {
     "robot": {
         "secret_sha256": "reads",
         "robot_key_check": "reads",
+        "robot_keys_check": "reads",
         "robot_link_check": "reads",
         "robot_hello": "a robot connects",
         "robot_speaks": "a robot that is refused for its protocol; its row says which it speaks",
-        "robot_seen": "heartbeats",
         "robot_thumbnail": "pictures",
-        "robot_gone": "a robot leaves",
         "robot_lock": "within a service",
         "robots_bump": "within a service",
     },
     "robot_logs": {"robot_logs_heard": "robots send their log"},
+    "robot_seen": {"*": "heartbeats, and robots that leave"},
     "robot_state": {"*": "what heartbeats and silence say of robots"},
     "rollout": {
         "rollout_lock": "within a service",

@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from asgiref.sync import async_to_sync
 
+from fleet.consumers import links
 from fleet.consumers.calls import send_to_robot
 from fleet.models import Episode, Lease, PolicyDeployment, PolicyVersion, Robot
 from fleet.protocol import compat
@@ -21,12 +22,12 @@ from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
 from fleet.protocol.codec import MAX_ROBOT_FRAME_BYTES, encode_robot_frame
 from fleet.protocol.recording import MANIFEST_OBJECT, Outcome
-from fleet.selectors.robot import robot_cards
-from fleet.services import robot
+from fleet.selectors.robot_card import robot_cards
 from fleet.services.assignment import assignment_set
 from fleet.services.lease import lease_grant
 from fleet.services.policy import policy_version_publish
 from fleet.services.robot import robot_key_revoke, robot_pause
+from fleet.services.robot_seen import Beat
 from tests.fleet import builders
 from tests.fleet.consumers.peers import RobotPeer, joined_robot, robot_peer
 
@@ -178,19 +179,21 @@ def test_heartbeat_is_acknowledged_and_shown(server: str) -> None:
 
 def test_database_that_hangs_costs_no_link(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats are acknowledged, and only the newest is handled once the rows can be reached again."""
-    enrolled, seen, free = builders.enrol(), [], threading.Event()
-    real = robot.robot_seen
+    enrolled, seen, began, free = builders.enrol(), [], threading.Event(), threading.Event()
+    real = links.robots_seen
 
-    def hang(*, status: m.RobotStatus, **more: Any) -> int:
+    def hang(*, beats: Sequence[Beat]) -> list[Any]:
+        began.set()
         free.wait(timeout=10)
-        seen.append(status.step)
-        return real(status=status, **more)
+        seen.extend(beat.status.step for beat in beats)
+        return real(beats=beats)
 
     with joined_robot(server, enrolled) as peer:
-        monkeypatch.setattr(robot, "robot_seen", hang)
+        monkeypatch.setattr(links, "robots_seen", hang)
         for step in range(1, 6):
             peer.beat(step=step)
             peer.expect(m.HeartbeatAck, timeout_s=2)
+            assert began.wait(5)
         async_to_sync(send_to_robot)(str(enrolled.robot.id), m.StopRobot(stop=m.StopInfo(stop_id="s", by="a", at_ns=0)))
         assert peer.expect(m.StopRobot, timeout_s=2).stop.by == "a"
         free.set()

@@ -20,7 +20,8 @@ from fleet.models import Lease, Robot
 from fleet.protocol.authority import Source
 from fleet.protocol.errors import LeaseFenced
 from fleet.protocol.teleop import ClockEcho, Drive
-from fleet.selectors.robot import desired_state, lease_info
+from fleet.selectors.lease import lease_info
+from fleet.selectors.robot import desired_state
 from fleet.services.lease import lease_ask, lease_grant, lease_offer, lease_release, lease_renew, leases_expire
 from fleet.tasks import reap
 from tests.fleet import builders

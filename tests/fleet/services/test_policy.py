@@ -19,7 +19,8 @@ from fleet.protocol.errors import ArtifactMismatch
 from fleet.protocol.patch import apply_patch
 from fleet.protocol.policy import BlobRef, TensorSpec
 from fleet.selectors.latency import version_spans
-from fleet.selectors.robot import desired_state, robot_cards
+from fleet.selectors.robot import desired_state
+from fleet.selectors.robot_card import robot_cards
 from fleet.services.policy import policy_version_applied, policy_version_publish, policy_version_refused
 from fleet.services.robot import robot_hello
 from fleet.storage import keys

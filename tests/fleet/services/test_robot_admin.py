@@ -7,7 +7,8 @@ import pytest
 from fleet.errors import InvalidRequest, NameTaken, PreconditionFailed, RobotRetired, TokenInvalid
 from fleet.models import Robot
 from fleet.protocol.errors import Unauthorised
-from fleet.selectors.robot import desired_state, robot_cards
+from fleet.selectors.robot import desired_state
+from fleet.selectors.robot_card import robot_cards
 from fleet.services.assignment import assignment_set
 from fleet.services.enrolment import enrolment_token_create, enrolment_token_revoke, robot_enrol
 from fleet.services.robot import robot_key_check

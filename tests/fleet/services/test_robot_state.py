@@ -14,7 +14,8 @@ from fleet import live
 from fleet.models import Robot, RobotStateInterval
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Mode
-from fleet.services.robot import robot_gone, robot_hello, robot_seen
+from fleet.services.robot import robot_hello
+from fleet.services.robot_seen import Beat, Seen, robots_gone, robots_seen
 from fleet.services.robot_state import State, robot_state_note, robot_state_of, robot_states_sweep, silence_s
 from tests.fleet import builders
 
@@ -99,11 +100,12 @@ def test_heartbeats_and_goodbyes_of_a_connection_are_recorded() -> None:
     robot_hello(robot_id=str(robot.id), session_id="one", hello=builders.hello())
     for activity in ("running", "running"):
         status = builders.status(activity=activity)
-        robot_seen(robot_id=str(robot.id), session_id="one", status=status, is_row_due=False)
+        [seen] = robots_seen(beats=[Beat(str(robot.id), "one", status)])
+        assert seen == Seen(1)
     robot_hello(robot_id=str(robot.id), session_id="two", hello=builders.hello())
-    robot_gone(robot_id=str(robot.id), session_id="one")
+    assert robots_gone(sessions=[(str(robot.id), "one")]) == [False]
     assert [row[0] for row in _rows(robot)] == ["working"]
-    robot_gone(robot_id=str(robot.id), session_id="two")
+    assert robots_gone(sessions=[(str(robot.id), "two")]) == [False]
     assert [row[0] for row in _rows(robot)] == ["working", "offline"]
     live.status_clear(robot.id, "one")
 

@@ -13,7 +13,8 @@ from fleet.errors import CanaryTooSmall, InvalidRequest, NotFound, RolloutClosed
 from fleet.models import Episode, PolicyDeployment, PolicyVersion, ReleaseTrack, Robot, Rollout, RolloutEvent, Task
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.canary import canary_view
-from fleet.selectors.robot import desired_state, robot_cards
+from fleet.selectors.robot import desired_state
+from fleet.selectors.robot_card import robot_cards
 from fleet.selectors.rollout import release_track
 from fleet.services.policy import policy_version_publish, policy_version_refused
 from fleet.services.robot_version import robot_pin

@@ -13,7 +13,8 @@ from fleet.models import Robot, RobotStop
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import DesiredState, StopInfo
 from fleet.selectors import robot as selectors
-from fleet.selectors.robot import desired_state, robot_cards
+from fleet.selectors.robot import desired_state
+from fleet.selectors.robot_card import robot_cards
 from fleet.services.lease import lease_grant
 from fleet.services.stop import stop_clear, stop_confirm, stop_register, stops_cleared_at_robot
 from tests.fleet import builders
@@ -51,7 +52,7 @@ def test_stop_is_part_of_the_desired_state_until_cleared(robot: Robot, manager: 
     assert before.revision < stopped.revision < cleared.revision
 
 
-@pytest.mark.parametrize("asked", ["stops_in_force", "stop_cleared_newest"])
+@pytest.mark.parametrize("asked", ["stops_in_force", "stops_cleared_newest"])
 def test_no_stop_is_in_force_and_cleared_at_once(
     robot: Robot, manager: Any, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:

@@ -1,0 +1,93 @@
+"""Which cards the fleet page shows anew: what people act on at once, figures of so many at a time, nothing twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from asgiref.sync import async_to_sync
+
+from fleet import live
+from fleet.consumers import cards as module
+from fleet.consumers.cards import Cards
+from fleet.models import Robot, Task
+from fleet.services.robot import robot_pause
+from tests.fleet import builders
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def robots() -> list[str]:
+    found = [str(builders.enrol(f"arm-{number}").robot.id) for number in range(6)]
+    for robot_id in found:
+        live.status_put(robot_id, "session", builders.status(step=1))
+    return found
+
+
+@pytest.fixture
+def cards(robots: list[str]) -> Cards:
+    made = Cards()
+    changed, gone = async_to_sync(made.refresh)(None, set())
+    assert list(changed) == list(made.shown) == robots and not gone
+    return made
+
+
+def _beat(robot_id: str, **status: Any) -> None:
+    live.status_put(robot_id, "session", builders.status(**status))
+
+
+def _steps(changed: dict[str, bytes]) -> dict[str, int]:
+    return {robot_id: msgspec.json.decode(card)["step"] for robot_id, card in changed.items()}
+
+
+def test_figures_take_turns_and_what_people_act_on_goes_before_them(
+    cards: Cards, robots: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIGURES_AT_ONCE", 2)
+    for robot_id in robots:
+        _beat(robot_id, step=2)
+    _beat(robots[4], step=3, activity="resetting")
+    refresh = async_to_sync(cards.refresh)
+    changed, _ = refresh(set(), set(robots))
+    assert robots[4] in changed and len(changed) == 2
+    _beat(robots[0], step=9)  # its turn, whenever it comes, has the newest
+    shown = {**_steps(changed), **_steps(refresh(set(), {robots[0]})[0])}
+    while len(shown) < len(robots):
+        more, gone = refresh(set(), set())
+        assert 0 < len(more) <= 2 and not gone
+        shown |= _steps(more)
+    assert refresh(set(), set()) == ({}, set())
+    assert {shown[robot_id] for robot_id in robots[1:4]} == {2} and shown[robots[4]] == 3
+    assert msgspec.json.decode(cards.shown[robots[0]])["step"] == 9
+
+
+def test_a_heartbeat_costs_no_row_and_rows_that_changed_are_read(
+    cards: Cards, robots: list[str], django_assert_num_queries: Any
+) -> None:
+    _beat(robots[1], step=5)
+    with django_assert_num_queries(0):
+        cards._look(set(), {robots[1]})
+    task = builders.task()
+    _beat(robots[1], step=5, task_id=str(task.id))
+    assert msgspec.json.decode(async_to_sync(cards.refresh)(set(), {robots[1]})[0][robots[1]])["task"] == task.slug
+    robot_pause(robot_id=robots[2], is_paused=True)
+    changed, _ = async_to_sync(cards.refresh)({robots[2]}, set())
+    assert msgspec.json.decode(changed[robots[2]])["is_paused"]
+    Task.objects.filter(id=task.id).update(slug="renamed")
+    changed, _ = async_to_sync(cards.refresh)(None, set())  # with the refresh of all, names too
+    assert msgspec.json.decode(changed[robots[1]])["task"] == "renamed"
+
+
+def test_a_robot_that_went_is_gone_and_one_that_came_is_there(cards: Cards, robots: list[str]) -> None:
+    refresh = async_to_sync(cards.refresh)
+    Robot.objects.filter(id=robots[3]).delete()
+    assert refresh({robots[3]}, set()) == ({}, {robots[3]})
+    assert refresh(set(), {robots[3]}) == ({}, set()), "its last heartbeat comes late"
+    new = str(builders.enrol("new arm").robot.id)
+    changed, gone = refresh({new}, set())
+    assert list(changed) == [new] and not gone
+    live.status_clear(robots[0], "session")
+    changed, _ = refresh(None, set())
+    assert not msgspec.json.decode(changed[robots[0]])["is_online"]

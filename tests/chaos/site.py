@@ -131,6 +131,12 @@ class Site:
                 self._database.close()
             raise
 
+    def close(self) -> None:
+        """Close what looking opened."""
+        self._redis.close()
+        if self._database is not None:
+            self._database.close()
+
     def value(self, query: str, *parameters: object) -> Any:
         return self.rows(query, *parameters)[0][0]
 
@@ -284,6 +290,7 @@ def running_site(layout: Layout, folder: Path, *, policy: Path, demonstrations: 
             "redis": Service(lambda: run_redis(plan.redis), lambda: pid_in(pids["redis"])),
         }
         site = Site(layout, folder, stack, plan, processes, services)
+        exits.callback(site.close)
         _add_store(site, exits)
         _add_machines(site, exits)
         for service in services.values():

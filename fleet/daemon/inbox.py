@@ -53,6 +53,11 @@ class Command:
     delay_s: float = 0.0
     video_seen_s: float = math.inf
 
+    @property
+    def sent_s(self) -> float:
+        """When the operator sent it. Silence counts from here: what was on its way adds nothing to it."""
+        return self.received_s - self.delay_s
+
 
 @dataclass(frozen=True)
 class Wishes:

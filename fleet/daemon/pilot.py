@@ -212,7 +212,7 @@ class Pilot:
         grant, mode = self._grant, self.authority.mode
         if grant is None or mode not in (Mode.HANDOVER, Mode.TELEOP):
             return
-        silent_s = now_s - (self._command.received_s if self._command is not None else self._taken_s)
+        silent_s = now_s - (self._command.sent_s if self._command is not None else self._taken_s)
         is_person = grant.holder.source is Source.PERSON  # the supervisor sits in this process and sends no commands
         if now_s >= grant.expires_at_s or (is_person and silent_s > self._safety.engage_timeout_s):
             self._end_lapsed()
@@ -239,7 +239,7 @@ class Pilot:
     def _engage(self, *, now_s: float) -> None:
         if self.authority.mode is not Mode.HANDOVER or self._steps_in_mode < self._handover_steps:
             return
-        is_fresh = self._command is not None and now_s - self._command.received_s <= self._safety.command_timeout_s
+        is_fresh = self._command is not None and now_s - self._command.sent_s <= self._safety.command_timeout_s
         if self.authority.source is Source.SCRIPTED or is_fresh:
             self._apply(AuthorityEvent.ENGAGE, reason=self.reason, holder=self.authority.holder)
 

@@ -257,7 +257,7 @@ class Teleop:
         gate, clock, command, lease = peer.gate, peer.clock, peer.command, self._lease
         is_obeyed = lease is not None and lease.epoch == report.epoch  # not one that lapsed on the robot's own clock
         offset_s, round_trip_s = clock.offset_s, clock.round_trip_s
-        age_s = now_s - command.received_s + command.delay_s if command is not None else None
+        age_s = now_s - command.sent_s if command is not None else None
         return Feedback(
             step_ms=report.at_s * 1e3,
             mode=report.mode,

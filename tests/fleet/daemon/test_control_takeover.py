@@ -137,6 +137,20 @@ def test_a_person_whose_commands_stop_is_held_until_somebody_resumes() -> None:
     assert not still[:, 0].any()
 
 
+def test_silence_counts_from_when_the_newest_command_was_sent() -> None:
+    """What was 0.15 s on its way keeps the robot moving for 0.1 s less: a slow path does not put off standing still."""
+    late = Command(1, np.array([0.1, 0.0], np.float32), received_s=0.5, delay_s=0.15)
+    events: dict[int, Any] = {
+        3: lambda inbox: inbox.put_state(is_paused=False, lease=person(1)),
+        5: lambda inbox: inbox.put_command(late),
+    }
+    recording = runner(inbox=Scripted(events)).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    assert modes(recording)[2:4] == [
+        (Mode.TELEOP, Source.PERSON, 2),  # 0.5 s and 0.6 s: sent at 0.35 s
+        (Mode.HANDOVER, Source.PERSON, 97),  # until 10 s after it was sent
+    ]
+
+
 def test_a_person_who_commands_again_drives_again() -> None:
     """Commands that stop for 0.4 s cost the handover anew, and no new lease."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,10 @@ def test_one_look_a_step_unless_the_buffers_change(looks: list[str]):
     for _ in range(4):
         trainer.step()
     trainer.replay.settle()
+    until_s = time.monotonic() + WAIT_S
+    while len(looks) < 5:  # what is ahead is drawn from the buffers as they are now
+        assert time.monotonic() < until_s
+        time.sleep(0.001)
     trainer.ingest([corrected(0)])
     trainer.step()
 

@@ -14,12 +14,12 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from benchmarks.fleet_load.child import Crowd
 from benchmarks.fleet_load.delays import Delays
 from benchmarks.fleet_load.robots import STAMP
 
@@ -54,30 +54,13 @@ class Counts:
     closes: Counter[str] = field(default_factory=Counter)
 
 
-class Consoles:
+class Consoles(Crowd[Counts]):
     """All consoles of one process. `kinds`: observer, reader or stalled, of each; `cookies`: signed-in sessions."""
 
     def __init__(self, url: str, origin: str, cookies: list[str], kinds: list[str]) -> None:
+        super().__init__(len(kinds), Counts)
         self._url, self._origin, self._cookies, self._kinds = url, origin, cookies, kinds
-        self._tasks: list[asyncio.Task[None]] = []
         self._seen: list[dict[str, str]] = [{} for _ in kinds]  # robot id -> detail
-        self.counts = Counts()
-        self.opened_s: dict[int, float] = {}
-
-    async def ask(self, question: str, values: dict[str, Any]) -> Any:
-        """As Robots.ask. Open: of those that read."""
-        if question == "start":
-            self._tasks = [asyncio.create_task(self._live(number)) for number in range(len(self._kinds))]
-            return None
-        if question == "open":
-            return len(self.opened_s), max(self.opened_s.values(), default=0.0)
-        taken, self.counts = self.counts, Counts()
-        return taken
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _live(self, number: int) -> None:
         rng, tab, failures = random.Random(number), str(uuid.UUID(int=number + 1, version=4)), 0

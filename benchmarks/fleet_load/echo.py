@@ -10,6 +10,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.fleet_load.child import Crowd
 from benchmarks.fleet_load.delays import Delays
 from benchmarks.fleet_load.robots import DIALLING
 
@@ -30,29 +31,13 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await send({"type": "websocket.send", "bytes": event["bytes"]})
 
 
-class Echoes:
+class Echoes(Crowd[Delays]):
     """The client's side: `count` sockets, each with one message a `period_s`."""
 
     def __init__(self, url: str, count: int, period_s: float) -> None:
-        self._url, self._count, self._period_s = url, count, period_s
-        self._tasks: list[asyncio.Task[None]] = []
+        super().__init__(count, Delays)
+        self._url, self._period_s = url, period_s
         self._dialling = asyncio.Semaphore(DIALLING)
-        self.delays = Delays()
-        self.opened_s: dict[int, float] = {}
-
-    async def ask(self, question: str, values: dict[str, Any]) -> Any:
-        if question == "start":
-            self._tasks = [asyncio.create_task(self._live(number)) for number in range(self._count)]
-            return None
-        if question == "open":
-            return len(self.opened_s), max(self.opened_s.values(), default=0.0)
-        taken, self.delays = self.delays, Delays()
-        return taken
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _live(self, number: int) -> None:
         async with self._dialling:
@@ -63,7 +48,7 @@ class Echoes:
             try:
                 async for data in socket:
                     assert isinstance(data, bytes)
-                    self.delays.add((time.monotonic_ns() - int.from_bytes(data[:8], "big")) / 1e9)
+                    self.counts.add((time.monotonic_ns() - int.from_bytes(data[:8], "big")) / 1e9)
             finally:
                 sending.cancel()
 

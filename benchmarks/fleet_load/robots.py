@@ -16,11 +16,11 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from benchmarks.fleet_load.child import Crowd
 from benchmarks.fleet_load.delays import Delays
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import LinkConfig
@@ -48,31 +48,14 @@ class Counts:
     closes: Counter[str] = field(default_factory=Counter)
 
 
-class Robots:
+class Robots(Crowd[Counts]):
     """All robots of one process. `keys`: (robot id, key) of each."""
 
     def __init__(self, url: str, keys: list[tuple[str, str]], seed: int) -> None:
+        super().__init__(len(keys), Counts)
         self._url, self._keys, self._seed = url, keys, seed
-        self._tasks: list[asyncio.Task[None]] = []
         self._dialling = asyncio.Semaphore(DIALLING)
-        self.counts = Counts()
-        self.opened_s: dict[int, float] = {}  # of those that are open now: when they were welcomed
         self._told: set[tuple[int, str]] = set()  # (robot, version) that counted already
-
-    async def ask(self, question: str, values: dict[str, Any]) -> Any:
-        """start: dial all; open: how many are, and when the last was; take: the counts since the last time."""
-        if question == "start":
-            self._tasks = [asyncio.create_task(self._live(number)) for number in range(len(self._keys))]
-            return None
-        if question == "open":
-            return len(self.opened_s), max(self.opened_s.values(), default=0.0)
-        taken, self.counts = self.counts, Counts()
-        return taken
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _live(self, number: int) -> None:
         """One robot: dial, serve, wait, dial again, as fleet/daemon/link.py does."""

@@ -26,6 +26,18 @@ export function axisStyle(container: HTMLElement) {
   return { stroke: resolveColour(container, "--ink-muted"), font, ticks: { show: false } };
 }
 
+/**
+ * The range of a horizontal axis: what the points span, or the 60 before the newest where that is no more than `least`.
+ * A lone point spans nothing, though uPlot gives one on a time axis a range of years.
+ */
+export function spanOver(least: number) {
+  return ({ data }: Pick<uPlot, "data">, low: number | null, high: number | null): uPlot.Range.MinMax => {
+    if (low === null || high === null) return [null, null];
+    const end = data[0].length < 2 ? low : high;
+    return end - low > least ? [low, end] : [end - 60, end];
+  };
+}
+
 /** Times of day for ticks in seconds; with the day where the ticks span more than one. */
 export function clockTicks(ticks: readonly number[]): string[] {
   const hasSeconds = ticks.some((tick) => tick % 60 !== 0);

@@ -8,7 +8,7 @@
 import uPlot from "uplot";
 
 import type { ChartSpec, LineSpec } from "@/features/training/chart-specs";
-import { axisStyle, clockTicks, drawMarks, type PlotMark, resolveColour } from "@/components/plot/plot-parts";
+import { axisStyle, clockTicks, drawMarks, type PlotMark, resolveColour, spanOver } from "@/components/plot/plot-parts";
 import type { RunFrames } from "@/features/training/run-frames";
 import { formatTick } from "@/lib/units/format";
 
@@ -58,7 +58,7 @@ export function makeMetricPlot({ container, spec, axis, marks, onPoint }: PlotOp
       sync: { key: CURSOR },
       points: { size: 8, fill: dot(false), stroke: dot(true), width: 1.5 },
     },
-    scales: { x: { time: axis === "time", range: spread }, y: { range: rangeOf(spec) } },
+    scales: { x: { time: axis === "time", range: spanOver(0) }, y: { range: rangeOf(spec) } },
     axes: [
       {
         ...look,
@@ -117,12 +117,6 @@ type SetCursor = (position: { left: number; top: number }, isHooked: boolean, is
 function moveCursor(plot: uPlot, left: number, top: number): void {
   const setCursor: SetCursor = plot.setCursor.bind(plot);
   setCursor({ left, top }, true, true);
-}
-
-/** A lone point has no extent. */
-function spread(_: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
-  if (low === null || high === null) return [null, null];
-  return low === high ? [low - 60, high] : [low, high];
 }
 
 function rangeOf({ range }: ChartSpec): uPlot.Scale.Range {

@@ -8,7 +8,7 @@
 import uPlot from "uplot";
 
 import type { SuccessPoint, VersionMark } from "@/features/training/api/success";
-import { axisStyle, clockTicks, drawMarks, resolveColour } from "@/components/plot/plot-parts";
+import { axisStyle, clockTicks, drawMarks, resolveColour, spanOver } from "@/components/plot/plot-parts";
 
 const RATE_SERIES = 3;
 
@@ -46,7 +46,7 @@ export function makePlot({ container, versions, onHover }: PlotOptions, data: uP
     padding: [18, 22, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: onRate(line), stroke: onRate(colour("--surface")), width: 2 } },
-    scales: { x: { time: true, range: spread }, y: { range: [0, 1] } },
+    scales: { x: { time: true, range: spanOver(60) }, y: { range: [0, 1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 22, space: 64, values: (_, ticks) => clockTicks(ticks) },
       { ...axis, grid, size: 44, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_, ticks) => ticks.map((tick) => `${tick * 100} %`) },
@@ -78,11 +78,5 @@ function hoverOf(plot: uPlot): Hover | null {
 
 /** A line needs two points; a lone one is drawn as a dot. */
 const isLone = (plot: uPlot): boolean => plot.data[0].length < 2;
-
-/** A lone point has no extent: show the minute around it. */
-function spread(_: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
-  if (low === null || high === null) return [null, null];
-  return high - low < 60 ? [high - 60, high] : [low, high];
-}
 
 const toMark = ({ number, published_ms }: VersionMark) => ({ x: published_ms / 1000, label: `v${number}` });

@@ -24,6 +24,7 @@ from benchmarks.fleet_load.child import Crowd
 from benchmarks.fleet_load.delays import Delays
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import LinkConfig
+from fleet.daemon.link import STEADY_S
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Mode
 from fleet.protocol.codec import MAX_SERVER_FRAME_BYTES
@@ -63,7 +64,6 @@ class Robots(Crowd[Counts]):
         backoff = Backoff(min_s=config.backoff_min_s, max_s=config.backoff_max_s, rng=rng)
         revision, is_first = [0], True
         while True:
-            began_s = time.monotonic()
             try:
                 async with self._dialling if is_first else contextlib.nullcontext():
                     socket = await self._dial(number, config)
@@ -76,8 +76,8 @@ class Robots(Crowd[Counts]):
             except (OSError, TimeoutError, InvalidHandshake, SopError) as error:
                 reason = type(error).__name__
             self.counts.closes[reason] += 1
-            self.opened_s.pop(number, None)
-            if time.monotonic() - began_s > 5.0:
+            opened_s = self.opened_s.pop(number, None)
+            if opened_s is not None and time.monotonic() - opened_s > STEADY_S:
                 backoff.reset()
             await asyncio.sleep(backoff.next_s())
 

@@ -15,13 +15,20 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.utils.crypto import constant_time_compare
 
-from fleet.protocol.errors import Unauthorised
+from fleet.errors import LinkReplaced
+from fleet.protocol.errors import OutboxFull, PeerSilent, SopError, Unauthorised
 
 CLOSE_PROTOCOL_ERROR = 4400
 CLOSE_UNAUTHORISED = 4401
 CLOSE_SILENT = 4408
 CLOSE_REPLACED = 4409
 CLOSE_OUTBOX_FULL = 4429
+_CLOSES: dict[type[SopError], int] = {
+    Unauthorised: CLOSE_UNAUTHORISED,
+    PeerSilent: CLOSE_SILENT,
+    LinkReplaced: CLOSE_REPLACED,
+    OutboxFull: CLOSE_OUTBOX_FULL,
+}
 
 # Rows and files are read in these threads. Channels' default runs everything in one thread of the process, where the
 # checking of one robot's episode would hold up the heartbeats of all others.
@@ -47,6 +54,11 @@ async def off_loop_delivery(function: Callable[_P, _T], *args: _P.args, **kwargs
 async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
     result: _T = await database_sync_to_async(call, thread_sensitive=False, executor=threads)()
     return result
+
+
+def close_code(error: SopError) -> int:
+    """Return the code that a link ends with for this reason."""
+    return _CLOSES.get(type(error), CLOSE_PROTOCOL_ERROR)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """What the robots' connections of one process ask for together (batch.py): who they are, to be seen, what to do, to go.
+And the door by which they come.
 
 A robot whose own rows changed, as by a stop or a lease, asks in a lane of its own: behind a publish to thousands it
 would wait for all of them.
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from fleet.consumers.auth import RobotCredentials, off_loop
 from fleet.consumers.batch import Batch
+from fleet.consumers.door import Door
 from fleet.errors import NotFound
 from fleet.protocol.errors import Unauthorised
 from fleet.protocol.messages import DesiredState
@@ -32,6 +34,7 @@ class Links:
     `state`: of a robot by id, `spread`: the same where all robots ask; `gone`: as robots_gone."""
 
     def __init__(self) -> None:
+        self.door = Door()
         self.key: Batch[RobotCredentials, str] = Batch(_check_keys, most=MOST_BEATS)
         self.seen: Batch[Beat, Seen] = Batch(_see, most=MOST_BEATS, period_s=BEATS_PERIOD_S)
         self.state: Batch[str, DesiredState] = Batch(_read_states, most=MOST_STATES)

@@ -24,12 +24,12 @@ from fleet.consumers import auth
 from fleet.consumers.beats import RobotBeats
 from fleet.consumers.calls import RobotCalls
 from fleet.consumers.dispatch import LoopConsumer
+from fleet.consumers.door import DoorBusy, send_away
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.links import links
 from fleet.consumers.robot_logs import RobotLogDesk
 from fleet.consumers.silence import silence_awaited
-from fleet.errors import LinkReplaced
 from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.log_context import bind
 from fleet.protocol import messages as m
@@ -56,12 +56,11 @@ class RobotConsumer(LoopConsumer):
     """One robot's connection."""
 
     async def connect(self) -> None:
-        """Check the key, then accept. A refusal is accepted first, so that the peer can read the Fault and 4401."""
+        """Accept at its turn, then check the key: so that the peer can read the Fault and 4401."""
         self._session_id = str(uuid.uuid4())
         self._robot_id = ""
         self._thumbnail_due_at = 0.0
         self._is_closing = False
-        self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         self._outbox_filled = asyncio.Event()
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(INBOX_LIMIT)
         self._waiting: dict[type, m.Heartbeat | m.Thumbnail] = {}  # in the inbox, by kind
@@ -72,11 +71,18 @@ class RobotConsumer(LoopConsumer):
         self._takes_parts = False
         self._work_queue: asyncio.Queue[m.UploadRequest | m.EpisodeReady] = asyncio.Queue(WORK_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
+        try:
+            self._turn = await links().door.turn()
+        except DoorBusy:
+            await send_away(self.base_send)
+            return
+        self._session = ServerSession(now=time.monotonic(), heartbeat_s=settings.SOP_HEARTBEAT_S)
         await self.accept()
         try:
             self._credentials = auth.credentials_of(self.scope)
             self._robot_id = await links().key(self._credentials)
         except Unauthorised as error:
+            self._turn.over()
             await self._fail(error)
             return
         self._beats = RobotBeats(robot_id=self._robot_id, session_id=self._session_id, key=self._credentials.key)
@@ -173,6 +179,7 @@ class RobotConsumer(LoopConsumer):
             state=await links().spread(self._robot_id),
         )
         self._send(welcome)
+        self._turn.over()
         self._logs.welcome(hello)
         self._takes_parts = m.PARTS_CAPABILITY in hello.capabilities
         logger.info("robot joined", extra={"event": {"robot": self._robot_id, "daemon": hello.daemon_version[:50]}})
@@ -332,13 +339,7 @@ class RobotConsumer(LoopConsumer):
         if self._is_closing:
             return
         self._is_closing = True
-        codes: dict[type[SopError], int] = {
-            Unauthorised: auth.CLOSE_UNAUTHORISED,
-            PeerSilent: auth.CLOSE_SILENT,
-            LinkReplaced: auth.CLOSE_REPLACED,
-            OutboxFull: auth.CLOSE_OUTBOX_FULL,
-        }
-        code = codes.get(type(error), auth.CLOSE_PROTOCOL_ERROR)
+        code = auth.close_code(error)
         event = {"robot": self._robot_id, "code": error.code, "text": error.message, "close": code}
         logger.warning("link refused", extra={"event": event})
         try:
@@ -382,9 +383,8 @@ class RobotConsumer(LoopConsumer):
             except SopError as error:
                 await self._answer_error(error.code, error.message)
             except Exception as error:  # rows or Redis are away; links.py logs it once for all
-                logger.info(
-                    "heartbeat not seen", extra={"event": {"robot": self._robot_id, "error": repr(error)[:200]}}
-                )
+                event = {"robot": self._robot_id, "error": repr(error)[:200]}
+                logger.info("heartbeat not seen", extra={"event": event})
 
     async def _work(self) -> None:
         """Answer uploads one after the other."""

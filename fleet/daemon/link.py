@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 UNAUTHORISED_CLOSE = 4401
 KEPT_REPORTS = 64  # reports that wait for the next connection
-STEADY_S = 5.0  # a session that lived this long ends the count of failures
+STEADY_S = 5.0  # a session that stood open for this long ends the count of failures; dialling in vain does not
 TICK_S = 0.2  # how finely heartbeats and silence are watched
 
 
@@ -61,6 +61,7 @@ class Link:
         self._on_closed = on_closed
         self._backoff = Backoff(min_s=config.backoff_min_s, max_s=config.backoff_max_s, rng=rng)
         self._session: RobotSession | None = None
+        self._opened_s: float | None = None  # when Welcome came, monotonic
         self._wake = asyncio.Event()
         self._reports: deque[RobotMessage] = deque(maxlen=KEPT_REPORTS)
 
@@ -89,7 +90,7 @@ class Link:
     async def run(self) -> None:
         """Keep a connection open until cancelled."""
         while True:
-            began_s = time.monotonic()
+            self._opened_s = None
             try:
                 await self._connect_once()
                 problem, wait_s = "the server closed the connection", None
@@ -103,7 +104,7 @@ class Link:
                     problem, wait_s = UNAUTHORISED_TEXT, self._config.unauthorised_wait_s
             except (OSError, TimeoutError, InvalidHandshake) as error:
                 problem, wait_s = f"{type(error).__name__}: {error}", None
-            if time.monotonic() - began_s > STEADY_S:
+            if self._opened_s is not None and time.monotonic() - self._opened_s > STEADY_S:
                 self._backoff.reset()
             wait_s = self._backoff.next_s() if wait_s is None else wait_s
             self.problem = problem
@@ -162,7 +163,7 @@ class Link:
         raise socket.protocol.close_exc  # says who closed first, also where both said 1000
 
     def _opened(self) -> None:
-        self.problem = ""
+        self.problem, self._opened_s = "", time.monotonic()
         logger.info("link open")
         reports = list(self._reports)
         self._reports.clear()

@@ -198,6 +198,25 @@ def test_back_off_grows_is_jittered_and_bounded() -> None:
     assert backoff.next_s() == 0.5
 
 
+async def test_dialling_in_vain_does_not_end_the_back_off_however_long_it_took(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else all robots that an overloaded server greets too late would dial again at once, for ever."""
+    monkeypatch.setattr("fleet.protocol.session.HELLO_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("fleet.daemon.link.STEADY_S", 0.1)
+    peer.deaf_to = {Hello}
+    caplog.set_level(logging.WARNING, "fleet.daemon.link")
+
+    def waits_s() -> list[float]:
+        return [record.args[1] for record in caplog.records if "next try" in record.msg]  # type: ignore[index,misc]
+
+    async with running(peer, tmp_path, monkeypatch, "link.backoff_min_s=0.1", "link.backoff_max_s=5"):
+        await until(lambda: len(waits_s()) >= 4)
+        assert waits_s()[3] >= 0.4
+        peer.deaf_to = set()
+        await until(lambda: peer.status is not None)
+
+
 def test_a_lease_ends_on_the_robots_own_clock() -> None:
     """The server's clock may be off by hours: only the time left when it was heard counts."""
     now = [100.0]

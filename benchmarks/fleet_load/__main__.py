@@ -33,7 +33,7 @@ from benchmarks.fleet_load.delays import Delays
 from benchmarks.fleet_load.echo import Echoes
 from benchmarks.fleet_load.ingest import ingest
 from benchmarks.fleet_load.robots import Robots
-from benchmarks.fleet_load.site import Site, running_site, wait_listening
+from benchmarks.fleet_load.site import Site, bucket, running_site, wait_listening
 from benchmarks.fleet_load.usage import Parts, Usage
 from sop_web.demo.rows import setup_django
 from sop_web.demo.stack import manage
@@ -245,6 +245,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
     parser.add_argument("--heartbeat-s", type=float, default=1.0, help="of each robot (default 1)")
     parser.add_argument("--phases", nargs="+", default=list(PHASES), choices=PHASES)
+    parser.add_argument("--bucket", action="store_true", help="keep objects in an S3 server's bucket, not in a folder")
     parser.add_argument("--folder", type=Path, help="where to work, empty; a temporary one by default")
     parser.add_argument("--report", type=Path, help="also write the report here")
     return parser.parse_args()
@@ -258,6 +259,8 @@ def main() -> None:
         with ExitStack() as exits:
             # On a real disk: PostgreSQL's fsync and the episodes' cost nothing in memory.
             folder = given.folder or Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="fleet-load-")))
+            if given.bucket:
+                exits.enter_context(bucket(folder / "bucket"))
             site = exits.enter_context(running_site(folder, web=given.web, heartbeat_s=given.heartbeat_s))
             run(site, given, report)
     finally:

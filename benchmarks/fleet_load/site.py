@@ -15,13 +15,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+import boto3
 import psutil
 
 from sop_web.demo.config import REPOSITORY
 from sop_web.demo.processes import Processes
 from sop_web.demo.stack import Stack, server_command
 from sop_web.embedded import plan_services, start_services, system
+from tests.fleet.storage import seaweed
 
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 _NOT_OVER_PLAIN_HTTP = "    ssl_"
@@ -118,6 +121,23 @@ def running_site(folder: Path, *, web: int, heartbeat_s: float) -> Iterator[Site
         site = Site(stack, processes, tuple(ports[:web]), port, tuple(ports[web : 2 * web]), echo_port)
         _start_nginx(site, folder / "nginx")
         yield site
+
+
+@contextlib.contextmanager
+def bucket(folder: Path) -> Iterator[None]:
+    """Let everything that starts within keep its objects in a bucket of a real S3 server on loopback."""
+    folder.mkdir()
+    with seaweed.run_seaweed(folder, volumes=64) as server, mock.patch.dict(os.environ):
+        client = boto3.client(
+            "s3", endpoint_url=server.endpoint, region_name="us-east-1",
+            aws_access_key_id=seaweed.ADMIN_ACCESS_KEY, aws_secret_access_key=seaweed.ADMIN_SECRET_KEY,
+        )  # fmt: skip
+        client.create_bucket(Bucket=seaweed.BUCKET)
+        os.environ |= {
+            "OBJECT_STORE_URL": f"s3://{seaweed.BUCKET}?endpoint={server.endpoint}&region=us-east-1",
+            "AWS_ACCESS_KEY_ID": seaweed.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": seaweed.SECRET_KEY,
+        }  # fmt: skip
+        yield
 
 
 def _start_nginx(site: Site, folder: Path) -> None:

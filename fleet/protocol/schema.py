@@ -1,7 +1,7 @@
 """JSON Schema of what server and console exchange: the one source of the frontend's types.
 
 Called as `python -m fleet.protocol.schema` by `npm run protocol`, which writes `frontend/src/protocol/generated.ts`.
-The robot link is left out on purpose: both of its ends are Python and share `messages.py` itself.
+The robot link is left out on purpose: both of its ends are Python and share `messages` itself.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.daemon.harness import FAST, closed_ids
-from tests.fleet.daemon.peer import wait_for
 from tests.fleet.daemon.point_policy import make_version
 from tests.fleet.daemon.test_spool import check_whole, episodes_in
+from tests.fleet.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("SOP_KILLS", "2"))

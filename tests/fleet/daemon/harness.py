@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,14 +61,6 @@ async def running(
                 await asyncio.wait_for(task, 20)
     finally:
         state_dir.close()
-
-
-async def until(condition: Callable[[], object], *, timeout_s: float = 20.0) -> None:
-    """Wait until a condition holds, without stopping the event loop."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "the condition did not come true in time"
-        await asyncio.sleep(0.01)
 
 
 def closed_ids(state: Path) -> list[str]:

@@ -56,6 +56,7 @@ from fleet.protocol.recording import EpisodeManifest, validate_manifest, validat
 from fleet.protocol.session import LinkState, ServerSession
 from fleet.protocol.steps import decode_steps
 from tests.fleet.daemon.point_policy import make_version
+from tests.fleet.waiting import wait_for
 
 HEARTBEAT_S = 0.5
 LEASE_S = 2.0
@@ -392,11 +393,3 @@ async def _respond(
         await send({"type": "http.response.body", "body": b""})  # fewer bytes than promised: uvicorn drops the socket
         return
     await send({"type": "http.response.body", "body": body})
-
-
-def wait_for(condition: Callable[[], object], *, timeout_s: float = 20.0) -> None:
-    """Wait until a condition holds. Raises: AssertionError when it does not in time."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "the condition did not come true in time"
-        time.sleep(0.01)

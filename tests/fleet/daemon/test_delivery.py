@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from fleet.protocol.messages import EpisodeReady, Heartbeat, UploadGrant, UploadRequest
-from tests.fleet.daemon.harness import closed_ids, running, until
+from tests.fleet.daemon.harness import closed_ids, running
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.test_spool import check_whole
+from tests.fleet.waiting import until
 
 
 def work(peer: Peer) -> None:

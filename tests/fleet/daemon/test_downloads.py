@@ -25,8 +25,8 @@ from fleet.daemon.downloads import (
     Wanted,
     finish,
 )
-from tests.fleet.daemon.harness import until
 from tests.fleet.daemon.peer import Peer
+from tests.fleet.waiting import until
 
 PART = 64 * 1024
 DATA = random.Random(0).randbytes(5 * PART + 777)

@@ -22,10 +22,11 @@ from fleet.daemon.status import StatusBoard
 from fleet.daemon.work import Writer
 from fleet.protocol.messages import PolicyApplied, PolicyRefused, ShadowReport
 from fleet.protocol.policy import PolicyManifest, decode_policy_manifest
-from tests.fleet.daemon.harness import closed_ids, running, until
-from tests.fleet.daemon.peer import Peer, wait_for
+from tests.fleet.daemon.harness import closed_ids, running
+from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point_policy import make_version
 from tests.fleet.daemon.test_spool import fill, record
+from tests.fleet.waiting import until, wait_for
 
 MIB = 2**20
 PADDING = 200_000  # a version of 0.8 MB

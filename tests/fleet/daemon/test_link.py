@@ -26,9 +26,10 @@ from fleet.protocol.messages import (
     LeaseRequest,
     Thumbnail,
 )
-from tests.fleet.daemon.harness import closed_ids, running, until
+from tests.fleet.daemon.harness import closed_ids, running
 from tests.fleet.daemon.peer import LEASE_S, Peer
 from tests.fleet.daemon.point import ScriptedSupervisor
+from tests.fleet.waiting import until
 
 TAKES_OVER = ("supervisor.options.take_at=4", "supervisor.options.hand_back_at=12")
 

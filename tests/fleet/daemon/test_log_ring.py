@@ -12,8 +12,9 @@ from fleet.daemon.config import ConfigError, load_config
 from fleet.daemon.config_report import LogConfig
 from fleet.daemon.log_ring import LogRing, redacted
 from fleet.protocol.messages import LOGS_CAPABILITY, MAX_LOG_TEXT, Hello, LogsWanted, RobotLogs
-from tests.fleet.daemon.harness import running, until
+from tests.fleet.daemon.harness import running
 from tests.fleet.daemon.peer import Peer
+from tests.fleet.waiting import until
 
 KEY = "uJ8kq3v0mZ2wX9bT5yR1cD7fG4hL6nP0sA_eVtQiWoE"
 

@@ -11,8 +11,9 @@ from fleet.daemon.__main__ import main
 from fleet.daemon.policy_hold import read_hold
 from fleet.protocol.authority import Source
 from fleet.protocol.messages import LeaseInfo, PolicyApplied, PolicyRefused
-from tests.fleet.daemon.harness import closed_ids, running, until
+from tests.fleet.daemon.harness import closed_ids, running
 from tests.fleet.daemon.peer import Peer
+from tests.fleet.waiting import until
 
 FAST = ("policy.hold_poll_s=0.05",)
 AWAY = "http://127.0.0.1:9"  # nobody answers on the discard port

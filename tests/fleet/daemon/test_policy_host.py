@@ -16,10 +16,11 @@ from fleet.protocol.errors import ProbeFailed
 from fleet.protocol.messages import Hello, PolicyApplied, PolicyPatch, PolicyRefused, PolicyTarget, Resync
 from fleet.protocol.patch import write_patch
 from fleet.protocol.policy import ActionChunk, Observation, decode_policy_manifest, encode_policy_manifest
-from tests.fleet.daemon.harness import closed_ids, running, until
+from tests.fleet.daemon.harness import closed_ids, running
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import ConstantPolicy
 from tests.fleet.daemon.point_policy import make_version
+from tests.fleet.waiting import until
 
 
 def gets(peer: Peer, url: str) -> list[str]:

@@ -15,8 +15,9 @@ from fleet.protocol.authority import Mode
 from fleet.protocol.messages import Goodbye, Hello
 from fleet.protocol.recording import Outcome
 from tests.fleet.daemon.harness import FAST, closed_ids
-from tests.fleet.daemon.peer import Peer, wait_for
+from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.test_spool import ROOT, check_whole
+from tests.fleet.waiting import wait_for
 
 Process = subprocess.Popen[str]
 

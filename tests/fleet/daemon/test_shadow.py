@@ -21,10 +21,11 @@ from fleet.daemon.policy_host import build_policy
 from fleet.protocol.messages import EpisodeReady, PolicyKey, ShadowReport, ShadowState, ShadowWish
 from fleet.protocol.policy import Observation, decode_policy_manifest, policy_statement, shadow_statement
 from fleet.protocol.steps import decode_steps
-from tests.fleet.daemon.harness import running, until
+from tests.fleet.daemon.harness import running
 from tests.fleet.daemon.loop_made import runner, spec
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import ConstantPolicy, PointDriver
+from tests.fleet.waiting import until
 from tests.stack.policies import write_random_policy
 
 SLOW = ("control.speed_factor=4", "shadow.drain_s=5")  # so that the process answers at least once an episode

@@ -34,9 +34,10 @@ from fleet.protocol.recording import Outcome, OutcomeSource
 from fleet.protocol.steps import decode_steps
 from fleet.protocol.teleop import ClockEcho, ClockProbe, Drive, Feedback
 from tests.fleet.daemon.hand_media import HandMedia
-from tests.fleet.daemon.harness import running, until
+from tests.fleet.daemon.harness import running
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import PointDriver
+from tests.fleet.waiting import until
 
 TAB = "tab-1"
 

@@ -21,8 +21,8 @@ from fleet.protocol.authority import Mode, Source
 from fleet.protocol.messages import CameraInfo, LeaseInfo, PeerAnswer, PeerOffer, RobotMessage
 from fleet.protocol.teleop import ClockEcho, ClockProbe, Drive, Feedback, PeerRobotMessage, PeerStop
 from tests.fleet.daemon.hand_media import HandMedia
-from tests.fleet.daemon.harness import until
 from tests.fleet.daemon.point import PointDriver
+from tests.fleet.waiting import until
 
 BROWSER_AHEAD_S = 1000.0  # of the robot's clock
 

@@ -14,9 +14,10 @@ from fleet.daemon.trust import TRUST_FILE, Trust, remember_keys
 from fleet.protocol.errors import StaleOrder, Untrusted
 from fleet.protocol.messages import PolicyApplied, PolicyKey, PolicyRefused, PolicyTarget
 from fleet.protocol.policy import key_statement, policy_statement
-from tests.fleet.daemon.harness import running, until
+from tests.fleet.daemon.harness import running
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point_policy import make_version
+from tests.fleet.waiting import until
 
 ROBOT = "robot-1"
 FIRST, SECOND, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32) for seed in (1, 2, 3))

@@ -16,10 +16,11 @@ from fleet.daemon.work import Writer, draw
 from fleet.protocol.authority import Mode
 from fleet.protocol.messages import StopInfo
 from fleet.protocol.recording import Outcome
-from tests.fleet.daemon.harness import closed_ids, running, until
-from tests.fleet.daemon.peer import Peer, wait_for
+from tests.fleet.daemon.harness import closed_ids, running
+from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point import PointDriver
 from tests.fleet.daemon.test_spool import record
+from tests.fleet.waiting import until, wait_for
 
 TASKS = tuple(Peer.task(task_id=name, weight=weight) for name, weight in (("a", 3.0), ("b", 1.0), ("off", 0.0)))
 

@@ -15,9 +15,12 @@ from typing import Any
 from django.utils import timezone
 
 from fleet import live
-from fleet.models import EpisodeRollup, PolicyVersion, Robot, Task
+from fleet.models import Alert, AlertRule, EpisodeRollup, PolicyVersion, Robot, Task
 from fleet.selectors.measures import SUM_NAMES
+from fleet.services.alert_rule import RuleChange, alert_rule_create
 from tests.fleet import builders
+
+RATE = {"measure": "success", "by": "task", "threshold": 0.6, "window_s": 86_400.0, "min_n": 20}
 
 
 def episodes(task: Task, robot: Robot, *, n: int, wins: int, version: PolicyVersion | None = None, ago_h: float = 1.0,
@@ -105,3 +108,26 @@ def mail_server() -> Iterator[MailServer]:
         finally:
             server.shutdown()
             thread.join(10)
+
+
+def rule(kind: str = "rate", params: Any = None, **values: Any) -> AlertRule:
+    given = {"name": f"{kind} rule", "params": RATE if params is None else params, "clear_after_s": 0.0, **values}
+    return alert_rule_create(kind=kind, change=RuleChange(**given))
+
+
+def offline(**values: Any) -> tuple[AlertRule, Any]:
+    robot = builders.enrol("arm").robot
+    silent(robot, timezone.now() - timedelta(hours=1))
+    return rule("offline", {"after_s": 300}, **values), robot
+
+
+def open_alerts() -> list[Alert]:
+    return list(Alert.objects.filter(resolved_at__isnull=True).order_by("subject_name"))
+
+
+def once(start: str, until: str) -> dict[str, str]:
+    return {"kind": "once", "from": start, "until": until}
+
+
+def after(seconds: float) -> Any:
+    return timezone.now() + timedelta(seconds=seconds)

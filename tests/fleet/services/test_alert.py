@@ -1,89 +1,31 @@
-"""Alerts: what fires and what does not, one at a time, resolved by themselves, told once, silent when asked."""
+"""Alerts: what fires and what does not, one at a time, resolved by themselves."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from scipy.special import betainc
 
-from fleet.errors import InvalidRequest, NameTaken, PreconditionFailed, RobotRetired, TaskArchived
-from fleet.models import Alert, AlertMail, AlertRule, AuditEntry, RunMetric, Task, Webhook
+from fleet.models import Alert, RunMetric
 from fleet.selectors import alert_reading
-from fleet.selectors.alert_kinds import is_silent
 from fleet.selectors.metrics import metric_now
 from fleet.selectors.statistics import jeffreys
-from fleet.services.alert_mail import RETRY_S, alert_mails_send
-from fleet.services.alert_rule import (
-    DEFAULTS,
-    RuleChange,
-    alert_rule_change,
-    alert_rule_create,
-    alert_rule_preview,
-    alert_rule_remove,
-    alert_rules_default,
-)
-from fleet.services.alert_watch import alert_acknowledge, alerts_evaluate
+from fleet.services.alert_rule import alert_rule_preview
+from fleet.services.alert_watch import alerts_evaluate
 from fleet.services.robot_admin import robot_retire
-from fleet.services.webhook import webhook_create
-from fleet.services.webhook_delivery import webhook_drain
 from tests.fleet import builders
-from tests.fleet.outbound.receiver import Receiver, listening
-from tests.fleet.services.alert_rows import MailServer, episodes, heard, mail_server, silent
+from tests.fleet.services.alert_rows import RATE, episodes, heard, open_alerts, rule, silent
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
-RATE = {"measure": "success", "by": "task", "threshold": 0.6, "window_s": 86_400.0, "min_n": 20}
 
 
-def rule(kind: str = "rate", params: Any = None, **values: Any) -> AlertRule:
-    given = {"name": f"{kind} rule", "params": RATE if params is None else params, "clear_after_s": 0.0, **values}
-    return alert_rule_create(kind=kind, change=RuleChange(**given))
-
-
-def once(start: str, until: str) -> dict[str, str]:
-    return {"kind": "once", "from": start, "until": until}
-
-
-def weekly(start: str, until: str) -> dict[str, Any]:
-    return {"kind": "weekly", "days": list(range(7)), "from": start, "until": until}
-
-
-def open_alerts() -> list[Alert]:
-    return list(Alert.objects.filter(resolved_at__isnull=True).order_by("subject_name"))
-
-
-def after(seconds: float) -> Any:
-    return timezone.now() + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def receiver(settings: Any) -> Iterator[Receiver]:
-    settings.SOP_WEBHOOK_ALLOW = "127.0.0.0/8"
-    with listening() as found:
-        yield found
-
-
-@pytest.fixture
-def smtp(settings: Any) -> Iterator[MailServer]:
-    """Django's own SMTP backend, to a server on loopback."""
-    with mail_server() as found:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-        settings.SOP_MAIL_FROM = "sop@lab.example"
-        yield found
-
-
-# --- Rates ------------------------------------------------------------------------------------------------------------
+# --- Rates -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_rate_fires_only_when_its_whole_interval_lies_below() -> None:
@@ -179,7 +121,7 @@ def test_a_scope_narrows_what_is_looked_at() -> None:
     assert [(alert.subject_name, alert.n) for alert in open_alerts()] == [("a", 30)]
 
 
-# --- One alert, which does not flap and ends by itself ----------------------------------------------------------------
+# --- One alert, which does not flap and ends by itself ---------------------------------------------------------------
 
 
 def test_evaluating_twice_is_one_alert_and_the_database_insists() -> None:
@@ -232,7 +174,7 @@ def test_what_is_not_measured_any_more_is_over_too() -> None:
     assert Alert.objects.get().resolution == "gone"
 
 
-# --- Robots, the learner, the loop ------------------------------------------------------------------------------------
+# --- Robots, the learner, the loop -----------------------------------------------------------------------------------
 
 
 def test_a_robot_that_is_silent_for_longer_than_the_limit() -> None:
@@ -336,258 +278,3 @@ def test_a_rule_that_fails_leaves_the_others_alone(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(alert_reading, "metrics_by", broken)
     assert alerts_evaluate() == 1
     assert len(open_alerts()) == 1
-
-
-# --- Telling ----------------------------------------------------------------------------------------------------------
-
-
-def _offline(**values: Any) -> tuple[AlertRule, Any]:
-    robot = builders.enrol("arm").robot
-    silent(robot, timezone.now() - timedelta(hours=1))
-    return rule("offline", {"after_s": 300}, **values), robot
-
-
-def test_a_webhook_hears_of_the_beginning_and_of_the_end_once(receiver: Receiver) -> None:
-    hook, _ = webhook_create(name="chat", url=receiver.url, events=["alert.opened", "alert.resolved"], user=None)
-    _, robot = _offline(channels=["webhook"], severity="critical")
-    for _ in range(2):
-        alerts_evaluate()
-    heard(robot)
-    for _ in range(2):
-        alerts_evaluate()
-    webhook_drain(webhook_id=str(hook.id))
-    told = [json.loads(body) for _, body in receiver.got]
-    assert [each["type"] for each in told] == ["alert.opened", "alert.resolved"]
-    first = told[0]["data"]
-    assert (first["severity"], first["subject"], first["subject_kind"]) == ("critical", "arm", "robot")
-    assert (first["text"], first["resolved_at"]) == ("arm has been offline for 60 min; the limit is 5 min.", None)
-    assert first["alert_id"] == told[1]["data"]["alert_id"] == str(Alert.objects.get().id)
-    assert told[1]["data"]["text"].startswith("It is over, after 0 s. arm is connected")
-
-
-def test_a_rule_without_channels_tells_consoles_alone(receiver: Receiver, settings: Any) -> None:
-    settings.SOP_MAIL_FROM = "sop@lab.example"
-    webhook_create(name="chat", url=receiver.url, events=list(Webhook.Event.values), user=None)
-    _offline()
-    alerts_evaluate()
-    assert Alert.objects.get().told_at is not None
-    assert (Webhook.objects.get().deliveries.count(), AlertMail.objects.count()) == (0, 0)
-
-
-def test_mail_goes_out_once_a_beginning_and_an_end(settings: Any) -> None:
-    settings.SOP_MAIL_FROM = "sop@lab.example"
-    _, robot = _offline(channels=["mail"], mail_to=["ann@lab.example", "bob@lab.example"])
-    for _ in range(2):
-        alerts_evaluate()
-        alert_mails_send()
-    [sent] = mail.outbox
-    assert sent.subject == "[SOP] warning: offline rule, arm"
-    assert "arm has been offline for 60 min" in sent.body and f"{settings.SOP_PUBLIC_URL}/alerts" in sent.body
-    assert (sent.to, sent.bcc) == ([], ["ann@lab.example", "bob@lab.example"])
-    heard(robot)
-    alerts_evaluate()
-    alert_mails_send()
-    assert mail.outbox[1].subject == "[SOP] resolved: offline rule, arm"
-
-
-def test_mail_reaches_a_real_server_after_it_refused(smtp: MailServer) -> None:
-    """451 is tried again after half a minute, not before, and arrives once."""
-    smtp.refuses = 1
-    _offline(channels=["mail"], mail_to=["ann@lab.example"])
-    alerts_evaluate()
-    assert (alert_mails_send(), smtp.got) == (0, [])
-    row = AlertMail.objects.get()
-    assert (row.state, row.attempts, "451" in row.last_error) == ("pending", 1, True)
-    assert alert_mails_send() == 0, "not due"
-    assert alert_mails_send(now=lambda: after(RETRY_S[0] + 1)) == 1
-    [(recipients, message)] = smtp.got
-    assert (recipients, message["From"]) == (["ann@lab.example"], "sop@lab.example")
-    assert message["Subject"] == "[SOP] warning: offline rule, arm"
-    assert "ann@lab.example" not in message.as_string(), "recipients see nobody's address"
-    assert AlertMail.objects.get().state == "sent"
-
-
-def test_a_mail_server_that_is_away_is_given_up_in_the_end(smtp: MailServer, settings: Any) -> None:
-    settings.EMAIL_PORT = 1  # nobody listens
-    _offline(channels=["mail"], mail_to=["ann@lab.example"])
-    alerts_evaluate()
-    for _ in range(len(RETRY_S) + 3):
-        alert_mails_send(now=lambda: after(10 * 86_400))
-        AlertMail.objects.filter(state="pending").update(next_try_at=NOW)
-    row = AlertMail.objects.get()
-    assert (row.state, row.attempts, row.next_try_at) == ("dead", len(RETRY_S) + 1, None)
-    assert "refused" in row.last_error
-
-
-def test_a_sweep_ends_where_no_mail_server_answers(smtp: MailServer, settings: Any) -> None:
-    """Each other mail would wait as long for nobody, and webhooks behind them."""
-    settings.EMAIL_PORT = 1  # nobody listens
-    _offline(channels=["mail"], mail_to=["ann@lab.example"])
-    alerts_evaluate()
-    first = AlertMail.objects.get()
-    AlertMail.objects.create(
-        alert=first.alert, event="resolved", recipients=first.recipients, next_try_at=NOW, created_at=NOW
-    )
-    assert alert_mails_send(now=lambda: after(60)) == 0
-    assert sorted(AlertMail.objects.values_list("attempts", flat=True)) == [0, 1]
-
-
-def test_a_mail_that_a_worker_left_behind_is_taken_up_again(settings: Any) -> None:
-    settings.SOP_MAIL_FROM = "sop@lab.example"
-    _offline(channels=["mail"], mail_to=["ann@lab.example"])
-    alerts_evaluate()
-    AlertMail.objects.update(next_try_at=after(30))  # claimed by one that died
-    assert alert_mails_send() == 0
-    assert alert_mails_send(now=lambda: after(31)) == 1
-
-
-# --- Silence ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_silence_holds_back_the_telling_and_not_the_recording(settings: Any) -> None:
-    """What is still open when the silence ends is told then; what came and went within it is not."""
-    settings.SOP_MAIL_FROM = "sop@lab.example"
-    local = timezone.now().replace(tzinfo=None)
-    quiet = once(f"{local - timedelta(hours=1):%Y-%m-%dT%H:%M}", f"{local + timedelta(hours=1):%Y-%m-%dT%H:%M}")
-    _, robot = _offline(channels=["mail"], mail_to=["ann@lab.example"], silences=[quiet])
-    alerts_evaluate()
-    heard(robot)
-    alerts_evaluate()
-    assert (Alert.objects.count(), Alert.objects.get().told_at, AlertMail.objects.count()) == (1, None, 0)
-    silent(robot, timezone.now() - timedelta(hours=1))
-    alerts_evaluate()
-    [alert] = open_alerts()
-    assert (alert.told_at, AlertMail.objects.count()) == (None, 0)
-    alerts_evaluate(now=after(2 * 3600))
-    assert [(row.alert_id, row.event) for row in AlertMail.objects.all()] == [(alert.id, "opened")]
-
-
-@pytest.mark.parametrize(
-    ("at", "expected"),
-    [
-        ("2026-11-27T21:30", True),  # Friday 22:30 in Berlin
-        ("2026-11-28T04:30", True),  # Saturday 05:30: the night that began on Friday
-        ("2026-11-28T05:30", False),  # 06:30
-        ("2026-11-28T21:30", False),  # Saturday's night is not asked for
-        ("2026-07-03T20:30", True),  # Friday 22:30, summer time
-    ],
-)
-def test_weekly_silences_keep_the_zones_hours(at: str, expected: bool) -> None:
-    made = rule(
-        silences=[{"kind": "weekly", "days": [4], "from": "22:00", "until": "06:00"}], time_zone="Europe/Berlin"
-    )
-    from datetime import UTC, datetime
-
-    assert is_silent(made, now=datetime.fromisoformat(at).replace(tzinfo=UTC)) is expected
-
-
-# --- Rules ------------------------------------------------------------------------------------------------------------
-
-WRONG: list[tuple[str, Any, dict[str, Any], str]] = [
-    ("rate", {**RATE, "threshold": 0}, {}, "params.threshold"),
-    ("rate", {**RATE, "threshold": 1}, {}, "params.threshold"),
-    ("rate", {**RATE, "threshold": -0.1}, {}, "params.threshold"),
-    ("rate", {"measure": "interventions", "threshold": 0}, {}, "params.threshold"),
-    ("rate", {"measure": "interventions", "threshold": 2, "interval": "jeffreys"}, {}, "params.interval"),
-    ("rate", {}, {}, "params"),
-    ("rate", {**RATE, "measure": "rohe"}, {}, "params"),
-    ("rate", {**RATE, "min_n": 0}, {}, "params"),
-    ("rate", {**RATE, "colour": "red"}, {}, "params"),
-    ("offline", {"after_s": 1}, {}, "params"),
-    ("backlog", {"above": 10, "clear_at": 11}, {}, "params.clear_at"),
-    ("weather", {}, {}, "kind"),
-    ("offline", {}, {"name": "  "}, "name"),
-    ("offline", {}, {"severity": "loud"}, "severity"),
-    ("offline", {}, {"clear_after_s": -1.0}, "clear_after_s"),
-    ("offline", {}, {"time_zone": "Mars/Olympus"}, "time_zone"),
-    ("offline", {}, {"time_zone": "../etc/passwd"}, "time_zone"),
-    ("offline", {}, {"silences": [{"kind": "weekly", "days": [7], "from": "22:00", "until": "06:00"}]}, "silences"),
-    ("offline", {}, {"silences": [once("2026-12-02T00:00", "2026-12-01T00:00")]}, "silences"),
-    ("offline", {}, {"silences": [once("2026-12-02T00:00Z", "2026-12-03T00:00Z")]}, "silences"),
-    ("offline", {}, {"silences": [once("2026-02-31T00:00", "2026-03-03T00:00")]}, "silences"),
-    ("offline", {}, {"silences": [weekly("22:00\n", "06:00")]}, "silences"),
-    ("offline", {}, {"silences": [{}] * 21}, "silences"),
-    ("offline", {}, {"channels": ["pigeon"]}, "channels"),
-    ("offline", {}, {"channels": ["mail"]}, "mail_to"),
-    ("offline", {}, {"channels": ["mail"], "mail_to": ["not an address"]}, "mail_to"),
-    ("offline", {}, {"channels": ["mail"], "mail_to": ["a@b.example\nBcc: c@d.example"]}, "mail_to"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "params", "values", "field"), WRONG)
-def test_a_wrong_rule_is_refused_and_nothing_is_there(kind: str, params: Any, values: Any, field: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        rule(kind, params, **values)
-    assert refused.value.data["field"] == field
-    assert (AlertRule.objects.count(), AuditEntry.objects.filter(action__startswith="alert").count()) == (0, 0)
-
-
-def test_scopes_that_do_not_fit_are_refused() -> None:
-    robot, task = builders.enrol().robot, builders.task()
-    with pytest.raises(InvalidRequest, match="not narrowed by tasks"):
-        rule("offline", {}, tasks=[task.id])
-    robot_retire(robot_id=robot.id)
-    with pytest.raises(RobotRetired):
-        rule("offline", {}, robots=[robot.id])
-    Task.objects.update(is_active=False)
-    with pytest.raises(TaskArchived):
-        rule(tasks=[task.id])
-    assert AlertRule.objects.count() == 0
-
-
-def test_changes_are_guarded_noted_and_end_what_they_turn_off() -> None:
-    made, _ = _offline()
-    alerts_evaluate()
-    with pytest.raises(PreconditionFailed):
-        alert_rule_change(rule_id=made.id, change=RuleChange(name="x"), revision=2)
-    changed = alert_rule_change(rule_id=made.id, change=RuleChange(is_enabled=False), revision=1)
-    assert (changed.revision, open_alerts(), Alert.objects.get().resolution) == (2, [], "rule_off")
-    entry = AuditEntry.objects.get(action="alert_rule.change")
-    assert (entry.before, entry.after) == ({"is_enabled": True}, {"is_enabled": False})
-    with pytest.raises(NameTaken):
-        rule("offline", {})
-    assert alerts_evaluate() == 0
-
-
-def test_a_removed_rule_leaves_its_history_and_says_so(receiver: Receiver) -> None:
-    hook, _ = webhook_create(name="chat", url=receiver.url, events=["alert.resolved"], user=None)
-    made, _ = _offline(channels=["webhook"])
-    alerts_evaluate()
-    alert_rule_remove(rule_id=made.id)
-    alert = Alert.objects.get()
-    assert (alert.rule, alert.rule_name, alert.resolution) == (None, "offline rule", "rule_removed")
-    webhook_drain(webhook_id=str(hook.id))
-    assert json.loads(receiver.got[0][1])["data"]["text"].startswith("Its rule was removed, after")
-
-
-def test_whoever_acknowledges_first_stays_and_each_note_is_noted(django_user_model: Any) -> None:
-    ann, bob = (django_user_model.objects.create_user(name) for name in ("ann", "bob"))
-    _offline()
-    alerts_evaluate()
-    [alert] = open_alerts()
-    alert_acknowledge(alert_id=alert.id, user=ann, note="looking")
-    again = alert_acknowledge(alert_id=alert.id, user=bob, note="cable was out")
-    assert (again.acknowledged_by_name, again.note) == ("ann", "cable was out")
-    assert [entry.after for entry in AuditEntry.objects.filter(action="alert.acknowledge").order_by("id")] == [
-        {"acknowledged_by": "ann", "note": "looking"}, {"note": "cable was out"},
-    ]  # fmt: skip
-    alerts_evaluate()
-    assert open_alerts()[0].acknowledged_by_name == "ann", "an evaluation keeps it"
-
-
-def test_default_rules_are_sound_and_made_once() -> None:
-    assert len(alert_rules_default()) == len(DEFAULTS)
-    assert alert_rules_default() == []
-    assert alerts_evaluate() == len(DEFAULTS)
-
-
-def test_old_alerts_are_forgotten(settings: Any) -> None:
-    settings.SOP_ALERT_DAYS = 30
-    made, robot = _offline()
-    alerts_evaluate()
-    heard(robot)
-    alerts_evaluate()
-    assert Alert.objects.count() == 1
-    alerts_evaluate(now=after(31 * 86_400))
-    assert not Alert.objects.filter(resolution="recovered").exists()
-    assert AlertRule.objects.filter(id=made.id).exists()

@@ -1,4 +1,4 @@
-"""Freezing: what is in a version, in which split, under which digest, and that nothing changes it afterwards."""
+"""Freezing: what is in a version, in which split and under which digest."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-from django.db import IntegrityError, connection, models, transaction
+from django.db import connection
 
 from fleet.errors import (
     DatasetArchived,
@@ -23,64 +22,24 @@ from fleet.errors import (
     SelectionTooLarge,
     SplitEmpty,
 )
-from fleet.exports.base import Entry
 from fleet.models import Dataset, DatasetEpisode, DatasetVersion, Episode, Task
-from fleet.protocol.errors import ObjectMismatch
-from fleet.protocol.recording import STEPS_OBJECT, Outcome
-from fleet.selectors.dataset import dataset_entries, dataset_info
+from fleet.protocol.recording import Outcome
 from fleet.selectors.dataset_selection import Selection, selection_counts
 from fleet.selectors.dataset_split import sound_splits, split_counts
 from fleet.selectors.episode_filter import EpisodeFilter
 from fleet.services.dataset import DatasetChange, dataset_change, dataset_collect, dataset_create, dataset_uncollect
-from fleet.services.dataset_describe import dataset_describe, datasets_reap
-from fleet.services.dataset_freeze import dataset_freeze
 from fleet.services.episode_label import LabelChange, episodes_label
-from fleet.storage import keys
-from fleet.storage.base import StoreUnavailable
-from fleet.storage.local import LocalStore
 from tests.fleet import builders
 from tests.fleet.api.episode_rows import register
+from tests.fleet.services.dataset_rows import ALL, SPLITS, freeze, split_of
 
 pytestmark = pytest.mark.django_db
-ALL = Selection(filter=EpisodeFilter())
-SPLITS = {"train": 0.7, "val": 0.3}
-
-
-@pytest.fixture
-def ann(django_user_model: Any) -> Any:
-    return django_user_model.objects.create_user("ann")
-
-
-@pytest.fixture
-def task() -> Task:
-    return builders.task()
-
-
-@pytest.fixture
-def episodes(objects: LocalStore, task: Task) -> list[Episode]:
-    robot = builders.enrol("arm-1").robot
-    rows = [register(task, robot, steps=5 + k, human=k % 2, operator="ada" if k % 2 else "") for k in range(9)]
-    return [*rows, register(task, robot, steps=4, outcome=Outcome.FAILURE)]
-
-
-@pytest.fixture
-def dataset(ann: Any) -> Dataset:
-    return dataset_create(user=ann, name="pushes", description="Pushing.", licence="cc-by-4.0")
-
-
-def freeze(dataset: Dataset, user: Any, selection: Selection = ALL, **changes: Any) -> DatasetVersion:
-    values: dict[str, Any] = {"splits": SPLITS, "seed": 3, **changes}
-    return dataset_freeze(dataset_id=dataset.id, user=user, selection=selection, asked={"filter": {}}, **values)
 
 
 def counts(dataset: Dataset, selection: Selection = ALL, splits: Mapping[str, float] = SPLITS, **changes: Any) -> Any:
     values: dict[str, Any] = {"is_stratified": False, **changes}
     rows = Episode.objects.all()
     return selection_counts(rows, dataset_id=dataset.id, selection=selection, splits=sound_splits(splits), **values)
-
-
-def split_of(version: DatasetVersion) -> dict[uuid.UUID, str]:
-    return dict(DatasetEpisode.objects.filter(version=version).values_list("episode_id", "split"))
 
 
 def test_a_version_counts_what_it_holds(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:
@@ -271,175 +230,6 @@ def test_a_name_is_there_once_however_it_is_composed(ann: Any) -> None:
     assert dataset_create(user=ann, name=" W\u00fcrfel \U0001f7e5 ").name == "W\u00fcrfel \U0001f7e5"
     with pytest.raises(NameTaken):
         dataset_create(user=ann, name="Wu\u0308rfel \U0001f7e5")
-
-
-def _refused(change: Any) -> None:
-    with pytest.raises((IntegrityError, models.ProtectedError)), transaction.atomic():
-        change()
-
-
-def test_nothing_changes_a_frozen_version(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:
-    """Not the services, not the ORM, not SQL: the database refuses."""
-    version = freeze(dataset, ann)
-    held = DatasetEpisode.objects.filter(version=version)
-    mine = DatasetVersion.objects.filter(id=version.id)
-    one = held.get(position=0)
-    extra = DatasetEpisode(version=version, position=10, episode=episodes[0], split="train", outcome="success")
-    _refused(lambda: held.update(outcome="failure"))
-    _refused(lambda: held.filter(position=0).delete())
-    _refused(lambda: held._raw_delete(held.db))
-    held.filter(position=99).update(position=98)
-    _refused(lambda: DatasetEpisode.objects.bulk_create([extra]))
-    for change in ({"seed": 9}, {"digest": "0" * 64}, {"splits": []}, {"query": {}}, {"frames": 1}, {"digest": ""}):
-        _refused(lambda change=change: mine.update(**change))
-    _refused(lambda: mine.delete())
-    _refused(lambda: mine._raw_delete(mine.db))
-    _refused(lambda: dataset.delete())
-    mine.update(notes="may change", card="is derived")
-    version.refresh_from_db()
-    one.refresh_from_db()
-    assert (version.seed, version.notes, one.outcome, held.count()) == (3, "may change", one.outcome, 10)
-
-
-def test_an_episode_of_a_version_is_not_deleted(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:
-    freeze(dataset, ann, Selection(ids=(episodes[0].id, episodes[1].id)), splits={"train": 1.0})
-    with pytest.raises(models.ProtectedError):
-        episodes[0].delete()
-
-    def by_sql() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM fleet_segment")
-            cursor.execute("DELETE FROM fleet_episode WHERE id = %s", [episodes[0].id])
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-
-    _refused(by_sql)
-    episodes[5].delete()
-    assert Episode.objects.count() == 9
-
-
-def test_later_labels_do_not_reach_a_version(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:
-    episodes_label(episode_ids=[episodes[0].id], user=ann, change=LabelChange(outcome=Outcome.FAILURE, tags=("kept",)))
-    version = freeze(dataset, ann)
-    episodes_label(episode_ids=[episodes[0].id], user=ann, change=LabelChange(outcome=Outcome.SUCCESS, tags=()))
-    entry = _entry(version, episodes[0])
-    assert (entry.outcome, entry.tags, entry.is_success) == (Outcome.FAILURE, ("kept",), False)
-    assert entry.manifest.outcome is Outcome.SUCCESS, "the manifest is what was recorded"
-
-
-def _entry(version: DatasetVersion, episode: Episode) -> Entry:
-    return next(e for e in dataset_entries(version=version) if e.manifest.episode_id == str(episode.id))
-
-
-def test_entries_come_split_by_split_with_their_objects(dataset: Dataset, ann: Any, episodes: list[Episode]) -> None:
-    version = freeze(dataset, ann)
-    entries = dataset_entries(version=version)
-    found = list(entries)
-    assert [entry.split for entry in found] == ["train"] * 7 + ["val"] * 3
-    assert len(entries) == 10
-    val = dataset_entries(version=version, splits=["val"])
-    assert [e.manifest.episode_id for e in val] == [e.manifest.episode_id for e in found[7:]]
-    with entries.open(found[0].manifest.episode_id, STEPS_OBJECT) as file:
-        data = file.read()
-    record = next(record for record in found[0].manifest.objects if record.name == STEPS_OBJECT)
-    assert hashlib.sha256(data).hexdigest() == record.sha256
-    info = dataset_info(version=version)
-    assert (info.name, info.version, info.digest, info.licence) == ("pushes", "1", version.digest, "cc-by-4.0")
-    assert info.card.startswith("Pushing.\n\n- Version 1, frozen ")
-
-
-def test_a_manifest_that_was_swapped_is_noticed(
-    dataset: Dataset, ann: Any, episodes: list[Episode], objects: LocalStore
-) -> None:
-    version = freeze(dataset, ann)
-    other = objects.get(keys.episode_object(str(episodes[1].id), "manifest.json"))
-    objects.put(keys.episode_object(str(episodes[0].id), "manifest.json"), other)
-    with pytest.raises(ObjectMismatch) as refused:
-        list(dataset_entries(version=version))
-    assert refused.value.data["episode_id"] == str(episodes[0].id)
-
-
-def test_statistics_come_from_the_steps(dataset: Dataset, ann: Any, task: Task, objects: LocalStore) -> None:
-    """In pieces, equal to those of all steps at once; an unreadable episode is named and does not stop the rest."""
-    robot, random = builders.enrol().robot, np.random.default_rng(1)
-    made = []
-    for steps in (3, 5, 8):
-        arrays = builders.step_arrays(steps)
-        arrays["action"] = random.normal(size=arrays["action"].shape).astype(np.float32)
-        made.append((register(task, robot, steps=steps, arrays=arrays), arrays["action"]))
-    broken = register(task, robot)
-    objects.put(keys.episode_object(str(broken.id), STEPS_OBJECT), b"not it")
-    version = freeze(dataset, ann, splits={"train": 1.0})
-    pieces = 0
-    while not dataset_describe(version_id=str(version.id), budget_s=0.0):
-        pieces += 1
-    version.refresh_from_db()
-    assert (pieces, version.state) == (3, "ready")
-    action, state = version.statistics["features"]
-    every = np.concatenate([values for _, values in made]).astype(np.float64)
-    assert (action["axes"], action["episodes"], action["frames"]) == (list(builders.ACTIONS), 3, 16)
-    for kind in ("min", "max", "mean", "std"):
-        np.testing.assert_allclose(action[kind], getattr(every, kind)(axis=0), rtol=1e-12)
-    assert state["axes"] == list(builders.PROPRIO)
-    read = version.statistics["steps_read"]
-    assert (read["episodes"], read["unreadable"]) == (4, 1)
-    assert (read["problems"][0]["episode"], read["problems"][0]["code"]) == (str(broken.id), "object_mismatch")
-    assert "| action \\(" not in version.card and "| action (3 episodes, 16 frames) | min |" in version.card
-    before = version.statistics
-    assert dataset_describe(version_id=str(version.id))
-    version.refresh_from_db()
-    assert version.statistics == before, "describing again changes nothing"
-
-
-def test_the_card_says_who_and_how_and_takes_nothing_for_markdown(
-    dataset: Dataset, ann: Any, task: Task, objects: LocalStore
-) -> None:
-    robot = builders.enrol("arm | [x](y) <b>").robot
-    rows = [register(task, robot, steps=6, human=2, operator="ada") for _ in range(3)]
-    register(task, robot, outcome=Outcome.FAILURE)
-    register(task, robot, outcome=Outcome.ABORTED)
-    version = freeze(dataset, ann, splits={"train": 0.8, "val": 0.2})
-    assert "- Success: 3 of 4 that terminated, 75.0% [30.1%, 95.4%] (95 % Wilson)" in version.card
-    assert f"- People drove 6 frames ({6 / 28:.1%}), took over in 3 episodes, and drove 0 wholly" in version.card
-    assert r"| arm \| \[x\](y) \<b\> | 5 | 3 |" in version.card
-    assert "| ada | 3 | 6 |" in version.card
-    assert "| train | 4 | " in version.card
-    assert version.statistics["operators"] == [{"name": "ada", "episodes": 3, "frames": 6}]
-    assert rows[0].operators == ["ada"]
-
-
-def test_a_store_that_stays_silent_does_not_hold_a_version_for_ever(
-    dataset: Dataset, ann: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    version = freeze(dataset, ann)
-
-    def silent(**_: Any) -> Any:
-        raise StoreUnavailable("no answer")
-
-    monkeypatch.setattr("fleet.services.dataset_describe.dataset_episode_manifest", silent)
-    monkeypatch.setattr("fleet.services.dataset_describe.MAX_ATTEMPTS", 2)
-    for _ in range(2):
-        with pytest.raises(StoreUnavailable):
-            dataset_describe(version_id=str(version.id))
-    version.refresh_from_db()
-    assert (version.state, version.statistics["steps_read"]["unreadable"]) == ("ready", 10)
-    assert "The steps of 10 episodes could not be read" in version.card
-
-
-def test_a_describing_that_fell_silent_is_asked_for_again(
-    dataset: Dataset, ann: Any, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    version = freeze(dataset, ann)
-    monkeypatch.setattr(
-        "fleet.services.dataset_describe.enqueue_dataset_describe", lambda *, version_id: asked.append(version_id)
-    )
-    datasets_reap()
-    assert asked == []
-    long_ago = version.frozen_at.replace(year=2020)
-    DatasetVersion.objects.filter(id=version.id).update(described_at=long_ago)
-    datasets_reap()
-    datasets_reap()
-    assert asked == [str(version.id)]
 
 
 @pytest.mark.django_db(transaction=True)

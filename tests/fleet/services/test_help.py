@@ -63,11 +63,6 @@ def beats(settings: Any) -> Beats:
     return Beats(builders.enrol().robot)
 
 
-@pytest.fixture
-def ann(django_user_model: Any) -> Any:
-    return django_user_model.objects.create_user("ann")
-
-
 def take(robot: Robot, user: Any, **more: Any) -> Lease:
     return lease_grant(robot_id=robot.id, source=Source.PERSON, operator=user.username, user=user, **more)
 

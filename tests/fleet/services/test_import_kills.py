@@ -33,8 +33,8 @@ from fleet.services.dataset_import import (
     dataset_import_run,
 )
 from fleet.storage.local import LocalStore
-from tests.fleet.daemon.peer import wait_for
 from tests.fleet.imports.made import export, record
+from tests.fleet.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("SOP_KILLS", "2"))

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import random
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,18 +24,10 @@ from fleet.services.policy import policy_version_publish
 from fleet.services.webhook import webhook_create, webhook_redeliver, webhook_rotate, webhook_test, webhook_update
 from fleet.services.webhook_delivery import FAILURES, RETRY_S, webhook_drain, webhooks_sweep
 from tests.fleet import builders
-from tests.fleet.outbound.receiver import Receiver, listening
+from tests.fleet.outbound.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 Event = Webhook.Event
-
-
-@pytest.fixture
-def receiver(settings: Any) -> Iterator[Receiver]:
-    settings.SOP_WEBHOOK_ALLOW = "127.0.0.0/8"
-    settings.SOP_WEBHOOK_TIMEOUT_S = 2.0
-    with listening() as found:
-        yield found
 
 
 def _made(receiver: Receiver, *names: Event) -> tuple[Webhook, str]:

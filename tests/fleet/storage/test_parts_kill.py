@@ -22,7 +22,7 @@ from fleet.storage import keys
 from fleet.storage.parts import MIN_PART_BYTES
 from tests.fleet import builders
 from tests.fleet.consumers.test_killed_daemon import START_S, _daemon
-from tests.fleet.daemon.peer import wait_for
+from tests.fleet.waiting import wait_for
 
 PARTS = 5
 

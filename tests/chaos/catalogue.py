@@ -1,4 +1,4 @@
-"""What a fault is, and the list that faults.py fills."""
+"""What a fault is, and the list that faults.py, disks.py and pairs.py fill."""
 
 from __future__ import annotations
 

@@ -316,12 +316,7 @@ def _add_store(site: Site, exits: contextlib.ExitStack) -> None:
     if site.layout.store == "s3":
         settings |= _add_bucket(site, exits)
     else:
-        volume = Volume(site.folder / "store-volume", objects, size_mib=STORE_MIB)
-        exits.callback(volume.close)
-        if volume.mount():
-            site.volumes["store"] = volume
-        else:
-            site.lacks["store-volume"] = "mounting needs root"
+        _add_volume(site, exits, "store", objects, size_mib=STORE_MIB)
     site.common = {**settings, "OBJECT_STORE_URL": site.store_url}
 
 
@@ -354,12 +349,7 @@ def _add_machines(site: Site, exits: contextlib.ExitStack) -> None:
     if site.layout.has_clocks:
         site.clocks = {name: MachineClock(site.folder / f"{name}.clock") for name in ("server", *ROBOTS)}
         return
-    volume = Volume(site.folder / "robot-volume", site.system.robot_state(ROBOTS[1]), size_mib=ROBOT_MIB)
-    exits.callback(volume.close)
-    if volume.mount():
-        site.volumes[ROBOTS[1]] = volume
-    else:
-        site.lacks["robot-volume"] = "mounting needs root"
+    _add_volume(site, exits, ROBOTS[1], site.system.robot_state(ROBOTS[1]), size_mib=ROBOT_MIB)
     namespace = Namespace(3)
     exits.callback(namespace.close)
     if site.layout.store == "s3":  # the bucket is known by one name, which a namespace does not reach
@@ -368,6 +358,15 @@ def _add_machines(site: Site, exits: contextlib.ExitStack) -> None:
         site.namespace = namespace
     else:
         site.lacks["namespace"] = "network namespaces need root"
+
+
+def _add_volume(site: Site, exits: contextlib.ExitStack, name: str, place: Path, *, size_mib: int) -> None:
+    volume = Volume(site.folder / f"{name}-volume", place, size_mib=size_mib)
+    exits.callback(volume.close)
+    if volume.mount():
+        site.volumes[name] = volume
+    else:
+        site.lacks[name] = "mounting needs root"
 
 
 def _fill(site: Site, policy: Path, demonstrations: Path) -> list[str]:

@@ -6,6 +6,8 @@ import contextlib
 import random
 from collections.abc import Iterator
 
+import psycopg
+
 from tests.chaos.breaking import cut, during, frozen_service, full, kill, killed_service, last, lasting, volume
 from tests.chaos.catalogue import BUCKET, PHASE_S, Strike, fault
 from tests.chaos.site import ROBOTS, Site, moment
@@ -74,3 +76,33 @@ fault("robot-full-start", "one robot: killed, its disk full before it starts aga
 fault("robot-full+robot-kill", "disk of one robot: full; that robot: kill -9")(
     _lives(during(full(FULL), kill(FULL, phase_s=2 * PHASE_S)))
 )
+
+
+# --- PostgreSQL's ----------------------------------------------------------------------------------------------------
+
+SEGMENTS = 64  # more than the segments of 16 MiB that were made ahead
+
+
+@contextlib.contextmanager
+def _full_postgres(site: Site) -> Iterator[None]:
+    """Neither a table nor the write-ahead log grows: PostgreSQL PANICs when it needs a new segment. If it ended then,
+    it is started when there is room again: its recovery would find the same full disk before."""
+    service = site.services["postgres"]
+    with volume(site, "postgres").kept_full():
+        with contextlib.suppress(psycopg.Error):
+            for _ in range(SEGMENTS):
+                site.rows("SELECT pg_logical_emit_message(false, 'chaos', 'the next segment, please')")
+                site.rows("SELECT pg_switch_wal()")
+        yield
+    if not service.is_running:
+        service.stop()
+        service.start()
+
+
+@fault("postgres-full", "disk of PostgreSQL, tables and write-ahead log: full", layout=BUCKET)
+def postgres_full(site: Site, rng: random.Random) -> str:
+    log, starts = site.plan.postgres.log, site.services["postgres"].starts
+    before = log.stat().st_size
+    seen = lasting(_full_postgres)(site, rng)
+    panic = "PANIC" if b"PANIC" in log.read_bytes()[before:] else "no PANIC"
+    return f"{seen}; {panic}, {'ended by itself' if site.services['postgres'].starts > starts else 'lived on'}"

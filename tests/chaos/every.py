@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos import disks, faults  # noqa: F401
+from tests.chaos import disks, faults, pairs  # noqa: F401
 from tests.chaos.catalogue import FAULTS
 
 __all__ = ["FAULTS"]

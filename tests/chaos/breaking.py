@@ -44,13 +44,13 @@ def lasting(broken: Broken, seconds: float = OUTAGE_S) -> Strike:
     return strike
 
 
-def during(broken: Broken, also: Strike) -> Strike:
+def during(broken: Broken, also: Strike, seconds: float = OUTAGE_S) -> Strike:
     """Two at once: strike while something else is broken, which lasts on after it."""
 
     def strike(site: Site, rng: random.Random) -> str:
         with broken(site):
             seen = also(site, rng)
-            return f"{seen}; {last(site)}"
+            return f"{seen}; {last(site, seconds)}"
 
     return strike
 

@@ -38,6 +38,7 @@ fault("cut-bucket", "network S3 server - all: nothing passes", layout=BUCKET)(la
 # --- A robot's -------------------------------------------------------------------------------------------------------
 
 FULL = ROBOTS[1]  # the robot with a disk of its own
+STARTED_S = 18.0  # to start, and to end an episode that cannot be written
 fault("robot-full", "disk of one robot: full")(lasting(full(FULL)))
 
 
@@ -45,12 +46,13 @@ def _lives(strike: Strike) -> Strike:
     """Strike; the robot must have been started again once, and live on: a full disk is no reason to die in a loop."""
 
     def strike_it(site: Site, rng: random.Random) -> str:
-        before = site.child(FULL).restarts
+        before, known = site.child(FULL).restarts, len(site.system.log(FULL))
         seen = strike(site, rng)
+        said = site.system.log(FULL)[known:].count("cannot be written")
         started = site.child(FULL).restarts - before
         assert started == 1, f"{FULL} was started {started} times on a full disk"
         site.pid(FULL)
-        return seen
+        return f"{seen}; it said {said} times that an episode cannot be written"
 
     return strike_it
 
@@ -71,10 +73,10 @@ def _start(site: Site, rng: random.Random) -> str:
 
 
 fault("robot-full-start", "one robot: killed, its disk full before it starts again")(
-    _lives(during(_killed_then_full, _start))
+    _lives(during(_killed_then_full, _start, STARTED_S))
 )
 fault("robot-full+robot-kill", "disk of one robot: full; that robot: kill -9")(
-    _lives(during(full(FULL), kill(FULL, phase_s=2 * PHASE_S)))
+    _lives(during(full(FULL), kill(FULL, phase_s=2 * PHASE_S), STARTED_S))
 )
 
 

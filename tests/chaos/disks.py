@@ -38,7 +38,7 @@ fault("cut-bucket", "network S3 server - all: nothing passes", layout=BUCKET)(la
 # --- A robot's -------------------------------------------------------------------------------------------------------
 
 FULL = ROBOTS[1]  # the robot with a disk of its own
-STARTED_S = 18.0  # to start, and to end an episode that cannot be written
+STARTED_S = 18.0  # to start, and to close an episode or two for which there is no room
 fault("robot-full", "disk of one robot: full")(lasting(full(FULL)))
 
 
@@ -48,11 +48,11 @@ def _lives(strike: Strike) -> Strike:
     def strike_it(site: Site, rng: random.Random) -> str:
         before, known = site.child(FULL).restarts, len(site.system.log(FULL))
         seen = strike(site, rng)
-        said = site.system.log(FULL)[known:].count("cannot be written")
+        removed = site.system.log(FULL)[known:].count("removed uploaded episode")
         started = site.child(FULL).restarts - before
         assert started == 1, f"{FULL} was started {started} times on a full disk"
         site.pid(FULL)
-        return f"{seen}; it said {said} times that an episode cannot be written"
+        return f"{seen}; it removed {removed} registered ones to make room"
 
     return strike_it
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.chaos import disks, faults, pairs  # noqa: F401
+from tests.chaos import faults  # noqa: F401
+
+# isort: split
+from tests.chaos import disks, pairs  # noqa: F401
 from tests.chaos.catalogue import FAULTS
 
 __all__ = ["FAULTS"]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import platform
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import msgspec
 
 from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import DaemonConfig
-from fleet.daemon.files import write_durably
+from fleet.daemon.files import is_full, write_durably
 from fleet.daemon.trust import remember_keys
 from fleet.protocol.errors import UNPARSABLE, SopError
 
 logger = logging.getLogger(__name__)
 
 CREDENTIALS_FILE = "credentials.json"
+ROOM_FILE = "enrolment.room"  # there while the server is asked
+ROOM_BYTES = 16 * 1024  # for the key and the server's keys, a block each
 
 
 class EnrolmentRefused(SopError):
@@ -79,22 +82,22 @@ async def identity_of(config: DaemonConfig, client: httpx.AsyncClient) -> Creden
 async def enrol(client: httpx.AsyncClient, *, token: str, name: str, state_dir: Path, backoff: Backoff) -> Credentials:
     """Trade the token for a key and store it. A server that is away is asked again until it answers.
 
-    Raises: EnrolmentRefused if the server says no.
+    A token counts once, so nothing is asked while the disk has no room for the answer.
+    Raises: EnrolmentRefused if the server says no; OSError if the disk fails in another way than being full.
     """
     body = {"token": token, "name": name, "wants_keys": True}
+    room = state_dir / ROOM_FILE
     while True:
+        await _until_written(backoff, lambda: write_durably(room, bytes(ROOM_BYTES)))
         try:
             response = await client.post("/api/v1/robots/enrol", json=body)
         except httpx.HTTPError as error:
             await _wait(backoff, f"{type(error).__name__}: {error}")
             continue
+        finally:
+            room.unlink()
         if response.status_code == 201:
-            answer = _parse(response.content)
-            credentials = Credentials(robot_id=answer.robot_id, key=answer.key, name=answer.name)
-            remember_keys(state_dir, answer.policy_keys)
-            write_durably(state_dir / CREDENTIALS_FILE, msgspec.json.encode(credentials), mode=0o600)
-            logger.info("enrolled as %s (%s)", credentials.name, credentials.robot_id)
-            return credentials
+            return await _keep(_parse(response.content), state_dir, backoff)
         if response.status_code < 500 and response.status_code != 429:
             raise EnrolmentRefused(f"the server refused the token: {problem_of(response)}")
         await _wait(backoff, problem_of(response))
@@ -109,11 +112,33 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     policy_keys: tuple[str, ...] = ()
 
 
+async def _keep(answer: _Answer, state_dir: Path, backoff: Backoff) -> Credentials:
+    credentials = Credentials(robot_id=answer.robot_id, key=answer.key, name=answer.name)
+    file, data = state_dir / CREDENTIALS_FILE, msgspec.json.encode(credentials)
+    await _until_written(backoff, lambda: remember_keys(state_dir, answer.policy_keys))
+    await _until_written(backoff, lambda: write_durably(file, data, mode=0o600))
+    logger.info("enrolled as %s (%s)", credentials.name, credentials.robot_id)
+    return credentials
+
+
 def _parse(data: bytes) -> _Answer:
     try:
         return msgspec.json.decode(data, type=_Answer)
     except UNPARSABLE as error:
         raise EnrolmentRefused(f"the server's answer to the enrolment does not parse: {error}") from None
+
+
+async def _until_written(backoff: Backoff, write: Callable[[], None]) -> None:
+    """Write, again and again while the disk is full. Raises: OSError if it fails in another way."""
+    while True:
+        try:
+            write()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            await _wait(backoff, f"disk: {error}")
+        else:
+            return
 
 
 async def _wait(backoff: Backoff, problem: str) -> None:

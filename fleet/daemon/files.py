@@ -10,16 +10,20 @@ from pathlib import Path
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `data` atomically and flush it. `mode`: permissions from the first moment on.
 
-    Raises: OSError when the disk fails; the old content is then still there.
+    Raises: OSError when the disk fails; the old content is then still there, and nothing else.
     """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk needs what had been written of it
+        raise
     sync(path.parent)
 
 

@@ -5,8 +5,9 @@
     <state>/spool/refused/<episode_id>/    refused for good by the server, with refusal.json; kept for a person
     <state>/spool/closed.log               one episode id a line, every episode ever closed here
 
-An episode is closed by one rename (recorder.write_episode); `closed.log` follows and is mended at the next start if
-the process died in between. Called from the writer thread, the control thread and the uploader: everything is locked.
+An episode is closed by one rename (recorder.write_episode). `closed.log` follows: on a full disk as soon as there is
+room, and at the next start if the process died in between. Called from the writer thread, the control thread and the
+uploader: everything is locked.
 """
 
 from __future__ import annotations
@@ -53,10 +54,17 @@ class Spool:
         self._pending = _sizes(self._pending_dir)
         self._uploaded = _sizes(self._uploaded_dir)
         self._refused = _sizes(self._refused_dir)
-        self._closed = self._mend_log()
         self._reserved = 0
         sizes = [*self._pending.values(), *self._uploaded.values()]
         self._largest_bytes = max(sizes, default=0)
+        logged = self._read_log()
+        self._unlogged = [
+            i for known in (self._pending, self._uploaded, self._refused) for i in known if i not in logged
+        ]
+        self._closed = logged.union(self._unlogged)
+        self._log_closed()
+        if self._unlogged:
+            self.shrink()
 
     # --- Recording ---------------------------------------------------------------------------------------------------
 
@@ -95,8 +103,10 @@ class Spool:
         with self._lock:
             self._pending[manifest.episode_id] = size
             self._largest_bytes = max(self._largest_bytes, size)
-            self._append_log([manifest.episode_id])
-            self._closed.add(manifest.episode_id)
+            if manifest.episode_id not in self._closed:
+                self._closed.add(manifest.episode_id)
+                self._unlogged.append(manifest.episode_id)
+            self._log_closed()
         self.on_closed()
         return manifest
 
@@ -111,6 +121,7 @@ class Spool:
             before, wanted = self._used_bytes(), max(1, self._largest_bytes)
             while self._uploaded and before - self._used_bytes() < wanted:
                 self._remove_oldest_uploaded()
+            self._log_closed()
             return self._used_bytes() < before
 
     # --- Uploading ---------------------------------------------------------------------------------------------------
@@ -194,17 +205,24 @@ class Spool:
                 logger.warning("removing half-written %s", path.name)
                 shutil.rmtree(path)
 
-    def _mend_log(self) -> set[str]:
-        """Read closed.log, cut a torn last line, and add episodes that closed just before a crash."""
+    def _read_log(self) -> set[str]:
+        """Read closed.log and cut a torn last line."""
         data = self._log_path.read_bytes() if self._log_path.exists() else b""
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) != len(data):
             os.truncate(self._log_path, len(whole))
-        closed = set(whole.decode("ascii").split())
-        missing = [i for sizes in (self._pending, self._uploaded, self._refused) for i in sizes if i not in closed]
-        if missing:
-            self._append_log(missing)
-        return closed | set(missing)
+        return set(whole.decode("ascii").split())
+
+    def _log_closed(self) -> None:
+        """Bring closed.log up to date. It may wait for room: the episodes are closed, are sent, and count."""
+        if not self._unlogged:
+            return
+        try:
+            self._append_log(self._unlogged)
+        except OSError as error:
+            logger.error("closed.log lacks %d episodes for now: %s", len(self._unlogged), error)
+            return
+        self._unlogged.clear()
 
     def _append_log(self, episode_ids: list[str]) -> None:
         """Append whole lines or nothing: what a full disk took of a line would merge with the next try.

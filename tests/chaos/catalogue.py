@@ -1,4 +1,4 @@
-"""What a fault is, and the list that faults.py fills."""
+"""What a fault is, and the list that faults.py, disks.py and pairs.py fill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.chaos.site import Layout, Site
 
 MAIN = Layout("main")
-BUCKET = Layout("bucket", store="s3")
+BUCKET = Layout("bucket", store="s3", has_small_postgres=True)
 CLOCKS = Layout("clocks", has_clocks=True)
 LAYOUTS = (CLOCKS, BUCKET, MAIN)  # the order of a run
 

@@ -1,4 +1,5 @@
-"""The faults, one function each: strike, last, lift. The runner measures what comes after.
+"""The faults of processes, services, the network and clocks, a line or a function each; breaking.py has what they are
+made of, disks.py and pairs.py the rest. The runner measures what comes after.
 
 A fault returns what it saw while it lasted, for the table; whatever it broke is whole again when it returns.
 """
@@ -10,59 +11,24 @@ import time
 
 import httpx
 
-from tests.chaos.catalogue import BUCKET, CLOCKS, FAULTS, FROZEN_LEARNER_S, OUTAGE_S, PHASE_S, Skipped, Strike, fault
+from tests.chaos.breaking import (
+    cut,
+    frozen,
+    frozen_service,
+    kill,
+    killed_service,
+    last,
+    lasting,
+    lost_redis,
+    restart,
+    restart_service,
+)
+from tests.chaos.catalogue import CLOCKS, FROZEN_LEARNER_S, OUTAGE_S, PHASE_S, Skipped, Strike, fault
 from tests.chaos.parts import Namespace
 from tests.chaos.site import LEARNERS, ROBOTS, Site, moment
 from tests.stack.harness import PASSWORD, RUN
 
-
-def _closed(site: Site) -> int:
-    return sum(len(site.system.closed(name)) for name in ROBOTS)
-
-
-def _last(site: Site, seconds: float = OUTAGE_S) -> str:
-    """Let the fault last; return how many episodes robots closed meanwhile."""
-    before = _closed(site)
-    site.work_for(seconds)
-    return f"{_closed(site) - before} episodes closed in {seconds:.0f} s of it"
-
-
 # --- Processes of the server -----------------------------------------------------------------------------------------
-
-
-def _kill(part: str, *, phase_s: float = PHASE_S) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, phase_s))
-        before = site.child(part).restarts
-        site.kill(part)
-        site.wait_for(lambda: site.child(part).restarts > before, what=f"{part} is started again")
-        return "started again by its supervisor"
-
-    return strike
-
-
-def _restart(part: str) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        before, began = site.child(part).restarts, time.monotonic()
-        site.restart(part)
-        site.wait_for(lambda: site.child(part).restarts > before, what=f"{part} is started again")
-        return f"ended and started again after {time.monotonic() - began:.1f} s"
-
-    return strike
-
-
-def _freeze(part: str, seconds: float = OUTAGE_S) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        site.freeze(part)
-        try:
-            return _last(site, seconds)
-        finally:
-            site.thaw(part)
-
-    return strike
-
 
 for _part, _says in (
     ("web", "web process"),
@@ -70,8 +36,8 @@ for _part, _says in (
     ("beat", "beat"),
     ("hooks", "worker of the queue `hooks`"),
 ):
-    fault(f"{_part}-kill", f"{_says}: kill -9", is_quick=_part == "web")(_kill(_part))
-    fault(f"{_part}-freeze", f"{_says}: SIGSTOP, SIGCONT")(_freeze(_part))
+    fault(f"{_part}-kill", f"{_says}: kill -9", is_quick=_part == "web")(kill(_part))
+    fault(f"{_part}-freeze", f"{_says}: SIGSTOP, SIGCONT")(lasting(frozen(_part)))
 
 
 def _ask_export(site: Site) -> None:
@@ -99,16 +65,19 @@ def _in_an_export(strike: Strike) -> Strike:
     return strike_it
 
 
-fault("data-kill", "worker of the queue `data`: kill -9 in an export")(_in_an_export(_kill("data", phase_s=0.0)))
-fault("data-freeze", "worker of the queue `data`: SIGSTOP, SIGCONT in an export")(_in_an_export(_freeze("data")))
-fault("web-restart", "web process: restart")(_restart("web"))
-fault("worker-restart", "worker of the queue `fleet`: restart")(_restart("worker"))
+fault("data-kill", "worker of the queue `data`: kill -9 in an export")(_in_an_export(kill("data", phase_s=0.0)))
+fault("data-freeze", "worker of the queue `data`: SIGSTOP, SIGCONT in an export")(
+    _in_an_export(lasting(frozen("data")))
+)
+fault("web-restart", "web process: restart")(restart("web"))
+fault("worker-restart", "worker of the queue `fleet`: restart")(restart("worker"))
 
 
 # --- The learner -----------------------------------------------------------------------------------------------------
 
 
-def _in_a_round(site: Site) -> None:
+def in_a_round(site: Site) -> None:
+    """Wait, bounded, until a round is open."""
     query = (
         "SELECT count(*) FROM fleet_traininground r JOIN fleet_trainingrun t ON t.id = r.run_id "
         "WHERE t.name = %s AND r.committed_at IS NULL AND t.holder <> ''"
@@ -119,7 +88,7 @@ def _in_a_round(site: Site) -> None:
 @fault("learner-kill-round", "learner: kill -9 in the middle of a round")
 def learner_kill_round(site: Site, rng: random.Random) -> str:
     site.work_for(moment(rng, PHASE_S))
-    _in_a_round(site)
+    in_a_round(site)
     site.kill(site.holder())
     return "a round was open"
 
@@ -142,7 +111,7 @@ def learner_kill_publish(site: Site, rng: random.Random) -> str:
 @fault("learner-freeze", f"learner: SIGSTOP for {FROZEN_LEARNER_S:.0f} s in a round, SIGCONT")
 def learner_freeze(site: Site, rng: random.Random) -> str:
     """The successor must have the run for itself when the frozen one wakes up."""
-    _in_a_round(site)
+    in_a_round(site)
     frozen, successor = site.holder(), LEARNERS[1]
     epoch = "SELECT epoch FROM fleet_trainingrun WHERE name = %s"
     before = site.value(epoch, RUN)
@@ -165,73 +134,26 @@ def _has_committed_since(site: Site, epoch: int) -> bool:
     return any(int(key.rpartition("-")[2].partition(".")[0]) > epoch for (key,) in keys)
 
 
-fault("learner-restart", "learner: restart")(_restart(LEARNERS[0]))
+fault("learner-restart", "learner: restart")(restart(LEARNERS[0]))
 
 
 # --- Redis and PostgreSQL --------------------------------------------------------------------------------------------
 
 
-def _service_kill(part: str, seconds: float = OUTAGE_S) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        site.services[part].kill()
-        try:
-            return _last(site, seconds)
-        finally:
-            site.services[part].start()
-
-    return strike
-
-
-def _service_freeze(part: str) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        site.services[part].freeze()
-        try:
-            return _last(site)
-        finally:
-            site.services[part].thaw()
-
-    return strike
-
-
-def _service_restart(part: str) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        began = time.monotonic()
-        site.services[part].stop()
-        site.services[part].start()
-        return f"away for {time.monotonic() - began:.1f} s"
-
-    return strike
-
-
-fault("redis-kill", "Redis with its append-only file: kill -9", is_quick=True)(_service_kill("redis"))
-fault("redis-freeze", "Redis: SIGSTOP, SIGCONT")(_service_freeze("redis"))
-fault("redis-restart", "Redis: restart")(_service_restart("redis"))
-fault("postgres-kill", "PostgreSQL: kill -9 of the postmaster")(_service_kill("postgres"))
-fault("postgres-freeze", "PostgreSQL: SIGSTOP, SIGCONT")(_service_freeze("postgres"))
-fault("postgres-restart", "PostgreSQL: restart")(_service_restart("postgres"))
-
-
-@fault("redis-lost", "Redis without persistence: kill -9, all state lost")
-def redis_lost(site: Site, rng: random.Random) -> str:
-    site.work_for(moment(rng, PHASE_S))
-    site.services["redis"].kill()
-    try:
-        seen = _last(site)
-        for path in (site.plan.redis.folder / "appendonlydir").iterdir():
-            path.unlink()
-    finally:
-        site.services["redis"].start()
-    return f"{seen}; queues, presence and caches gone"
+fault("redis-kill", "Redis with its append-only file: kill -9", is_quick=True)(lasting(killed_service("redis")))
+fault("redis-freeze", "Redis: SIGSTOP, SIGCONT")(lasting(frozen_service("redis")))
+fault("redis-restart", "Redis: restart")(restart_service("redis"))
+fault("postgres-kill", "PostgreSQL: kill -9 of the postmaster")(lasting(killed_service("postgres")))
+fault("postgres-freeze", "PostgreSQL: SIGSTOP, SIGCONT")(lasting(frozen_service("postgres")))
+fault("postgres-restart", "PostgreSQL: restart")(restart_service("postgres"))
+fault("redis-lost", "Redis without persistence: kill -9, all state lost")(lasting(lost_redis))
 
 
 # --- Robots ----------------------------------------------------------------------------------------------------------
 
-fault("robot-kill", "one robot: kill -9")(_kill(ROBOTS[0]))
-fault("robot-freeze", "one robot: SIGSTOP, SIGCONT")(_freeze(ROBOTS[0]))
-fault("robot-restart", "one robot: restart")(_restart(ROBOTS[0]))
+fault("robot-kill", "one robot: kill -9")(kill(ROBOTS[0]))
+fault("robot-freeze", "one robot: SIGSTOP, SIGCONT")(lasting(frozen(ROBOTS[0])))
+fault("robot-restart", "one robot: restart")(restart(ROBOTS[0]))
 
 
 @fault("robots-kill", "all robots: kill -9")
@@ -244,35 +166,10 @@ def robots_kill(site: Site, rng: random.Random) -> str:
     return "started again by their supervisors"
 
 
-@fault("robots-freeze", "all robots: SIGSTOP, SIGCONT")
-def robots_freeze(site: Site, rng: random.Random) -> str:
-    for name in ROBOTS:
-        site.freeze(name)
-    try:
-        site.work_for(OUTAGE_S)
-    finally:
-        for name in ROBOTS:
-            site.thaw(name)
-    return "none said goodbye"
+fault("robots-freeze", "all robots: SIGSTOP, SIGCONT")(lasting(frozen(*ROBOTS)))
 
 
 # --- The network -----------------------------------------------------------------------------------------------------
-
-
-def _cut(*links: str) -> Strike:
-    """Nothing passes and no connection ends: what a dead path looks like from both ends."""
-
-    def strike(site: Site, rng: random.Random) -> str:
-        site.work_for(moment(rng, PHASE_S))
-        for link in links:
-            site.links[link].cut()
-        try:
-            return _last(site)
-        finally:
-            for link in links:
-                site.links[link].mend()
-
-    return strike
 
 
 def _sever(*links: str) -> Strike:
@@ -288,9 +185,9 @@ def _sever(*links: str) -> Strike:
 
 for _near, _far in (("web", "postgres"), ("web", "redis"), ("worker", "postgres"), ("worker", "redis"),
                     ("learner", "postgres"), ("learner", "redis")):  # fmt: skip
-    fault(f"cut-{_near}-{_far}", f"network {_near} - {_far}: nothing passes")(_cut(f"{_near}-{_far}"))
-fault("cut-robot-web", "network one robot - web: nothing passes")(_cut(f"{ROBOTS[0]}-web"))
-fault("cut-robots-web", "network all robots - web: nothing passes")(_cut(*(f"{name}-web" for name in ROBOTS)))
+    fault(f"cut-{_near}-{_far}", f"network {_near} - {_far}: nothing passes")(lasting(cut(f"{_near}-{_far}")))
+fault("cut-robot-web", "network one robot - web: nothing passes")(lasting(cut(f"{ROBOTS[0]}-web")))
+fault("cut-robots-web", "network all robots - web: nothing passes")(lasting(cut(*(f"{name}-web" for name in ROBOTS))))
 fault("sever-robots-web", "network all robots - web: connections end")(_sever(*(f"{name}-web" for name in ROBOTS)))
 
 
@@ -306,7 +203,7 @@ def unplug_robot(site: Site, rng: random.Random) -> str:
     site.work_for(moment(rng, PHASE_S))
     namespace.unplug()
     try:
-        return _last(site)
+        return last(site)
     finally:
         namespace.plug()
 
@@ -317,55 +214,9 @@ def netem_robot(site: Site, rng: random.Random) -> str:
     if not namespace.impair("delay", "200ms", "50ms", "loss", "10%"):
         raise Skipped("this kernel has no sch_netem")
     try:
-        return _last(site)
+        return last(site)
     finally:
         namespace.mend()
-
-
-# --- Disks and the object store --------------------------------------------------------------------------------------
-
-
-def _full(volume: str, lack: str) -> Strike:
-    def strike(site: Site, rng: random.Random) -> str:
-        if volume not in site.volumes:
-            raise Skipped(site.lacks.get(lack, "this site has no such volume"))
-        site.work_for(moment(rng, PHASE_S))
-        site.volumes[volume].fill()
-        try:
-            before = _closed(site)
-            for _ in range(int(OUTAGE_S)):
-                site.work_for(1.0)
-                site.volumes[volume].fill()
-            return f"{_closed(site) - before} episodes closed in {OUTAGE_S:.0f} s of it"
-        finally:
-            site.volumes[volume].empty()
-
-    return strike
-
-
-fault("store-full", "disk of the object store: full")(_full("store", "store-volume"))
-fault("robot-full", "disk of one robot: full")(_full(ROBOTS[1], "robot-volume"))
-
-
-@fault("store-gone", "object store in a folder: its volume is unmounted, mounted again")
-def store_gone(site: Site, rng: random.Random) -> str:
-    """An empty folder is left in its place, as after a boot without the volume."""
-    if "store" not in site.volumes:
-        raise Skipped(site.lacks["store-volume"])
-    site.work_for(moment(rng, PHASE_S))
-    site.volumes["store"].detach()
-    try:
-        seen = _last(site)
-        strays = [path for path in (site.folder / "objects").rglob("*") if path.is_file()]
-        assert not strays, f"{len(strays)} objects were written beside the volume, such as {strays[0]}"
-    finally:
-        site.volumes["store"].attach()
-    return seen
-
-
-fault("bucket-kill", "S3 server: kill -9", layout=BUCKET)(_service_kill("store"))
-fault("bucket-freeze", "S3 server: SIGSTOP, SIGCONT", layout=BUCKET)(_service_freeze("store"))
-fault("cut-bucket", "network S3 server - all: nothing passes", layout=BUCKET)(_cut("all-store"))
 
 
 # --- Clocks ----------------------------------------------------------------------------------------------------------
@@ -378,7 +229,7 @@ def _jump(machines: tuple[str, ...], offset_s: int) -> Strike:
         for machine in machines:
             site.clocks[machine].set(offset_s)
         try:
-            return _last(site, 15.0)
+            return last(site, 15.0)
         finally:
             for machine in machines:
                 site.clocks[machine].set(0)
@@ -394,5 +245,3 @@ for _sign, _word in ((1, "ahead"), (-1, "back")):
     fault(f"clock-server-{_word}", f"the server's wall clock: an hour {_word}, and right again", layout=CLOCKS)(
         _jump(("server",), _sign * HOUR_S)
     )
-
-__all__ = ["FAULTS"]

@@ -67,9 +67,11 @@ class Invariants:
     site: Site
     hashed: set[str] = field(default_factory=set)
     drawn: tuple[int, int] = (0, 0)  # online rows and steps of the checkpoint looked at last
+    swept: int = 0  # sweeps when the present check began: while others are checked the next one comes
 
     def check(self) -> int:
         """Run every check; return how many. Raises: AssertionError that names the first that does not hold."""
+        self.swept = self._sweeps()
         for name, check in self._all():
             with _named(name):
                 check()
@@ -225,8 +227,7 @@ class Invariants:
         self.site.wait_for(lambda: self.site.value(_STUCK_WORK) == 0, what="nothing is stuck", timeout_s=SETTLE_S)
         failed = self.site.rows(_FAILED_WORK)
         assert not failed, f"an export failed: {failed[0][0]}"
-        before = self._sweeps()
-        self.site.wait_for(lambda: self._sweeps() > before, what="fleet.reap runs again", timeout_s=SETTLE_S)
+        self.site.wait_for(lambda: self._sweeps() > self.swept, what="fleet.reap runs again", timeout_s=SETTLE_S)
 
     def _sweeps(self) -> int:
         return self.site.system.log("worker").count("Task fleet.reap[")

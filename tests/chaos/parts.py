@@ -7,8 +7,9 @@ import errno
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -25,8 +26,10 @@ class Service:
         self._run = run
         self._pid = pid
         self._exits = contextlib.ExitStack()
+        self.starts = 0
 
     def start(self) -> None:
+        self.starts += 1
         self._exits.enter_context(self._run())
 
     def stop(self) -> None:
@@ -37,6 +40,14 @@ class Service:
         """SIGKILL of the main process alone: children find out by themselves, as after the kernel's OOM killer."""
         os.kill(self._pid(), signal.SIGKILL)
         self._exits.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its main process lives; one that ended by itself may have left its pid file."""
+        try:
+            return bool(psutil.Process(self._pid()).status() != psutil.STATUS_ZOMBIE)
+        except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
+            return False
 
     def freeze(self) -> None:
         signal_tree(self._pid(), signal.SIGSTOP)
@@ -96,7 +107,7 @@ class Volume:
         self._is_bound = False
 
     def fill(self) -> None:
-        """Leave no block; what others free meanwhile is taken, too, by calling again."""
+        """Leave no block. A file that was preallocated keeps its own."""
         size = os.statvfs(self._backing).f_bavail * os.statvfs(self._backing).f_frsize
         with (self._backing / FILLER).open("ab") as file:
             while size >= _BLOCK:
@@ -106,6 +117,25 @@ class Volume:
                     if error.errno != errno.ENOSPC:
                         raise
                     size //= 2
+
+    @contextlib.contextmanager
+    def kept_full(self) -> Iterator[None]:
+        """Leave no block for as long as the block runs; what others free meanwhile is taken within half a second."""
+        is_over = threading.Event()
+
+        def keep() -> None:
+            while not is_over.wait(0.5):
+                self.fill()
+
+        self.fill()
+        keeper = threading.Thread(target=keep, name="full disk")
+        keeper.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            keeper.join()
+            self.empty()
 
     def empty(self) -> None:
         (self._backing / FILLER).unlink(missing_ok=True)

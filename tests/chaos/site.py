@@ -51,6 +51,7 @@ TIMERS = {"SOP_HEARTBEAT_S": "2", "SOP_RUN_STALE_S": "15"}
 # So that the scripted supervisor asks for a lease in almost every episode: the policy knows nothing.
 SUPERVISOR = [f"supervisor.options.{option}" for option in ("deviation=0.2", "deviation_steps=4", "drive_steps=12")]
 STORE_MIB, ROBOT_MIB = 2048, 256
+POSTGRES_MIB = 1024  # of these the write-ahead log of some minutes takes hundreds
 BUCKET_VOLUMES = 64  # 4 GiB: the learner writes two gigabytes of checkpoints in a quarter of an hour
 START_S = 180.0
 _SETTLE_ERRORS = (psycopg.OperationalError, redis.ConnectionError, redis.TimeoutError)
@@ -77,11 +78,13 @@ print(json.dumps(tokens))
 
 @dataclass(frozen=True)
 class Layout:
-    """What a site is made of. `store`: "folder" or "s3"; `has_clocks`: wall clocks can jump."""
+    """What a site is made of. `store`: "folder" or "s3"; `has_clocks`: wall clocks can jump; `has_small_postgres`: its
+    data and log lie on a disk that can be full."""
 
     name: str
     store: str = "folder"
     has_clocks: bool = False
+    has_small_postgres: bool = False
 
 
 @dataclass(frozen=True)
@@ -316,12 +319,7 @@ def _add_store(site: Site, exits: contextlib.ExitStack) -> None:
     if site.layout.store == "s3":
         settings |= _add_bucket(site, exits)
     else:
-        volume = Volume(site.folder / "store-volume", objects, size_mib=STORE_MIB)
-        exits.callback(volume.close)
-        if volume.mount():
-            site.volumes["store"] = volume
-        else:
-            site.lacks["store-volume"] = "mounting needs root"
+        _add_volume(site, exits, "store", objects, size_mib=STORE_MIB)
     site.common = {**settings, "OBJECT_STORE_URL": site.store_url}
 
 
@@ -354,12 +352,9 @@ def _add_machines(site: Site, exits: contextlib.ExitStack) -> None:
     if site.layout.has_clocks:
         site.clocks = {name: MachineClock(site.folder / f"{name}.clock") for name in ("server", *ROBOTS)}
         return
-    volume = Volume(site.folder / "robot-volume", site.system.robot_state(ROBOTS[1]), size_mib=ROBOT_MIB)
-    exits.callback(volume.close)
-    if volume.mount():
-        site.volumes[ROBOTS[1]] = volume
-    else:
-        site.lacks["robot-volume"] = "mounting needs root"
+    if site.layout.has_small_postgres:
+        _add_volume(site, exits, "postgres", site.plan.postgres.folder, size_mib=POSTGRES_MIB)
+    _add_volume(site, exits, ROBOTS[1], site.system.robot_state(ROBOTS[1]), size_mib=ROBOT_MIB)
     namespace = Namespace(3)
     exits.callback(namespace.close)
     if site.layout.store == "s3":  # the bucket is known by one name, which a namespace does not reach
@@ -368,6 +363,15 @@ def _add_machines(site: Site, exits: contextlib.ExitStack) -> None:
         site.namespace = namespace
     else:
         site.lacks["namespace"] = "network namespaces need root"
+
+
+def _add_volume(site: Site, exits: contextlib.ExitStack, name: str, place: Path, *, size_mib: int) -> None:
+    volume = Volume(site.folder / f"{name}-volume", place, size_mib=size_mib)
+    exits.callback(volume.close)
+    if volume.mount():
+        site.volumes[name] = volume
+    else:
+        site.lacks[name] = "mounting needs root"
 
 
 def _fill(site: Site, policy: Path, demonstrations: Path) -> list[str]:

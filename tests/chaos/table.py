@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.catalogue import SEED, Fault
-from tests.chaos.faults import FAULTS
+from tests.chaos.every import FAULTS
 from tests.chaos.recovery import Recovery
 
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"

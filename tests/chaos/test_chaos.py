@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.catalogue import LAYOUTS, SEED, Fault
-from tests.chaos.faults import FAULTS
+from tests.chaos.every import FAULTS
 
 _chosen = [name.strip() for name in os.environ.get("SOP_CHAOS_FAULTS", "").split(",") if name.strip()]
 

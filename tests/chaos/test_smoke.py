@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.catalogue import Fault
-from tests.chaos.faults import FAULTS
+from tests.chaos.every import FAULTS
 
 QUICK = [fault for fault in FAULTS if fault.is_quick]
 

@@ -5,7 +5,9 @@ Disks are real ones in memory, whose end is as real as any disk's.
 
 from __future__ import annotations
 
+import asyncio
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 
 from fleet.daemon.config import PolicyConfig
 from fleet.daemon.downloads import DiskFull, Downloads
-from fleet.daemon.files import free_bytes
+from fleet.daemon.enrolment import ROOM_FILE, read_credentials
+from fleet.daemon.files import free_bytes, write_durably
 from fleet.daemon.policy_hold import CurrentVersion, revert
 from fleet.daemon.policy_store import PolicyStore
 from fleet.daemon.spool import Spool
@@ -25,6 +28,7 @@ from fleet.protocol.policy import PolicyManifest, decode_policy_manifest
 from tests.fleet.daemon.harness import closed_ids, running
 from tests.fleet.daemon.peer import Peer
 from tests.fleet.daemon.point_policy import make_version
+from tests.fleet.daemon.test_process import daemon
 from tests.fleet.daemon.test_spool import fill, record
 from tests.fleet.waiting import until, wait_for
 
@@ -225,3 +229,55 @@ def test_the_version_that_drives_is_noted_on_a_full_disk(disk: Path) -> None:
     current = store.read_current()
     assert current is not None and current.manifest == driving
     assert not is_there(store, forgotten)
+
+
+@pytest.mark.timeout(60)
+def test_a_robot_starts_on_a_full_disk_and_makes_its_own_room(peer: Peer, disk: Path) -> None:
+    """Killed on a disk that is full, with episodes that no line of the log names yet: it starts all the same,
+    delivers them, and what is delivered makes room to record on."""
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.7, padding=PADDING)
+    with daemon(peer, disk):
+        wait_for(lambda: len(peer.registered) >= 1)
+    for delivered in (disk / "spool" / "uploaded").iterdir():
+        shutil.rmtree(delivered)
+    unsent = fill(Spool(disk / "spool", capacity_bytes=2**30), range(1, 4))
+    (disk / "spool" / "closed.log").unlink()
+    take(disk)
+    with daemon(peer, disk) as process:
+        wait_for(lambda: set(unsent) <= set(peer.registered))
+        known = len(peer.registered)
+        wait_for(lambda: len(peer.registered) > known)
+        assert process.poll() is None
+    assert set(unsent) <= set(closed_ids(disk))
+
+
+async def test_a_token_is_not_spent_while_the_disk_has_no_room_for_the_key(
+    peer: Peer, disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts once: a key that could not be kept would leave a robot that nobody lets in."""
+    filler = take(disk)
+
+    async def start() -> None:
+        async with running(peer, disk, monkeypatch):
+            await until(lambda: peer.status is not None)
+
+    starting = asyncio.create_task(start())
+    await until(lambda: caplog.text.count("No space left on device") >= 3)
+    assert (peer.enrolments, starting.done()) == (0, False)
+    filler.unlink()
+    await starting
+    assert peer.enrolments == 1
+    assert read_credentials(disk) is not None
+    assert not (disk / ROOM_FILE).exists()
+
+
+def test_a_small_file_that_does_not_fit_leaves_the_old_one_and_no_half(disk: Path) -> None:
+    file = disk / "kept.json"
+    write_durably(file, b"old")
+    take(disk, leave=8 * 1024)
+    room = free_bytes(disk)
+    with pytest.raises(OSError):
+        write_durably(file, bytes(32 * 1024))
+    assert (file.read_bytes(), free_bytes(disk)) == (b"old", room)
+    assert {path.name for path in disk.iterdir()} == {"filler", "kept.json"}

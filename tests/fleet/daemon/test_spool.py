@@ -142,17 +142,59 @@ def test_a_disk_that_fills_up_in_an_episode_keeps_nothing_of_it(
 
 
 def test_a_disk_that_is_full_right_after_an_episode_counts_it_once(small_disk: Callable[[int], Path]) -> None:
-    """It is whole under its name; only the line in the log did not fit, and the next try writes that."""
+    """It is whole under its name and may be sent; only the line in the log did not fit, and comes with the next one."""
     disk = small_disk(16)
     spool = Spool(disk, capacity_bytes=2**30)
-    recording = record(1)
-    with pytest.raises(OSError):
-        spool.add(recording, software={})
-    (episode_id,) = episodes_in(disk)
+    (episode_id,) = fill(spool, range(1, 2))
     check_whole(disk / "pending" / episode_id)
+    assert (spool.pending(), spool.closed_count, (disk / "closed.log").read_bytes()) == ([episode_id], 1, b"")
+    spool.mark_uploaded(episode_id)
     subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
-    assert spool.add(recording, software={}).episode_id == episode_id
-    assert (spool.closed_count, (disk / "closed.log").read_text()) == (1, f"{episode_id}\n")
+    (second,) = fill(spool, range(2, 3))
+    assert (spool.closed_count, (disk / "closed.log").read_text().split()) == (2, [episode_id, second])
+
+
+def test_an_episode_that_goes_for_room_is_in_the_log_first_of_all(small_disk: Callable[[int], Path]) -> None:
+    """Killed after that, nothing else would tell that it was ever closed here."""
+    disk = small_disk(16)
+    spool = Spool(disk, capacity_bytes=2**30)
+    (episode_id,) = fill(spool, range(1, 2))
+    spool.mark_uploaded(episode_id)
+    assert spool.shrink()
+    assert episodes_in(disk) == set()
+    assert (disk / "closed.log").read_text() == f"{episode_id}\n"
+
+
+def without_log(disk: Path, *, uploaded: int) -> list[str]:
+    """Leave a full disk with four whole episodes of which no line is in the log: killed before it could be written."""
+    spool = Spool(disk, capacity_bytes=2**30)
+    ids = fill(spool, range(1, 5))
+    for episode_id in ids[:uploaded]:
+        spool.mark_uploaded(episode_id)
+    (disk / "closed.log").unlink()
+    (disk / "filler").write_bytes(b"x" * shutil.disk_usage(disk).free)
+    return ids
+
+
+def test_a_spool_opens_on_a_full_disk_and_mends_its_log_later(small_disk: Callable[[int], Path]) -> None:
+    """Unsent ones never go for a line's sake; what the log lacks counts, is sent, and is noted with the next one."""
+    disk = small_disk(1024)
+    ids = without_log(disk, uploaded=0)
+    spool = Spool(disk, capacity_bytes=2**30)
+    assert (spool.pending(), spool.closed_count) == (ids, 4)
+    assert (disk / "closed.log").read_bytes() == b""
+    (disk / "filler").unlink()
+    (fifth,) = fill(spool, range(5, 6))
+    assert (disk / "closed.log").read_text().split() == [*ids, fifth]
+    assert Spool(disk, capacity_bytes=2**30).closed_count == 5
+
+
+def test_a_full_disk_gives_an_uploaded_episode_for_the_log(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(1024)
+    ids = without_log(disk, uploaded=1)
+    spool = Spool(disk, capacity_bytes=2**30)
+    assert set((disk / "closed.log").read_text().split()) == set(ids)
+    assert (spool.pending(), episodes_in(disk)) == (ids[1:], set(ids[1:]))
 
 
 def test_a_torn_log_and_half_written_episodes_are_mended(tmp_path: Path) -> None:

@@ -292,6 +292,7 @@ class _Episode:
             episode_id=self._spec.episode_id,
             step=len(self.buffer),
             max_steps=self._spec.max_steps,
+            steps_left=max(0, self._spec.max_steps - self._driven),
         )
         return self._ending(feedback, wishes)
 

@@ -38,6 +38,7 @@ class StepReport:
     episode_id: str | None = None
     step: int = 0
     max_steps: int = 0
+    steps_left: int | None = None  # standing still takes none
     detail: str
 
 

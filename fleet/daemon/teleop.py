@@ -82,6 +82,7 @@ class Teleop:
         self._now = now
         self._offers = RateBound(rate_hz=config.offer_rate_hz, burst=config.offer_burst)
         self._lease: HeldLease | None = None
+        self._heard_epoch = 0  # of the newest lease that the robot was told of, whoever held it
         self._peers: dict[str, Peer] = {}
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()  # a task that nobody keeps may be collected
@@ -102,6 +103,7 @@ class Teleop:
 
     def follow(self, lease: LeaseInfo | None) -> None:
         """Note whose commands may drive, as the server says."""
+        self._heard_epoch = max(self._heard_epoch, lease.epoch if lease is not None else 0)
         is_person = lease is not None and lease.source is Source.PERSON
         self._lease = HeldLease(lease.epoch, lease.connection) if lease is not None and is_person else None
 
@@ -187,6 +189,8 @@ class Teleop:
                 self._stop(peer, message)
 
     def _drive(self, peer: Peer, drive: Drive, *, now_s: float) -> None:
+        if drive.epoch > self._heard_epoch:
+            return  # the console has its lease before the robot hears of it: nothing is wrong, so nothing is refused
         command = peer.gate.decide(
             drive,
             lease=self._lease,
@@ -280,6 +284,7 @@ class Teleop:
             episode_id=report.episode_id,
             step=report.step,
             max_steps=report.max_steps,
+            steps_left=report.steps_left,
             stop=self._stops.newest,
             detail=report.detail[:2000],
         )

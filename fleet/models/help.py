@@ -52,6 +52,7 @@ class HelpRequest(models.Model):
 
     class Meta:
         ordering = ("-opened_at",)
+        indexes = (models.Index(fields=("-closed_at",), condition=Q(closed_at__isnull=False), name="help_by_close"),)
         constraints = (
             models.UniqueConstraint(
                 fields=("robot",), condition=Q(closed_at__isnull=True), name="help_one_unclosed_a_robot"

@@ -38,6 +38,7 @@ class Lease(models.Model):
 
     class Meta:
         ordering = ("-granted_at",)
+        indexes = (models.Index(fields=("-granted_at",), name="lease_by_grant"),)
         constraints = (
             models.UniqueConstraint(
                 fields=("robot",), condition=Q(released_at__isnull=True), name="lease_one_open_a_robot"

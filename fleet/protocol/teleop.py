@@ -79,7 +79,9 @@ class Feedback(Message, frozen=True, tag="feedback", kw_only=True):
 
     `limits`: why `applied` is less than `asked`: "delay", "video", "rate", "workspace", "slew". `offset_ms`: browser
     clock minus robot clock, and `rtt_ms`, as the robot measured them for this peer; None until it has. `refused`:
-    code -> commands of this peer refused so far. `proposed`: what the policy would do now. Actions are float [A].
+    code -> commands of this peer refused so far, without those of a lease that the robot had not heard of yet.
+    `proposed`: what the policy would do now. `steps_left`: until the episode's time is over; standing still counts in
+    `step` and takes none of them. Actions are float [A].
     """
 
     step_ms: float
@@ -103,6 +105,7 @@ class Feedback(Message, frozen=True, tag="feedback", kw_only=True):
     episode_id: str | None
     step: Count
     max_steps: Count
+    steps_left: Count | None = None
     stop: StopInfo | None
     detail: Text
 

@@ -206,7 +206,9 @@ export interface Fault {
  *
  * `limits`: why `applied` is less than `asked`: "delay", "video", "rate", "workspace", "slew". `offset_ms`: browser
  * clock minus robot clock, and `rtt_ms`, as the robot measured them for this peer; None until it has. `refused`:
- * code -> commands of this peer refused so far. `proposed`: what the policy would do now. Actions are float [A].
+ * code -> commands of this peer refused so far, without those of a lease that the robot had not heard of yet.
+ * `proposed`: what the policy would do now. `steps_left`: until the episode's time is over; standing still counts in
+ * `step` and takes none of them. Actions are float [A].
  */
 export interface Feedback {
   readonly type: "feedback";
@@ -231,6 +233,7 @@ export interface Feedback {
   readonly episode_id: string | null;
   readonly step: number;
   readonly max_steps: number;
+  readonly steps_left?: number | null;
   readonly stop: StopInfo | null;
   readonly detail: string;
 }

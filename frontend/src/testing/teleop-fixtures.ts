@@ -26,6 +26,7 @@ export function feedback(change: Partial<Feedback> = {}): Feedback {
     episode_id: "e1",
     step: 10,
     max_steps: 250,
+    steps_left: 240,
     stop: null,
     detail: "",
     ...change,

@@ -192,6 +192,19 @@ def test_a_pause_and_a_faltering_driver_brake_at_once() -> None:
     assert recording.arrays["action"][faltered.start, 0] == 0.0
 
 
+def test_standing_still_takes_none_of_the_episodes_time() -> None:
+    heard = Heard()
+    inbox = Scripted({
+        5: lambda inbox: inbox.put_state(is_paused=True, lease=None),
+        12: lambda inbox: inbox.put_state(is_paused=False, lease=None),
+    })  # fmt: skip
+    recording = runner(inbox=inbox, events=heard).run(spec(max_steps=20), ConstantPolicy(dx=0.0))
+    reports = [report for report in heard.reports if report.episode_id is not None]
+    assert (recording.outcome, recording.steps, len(reports)) == (Outcome.TIMEOUT, 27, 27)
+    left = [report.steps_left for report in reports]
+    assert left == [*range(19, 14, -1), *[15] * 7, *range(14, -1, -1)]
+
+
 def test_delay_slows_a_person_and_an_old_picture_stops_them() -> None:
     """Asked is recorded as asked; what was applied is what the delay allowed. The gripper is no speed."""
     late = driven_by_ana(range(3, 30), dx=1.0, until=10**6, delay_s=0.15)

@@ -145,10 +145,27 @@ async def test_whoever_lost_the_lease_moves_nothing_from_then_on(robot: Robot) -
     robot.drive(1, peer_id="p2", epoch=1)
     robot.drive(2, peer_id="p2", epoch=2)
     assert robot.refusals("p2") == {"fenced": 1}
-    for nobody in (None, lease(3, source=Source.SCRIPTED)):
+    for nobody in (lease(3, source=Source.SCRIPTED), None):
         robot.teleop.follow(nobody)
         robot.drive(10, peer_id="p2", epoch=3)
     assert robot.refusals("p2") == {"fenced": 1, "not_the_driver": 2}
+
+
+async def test_commands_of_a_lease_that_the_robot_has_yet_to_hear_of_are_no_refusals(robot: Robot) -> None:
+    """The server tells console and robot at once, and the console may be first; nothing of it moves the robot."""
+    await robot.watch()
+    await robot.know_clock()
+    for nobody in (None, lease(3, source=Source.SCRIPTED)):
+        robot.teleop.follow(nobody)
+        robot.drive(1, epoch=4)
+    robot.drive(2, epoch=4, dx=0.5)
+    assert robot.applied() is None
+    robot.teleop.follow(lease(4))
+    robot.drive(3, epoch=4, dx=0.5)
+    assert (robot.applied(), robot.refusals()) == (None, {"not_neutral": 1}), "what came early arms nothing"
+    robot.drive(4, epoch=4)
+    robot.drive(5, epoch=4, dx=0.5)
+    assert (robot.applied(), robot.refusals()) == ([0.5, 0.5], {"not_neutral": 1})
 
 
 async def test_a_new_offer_begins_anew(robot: Robot) -> None:

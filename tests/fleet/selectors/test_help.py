@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fleet.models import HelpRequest, Lease
@@ -127,6 +129,19 @@ def test_dwell_and_switches_of_each_operator(django_user_model: Any) -> None:
     assert (first.operator, first.takeovers, first.switches) == ("ann", 4, 2)
     assert (first.dwell.n, first.dwell.p50_s) == (3, 20.0)
     assert (second.operator, second.takeovers, second.switches, second.dwell.p50_s) == ("ben", 1, 0, 40.0)
+
+
+def test_figures_read_their_window_by_index() -> None:
+    """Both tables only grow; a window of them is not looked for in all of it."""
+    with CaptureQueriesContext(connection) as asked:
+        help_figures(window_s=3600)
+    [requests] = [query["sql"] for query in asked if 'FROM "fleet_helprequest"' in query["sql"]]
+    [leases] = [query["sql"] for query in asked if 'FROM "fleet_lease"' in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # a few rows are read faster without any index
+        for sql, index in ((requests, "help_by_close"), (leases, "lease_by_grant")):
+            cursor.execute("EXPLAIN " + sql.replace("%", "%%"), ())
+            assert f"using {index} on" in "\n".join(line for (line,) in cursor.fetchall())
 
 
 def test_nothing_has_no_percentiles() -> None:

@@ -115,11 +115,12 @@ describe("cockpit", () => {
   it("shows who drove in an episode that stood still beyond its steps", async () => {
     const stage = await openCockpit();
     const timeline = () => screen.getByTestId("timeline");
-    stage.say({ step: 200, max_steps: 250, mode: "paused" });
-    await waitFor(() => expect(timeline().textContent).toContain("step 200 / 250 · 5\u00a0s left"));
-    stage.say({ step: 400, max_steps: 250, mode: "paused" });
-    await waitFor(() => expect(timeline().textContent).toContain("step 400 / 250"));
-    expect(timeline().textContent).not.toContain("left");
+    stage.say({ step: 200, max_steps: 250, steps_left: 90, mode: "paused" });
+    await waitFor(() => expect(timeline().textContent).toContain("step 200 / 250 · 9\u00a0s left"));
+    stage.say({ step: 400, max_steps: 250, steps_left: 90, mode: "paused" });
+    await waitFor(() => expect(timeline().textContent).toContain("step 400 / 250 · 9\u00a0s left"));
+    stage.say({ step: 400, max_steps: 250, steps_left: null, mode: "paused" }); // as of a daemon that does not say it
+    await waitFor(() => expect(timeline().textContent).not.toContain("left"));
     const [segment] = within(timeline()).getByRole("img").children;
     const { left, width } = (segment as HTMLElement).style;
     expect([left, width]).toEqual(["50%", "50%"]);

@@ -63,8 +63,8 @@ export function situationOf(view: CockpitView, card: RobotCard | null, user: str
     episodeId,
     step,
     maxSteps,
-    // Steps of standing still count in `step` but not against the limit: beyond it nobody here knows how many are left.
-    timeLeft: episodeId !== null && controlRateHz > 0 && step < maxSteps ? seconds((maxSteps - step) / controlRateHz) : null,
+    // Standing still counts in `step` and takes none of the time: the robot alone knows how much is left.
+    timeLeft: word?.steps_left != null && controlRateHz > 0 ? seconds(word.steps_left / controlRateHz) : null,
     detail: word?.detail ?? card?.detail ?? "",
     stop,
     isOurs,

@@ -88,9 +88,11 @@ def hint_consoles(kind: str, subject: object = "") -> None:
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 
-def hint_beats(robot_ids: Sequence[str]) -> None:
-    """Now: these robots said what they do. One message for many, since it comes with every heartbeat."""
-    _send(CONSOLES_GROUP, {"type": "console.hint", "kind": "beats", "subject": " ".join(robot_ids)})
+def hint_beats(robot_ids: Sequence[str], *, acting: Sequence[str]) -> None:
+    """Now: these robots said what they do; the `acting` of them do something else than before. One message for many,
+    since it comes with every heartbeat."""
+    ids = {"subject": " ".join(robot_ids), "acting": " ".join(acting)}
+    _send(CONSOLES_GROUP, {"type": "console.hint", "kind": "beats", **ids})
 
 
 def _send_on_commit(group: str, message: Mapping[str, str]) -> None:

@@ -67,7 +67,9 @@ def statuses_put(statuses: Sequence[tuple[object, str, RobotStatus]]) -> list[Ro
     pipeline = connection().pipeline(transaction=False)
     for robot_id, session_id, status in statuses:
         value = _encoder.encode(LiveStatus(session_id, now_ms, status))
-        pipeline.set(_status_key(robot_id), value, px=ttl_ms, get=True)
+        # Not by `set`, which looks through its own signature for experimental arguments: with each heartbeat.
+        command = ("SET", _status_key(robot_id), value, "PX", ttl_ms, "GET")
+        pipeline.execute_command(*command, get=True)  # type: ignore[no-untyped-call]
     found = [_decode(before) if before else None for before in pipeline.execute()]
     return [before.status if before is not None else None for before in found]
 

@@ -89,6 +89,7 @@ class Hub:
         self._views: dict[Coverage, _View] = {}
         self._changed: set[str] = set()  # robots whose rows did
         self._beaten: set[str] = set()  # robots that sent a heartbeat
+        self._acting: set[str] = set()  # of them: do something else than before
         self._is_run_changed = self._is_metrics_changed = self._is_help_changed = self._is_alerts_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
         self._grown: set[str] = set()  # runs with new rows
@@ -99,7 +100,7 @@ class Hub:
         """Return a slot that asks for a snapshot first."""
         async with self._ready:
             if not self._tasks:
-                await self._refresh(None, set())
+                await self._refresh(None, set(), set())
                 self._views = {}
                 self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
             await self._view(coverage)
@@ -202,6 +203,7 @@ class Hub:
             self._changed.update(hint["subject"].split())
         elif hint["kind"] == "beats":
             self._beaten.update(hint["subject"].split())
+            self._acting.update(hint["acting"].split())
         elif hint["kind"] == "run":
             self._is_run_changed = True
             self._changed.update(self._cards.shown)  # a new version puts every robot one behind
@@ -229,7 +231,8 @@ class Hub:
     async def _publish(self, is_whole: bool) -> None:
         changed, self._changed = self._changed, set()
         beaten, self._beaten = self._beaten, set()
-        await self._refresh(None if is_whole else changed, beaten - changed)
+        acting, self._acting = self._acting, set()
+        await self._refresh(None if is_whole else changed, acting, beaten)
         if is_whole or self._is_run_changed:
             self._is_run_changed = False
             await self._refresh_run()
@@ -251,9 +254,9 @@ class Hub:
             if is_whole or run_id in grown:
                 await self._send_rows(run_id)
 
-    async def _refresh(self, robot_ids: set[str] | None, beaten: set[str]) -> None:
+    async def _refresh(self, robot_ids: set[str] | None, acting: set[str], beaten: set[str]) -> None:
         """Read cards again, of all if None, and give every slot those that are to be shown anew."""
-        changed, gone = await self._cards.refresh(robot_ids, beaten)
+        changed, gone = await self._cards.refresh(robot_ids, acting, beaten)
         if not changed and not gone:
             return
         for slot in self._slots:
@@ -359,4 +362,8 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 def hub() -> Hub:
     """Return the hub of the running event loop: one a process, and one a loop in tests."""
-    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+    loop = asyncio.get_running_loop()
+    found = _hubs.get(loop)
+    if found is None:
+        found = _hubs[loop] = Hub()
+    return found

@@ -69,4 +69,8 @@ _links: WeakKeyDictionary[asyncio.AbstractEventLoop, Links] = WeakKeyDictionary(
 
 def links() -> Links:
     """Return those of the running event loop: one a process, and one a loop in tests."""
-    return _links.setdefault(asyncio.get_running_loop(), Links())
+    loop = asyncio.get_running_loop()
+    found = _links.get(loop)  # every heartbeat asks: nothing may be made in vain, as by setdefault
+    if found is None:
+        found = _links[loop] = Links()
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import msgspec
 from django.db import transaction
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -71,7 +72,8 @@ def robots_seen(*, beats: Sequence[Beat]) -> list[Seen | SopError]:
     }
     noted = robot_states_note(states=to_note, is_waiting=False) if to_note else set()
     loud = _loud(due_ids)
-    hint_beats([beat.robot_id for beat in heard])
+    acting = [beat.robot_id for beat, old in zip(heard, before, strict=True) if old is None or _acts(old, beat.status)]
+    hint_beats([beat.robot_id for beat in heard], acting=acting)
     rows = Robot.objects.filter(id__in=[beat.robot_id for beat in heard]).values_list("id", "state_revision")
     revisions = {str(robot_id): revision for robot_id, revision in rows}
     answers: list[Seen | SopError] = []
@@ -85,6 +87,11 @@ def robots_seen(*, beats: Sequence[Beat]) -> list[Seen | SopError]:
             is_quiet = beat.key is not None and beat.robot_id not in loud
             answers.append(Seen(revisions[beat.robot_id], state_due, is_quiet))
     return answers
+
+
+def _acts(before: RobotStatus, now: RobotStatus) -> bool:
+    """Whether the robot does something else, beyond what moves on by itself (FIGURES of selectors/robot_card.py)."""
+    return msgspec.structs.replace(before, step=now.step, control=now.control) != now
 
 
 def robots_gone(*, sessions: Sequence[tuple[str, str]]) -> list[bool]:

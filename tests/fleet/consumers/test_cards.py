@@ -29,7 +29,7 @@ def robots() -> list[str]:
 @pytest.fixture
 def cards(robots: list[str]) -> Cards:
     made = Cards()
-    changed, gone = async_to_sync(made.refresh)(None, set())
+    changed, gone = async_to_sync(made.refresh)(None, set(), set())
     assert list(changed) == list(made.shown) == robots and not gone
     return made
 
@@ -50,15 +50,14 @@ def test_figures_take_turns_and_what_people_act_on_goes_before_them(
         _beat(robot_id, step=2)
     _beat(robots[4], step=3, activity="resetting")
     refresh = async_to_sync(cards.refresh)
-    changed, _ = refresh(set(), set(robots))
+    changed, _ = refresh(set(), {robots[4]}, set(robots))
     assert robots[4] in changed and len(changed) == 2
     _beat(robots[0], step=9)  # its turn, whenever it comes, has the newest
-    shown = {**_steps(changed), **_steps(refresh(set(), {robots[0]})[0])}
-    while len(shown) < len(robots):
-        more, gone = refresh(set(), set())
-        assert 0 < len(more) <= 2 and not gone
-        shown |= _steps(more)
-    assert refresh(set(), set()) == ({}, set())
+    shown = {**_steps(changed), **_steps(refresh(set(), set(), {robots[0]})[0])}
+    while more := _steps(refresh(set(), set(), set())[0]):
+        assert len(more) <= 2
+        shown |= more
+    assert shown.keys() == set(robots)
     assert {shown[robot_id] for robot_id in robots[1:4]} == {2} and shown[robots[4]] == 3
     assert msgspec.json.decode(cards.shown[robots[0]])["step"] == 9
 
@@ -71,23 +70,33 @@ def test_a_heartbeat_costs_no_row_and_rows_that_changed_are_read(
         cards._look(set(), {robots[1]})
     task = builders.task()
     _beat(robots[1], step=5, task_id=str(task.id))
-    assert msgspec.json.decode(async_to_sync(cards.refresh)(set(), {robots[1]})[0][robots[1]])["task"] == task.slug
+    assert (
+        msgspec.json.decode(async_to_sync(cards.refresh)(set(), {robots[1]}, {robots[1]})[0][robots[1]])["task"]
+        == task.slug
+    )
     robot_pause(robot_id=robots[2], is_paused=True)
-    changed, _ = async_to_sync(cards.refresh)({robots[2]}, set())
+    changed, _ = async_to_sync(cards.refresh)({robots[2]}, set(), set())
     assert msgspec.json.decode(changed[robots[2]])["is_paused"]
     Task.objects.filter(id=task.id).update(slug="renamed")
-    changed, _ = async_to_sync(cards.refresh)(None, set())  # with the refresh of all, names too
+    changed, _ = async_to_sync(cards.refresh)(None, set(), set())  # with the refresh of all, names too
     assert msgspec.json.decode(changed[robots[1]])["task"] == "renamed"
+
+
+def test_figures_that_a_look_at_all_found_have_their_turn_yet(cards: Cards, robots: list[str]) -> None:
+    _beat(robots[1], step=7)
+    refresh = async_to_sync(cards.refresh)
+    assert refresh(None, set(), set()) == ({}, set())
+    assert _steps(refresh(set(), set(), set())[0]) == {robots[1]: 7}
 
 
 def test_a_robot_that_went_is_gone_and_one_that_came_is_there(cards: Cards, robots: list[str]) -> None:
     refresh = async_to_sync(cards.refresh)
     Robot.objects.filter(id=robots[3]).delete()
-    assert refresh({robots[3]}, set()) == ({}, {robots[3]})
-    assert refresh(set(), {robots[3]}) == ({}, set()), "its last heartbeat comes late"
+    assert refresh({robots[3]}, set(), set()) == ({}, {robots[3]})
+    assert refresh(set(), {robots[3]}, {robots[3]}) == ({}, set()), "its last heartbeat comes late"
     new = str(builders.enrol("new arm").robot.id)
-    changed, gone = refresh({new}, set())
+    changed, gone = refresh({new}, set(), set())
     assert list(changed) == [new] and not gone
     live.status_clear(robots[0], "session")
-    changed, _ = refresh(None, set())
+    changed, _ = refresh(None, set(), set())
     assert not msgspec.json.decode(changed[robots[0]])["is_online"]

@@ -17,6 +17,7 @@ from fleet.models import Robot, RobotStateInterval
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Mode
 from fleet.protocol.errors import Unauthorised
+from fleet.services import robot_seen
 from fleet.services.enrolment import Enrolled
 from fleet.services.help import help_seen
 from fleet.services.robot import robot_key_revoke
@@ -47,6 +48,17 @@ def test_each_is_kept_and_answered_by_itself() -> None:
     statuses = live.statuses_get([beat.robot_id for beat in beats])
     assert [status and status.status.step for status in statuses] == [1, 2, None, None]
     assert Robot.objects.filter(last_seen_at__isnull=False).count() == 2
+
+
+def test_consoles_are_told_who_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    new, same, other = (builders.enrol() for _ in range(3))
+    ids = [str(one.robot.id) for one in (new, same, other)]
+    control = m.ControlStats(rate_hz=9.5, overruns=3, worst_period_ms=140.0)
+    robots_seen(beats=[_beat(same, step=1), _beat(other, step=1)])
+    told: list[tuple[list[str], list[str]]] = []
+    monkeypatch.setattr(robot_seen, "hint_beats", lambda robot_ids, *, acting: told.append((robot_ids, acting)))
+    robots_seen(beats=[_beat(new), _beat(same, step=2, control=control), _beat(other, step=1, episode_id="another")])
+    assert told == [(ids, [ids[0], ids[2]])]
 
 
 def test_a_robot_that_was_deleted_is_not_found() -> None:

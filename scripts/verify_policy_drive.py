@@ -99,7 +99,6 @@ async def hosted(driver: Driver, folders: list[Path], state: Path) -> list[Loade
                 trust=Trust(state, config, robot_id="robot"),
                 report=reports.append,
                 ask_again=lambda: None,
-                rng=random.Random(0),
             )
             running = asyncio.create_task(host.run())
             for number, folder in enumerate(folders, start=1):

@@ -163,9 +163,9 @@ class Daemon:
         downloads = Downloads(client, config.policy, rng=rng, is_watched=lambda: self._teleop.is_watched)
         trust = Trust(state_dir.path, config.policy, robot_id=identity.robot_id if identity is not None else None)
         versions: dict[str, Any] = {"store": store, "downloads": downloads, "info": driver.info, "trust": trust}
-        versions |= {"ask_again": self._ask_again, "rng": rng}
+        versions["ask_again"] = self._ask_again
         self._host = PolicyHost(config=config.policy, report=self._post, **versions)
-        self._shadow = ShadowHost(config=config.shadow, policy=config.policy, report=self._send, **versions)
+        self._shadow = ShadowHost(config=config.shadow, report=self._send, **versions)
         self._teleop = Teleop(
             media=create_media(driver, config.media, max_peers=config.teleop.max_peers),
             info=driver.info,

@@ -167,6 +167,7 @@ class Downloads:
         return min(later.after_s, self.config.fetch_later_max_s) * self._rng.uniform(1.0, 1.5)
 
     def backoff(self) -> Backoff:
+        """Return the waits between tries of one thing that does not come: an object's part, or a whole version."""
         return Backoff(min_s=self.config.backoff_min_s, max_s=self.config.backoff_max_s, rng=self._rng)
 
 

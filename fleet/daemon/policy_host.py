@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from types import ModuleType
 
 import numpy as np
 
-from fleet.daemon.backoff import Backoff
 from fleet.daemon.config import PolicyConfig
 from fleet.daemon.downloads import DiskFull, Downloads, FetchFailed, FetchLater
 from fleet.daemon.policy_hold import CurrentVersion, VersionNotHeld, follow, read_hold
@@ -69,7 +67,6 @@ class PolicyHost:
         trust: Trust,
         report: Callable[[RobotMessage], None],
         ask_again: Callable[[], None],
-        rng: random.Random,
     ) -> None:
         """`ask_again` asks the server for fresh URLs when the present ones are no longer honoured."""
         self._store = store
@@ -79,7 +76,6 @@ class PolicyHost:
         self._trust = trust
         self._report = report
         self._ask_again = ask_again
-        self._rng = rng
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._ready: LoadedPolicy | None = None
@@ -207,8 +203,7 @@ class PolicyHost:
         return (target.version_id, target.signature) == self._distrusted
 
     async def _run(self) -> None:
-        bounds = {"min_s": self._config.backoff_min_s, "max_s": self._config.backoff_max_s}
-        backoff = Backoff(**bounds, rng=self._rng)
+        backoff = self._downloads.backoff()
         while True:
             target, hold = self._target, self._hold
             if hold is not None and hold.version_id != self._settled:

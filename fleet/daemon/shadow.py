@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,6 @@ from pathlib import Path
 import msgspec
 
 from fleet.daemon import shadow_wire as wire
-from fleet.daemon.backoff import Backoff
-from fleet.daemon.config import PolicyConfig
 from fleet.daemon.config_report import ShadowConfig
 from fleet.daemon.downloads import DiskFull, Downloads, FetchFailed, FetchLater
 from fleet.daemon.episode import EpisodeRecording, EpisodeSpec
@@ -71,22 +68,18 @@ class ShadowHost:
         store: PolicyStore,
         downloads: Downloads,
         config: ShadowConfig,
-        policy: PolicyConfig,
         info: DriverInfo,
         trust: Trust,
         report: Callable[[RobotMessage], bool],
         ask_again: Callable[[], None],
-        rng: random.Random,
     ) -> None:
         self._store = store
         self._downloads = downloads
         self._config = config
-        self._policy = policy
         self._info = info
         self._trust = trust
         self._report = report
         self._ask_again = ask_again
-        self._rng = rng
         self._loop = asyncio.get_running_loop()
         self._path = store.policies / SHADOW_FILE
         self._record = _read(self._path)
@@ -129,8 +122,7 @@ class ShadowHost:
 
     async def run(self) -> None:
         """Carry out the newest order."""
-        bounds = {"min_s": self._policy.backoff_min_s, "max_s": self._policy.backoff_max_s}
-        backoff = Backoff(**bounds, rng=self._rng)
+        backoff = self._downloads.backoff()
         try:
             while True:
                 self._changed.clear()

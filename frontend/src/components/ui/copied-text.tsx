@@ -1,16 +1,16 @@
-/** A text that is shown this once, with a button that copies it. */
+/** A text to take elsewhere, with a button that copies it. */
 
 import { Check, Copy } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 
-interface ShownOnceProps {
+interface CopiedTextProps {
   readonly label: string;
   readonly value: string;
 }
 
-export function ShownOnce({ label, value }: ShownOnceProps) {
+export function CopiedText({ label, value }: CopiedTextProps) {
   const [said, setSaid] = useState("");
   const copy = async () => {
     try {

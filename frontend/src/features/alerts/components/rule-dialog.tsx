@@ -1,12 +1,11 @@
 /** An alert rule: what it watches, who is told, when it is silent; and whether it would fire now, before it is saved. */
 
-import { type SubmitEvent, useState } from "react";
+import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
-import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
-import { SaveRow } from "@/components/ui/save-row";
+import { NamedDialog } from "@/components/ui/named-dialog";
 import { defaultParams, kinds, paramFields, type ParamField, scopes, severities } from "@/features/alerts/alert-words";
 import type { Severity } from "@/features/alerts/api/alerts";
 import {
@@ -68,57 +67,49 @@ export function RuleDialog({ rule, isMailSetUp, onClose }: RuleDialogProps) {
   const create = useCreateRule();
   const change = useChangeRule();
   const put = (part: Partial<RuleWish>) => setWish((before) => ({ ...before, ...part }));
-  const error = create.error ?? change.error;
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
+  const save = () => {
     const { kind, ...values } = { ...wish, mail_to: addresses(mailText) };
     if (rule === null) create.mutate({ kind, ...values }, { onSuccess: onClose });
     else change.mutate({ rule, change: values }, { onSuccess: onClose });
   };
   return (
-    <Dialog title={rule === null ? "New alert rule" : `Change ${rule.name}`} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
+    <NamedDialog
+      title={rule === null ? "New alert rule" : `Change ${rule.name}`}
+      name={wish.name}
+      onName={(name) => put({ name })}
+      label={rule === null ? "Make the rule" : "Save"}
+      isPending={create.isPending || change.isPending}
+      problem={(create.error ?? change.error)?.message}
+      onSave={save}
+      onClose={onClose}
+    >
+      <WhatFields wish={wish} isNew={rule === null} onWish={put} />
+      <PreviewPart wish={wish} />
+      <div className="grid gap-3 sm:grid-cols-2">
+        <SelectField
+          label="Severity"
+          value={wish.severity}
+          onValue={(value) => put({ severity: value as Severity })}
+          options={Object.entries(severities).map(([value, { label }]) => ({ value, label }))}
+        />
         <TextField
-          label="Name"
-          data-autofocus
+          label="Resolves once it is over for (s)"
+          type="number"
+          min={0}
+          max={86_400}
           required
-          maxLength={100}
-          value={wish.name}
-          onChange={(event) => put({ name: event.target.value })}
+          value={wish.clear_after_s}
+          onChange={(event) => put({ clear_after_s: Number(event.target.value) })}
         />
-        <WhatFields wish={wish} isNew={rule === null} onWish={put} />
-        <PreviewPart wish={wish} />
-        <div className="grid gap-3 sm:grid-cols-2">
-          <SelectField
-            label="Severity"
-            value={wish.severity}
-            onValue={(value) => put({ severity: value as Severity })}
-            options={Object.entries(severities).map(([value, { label }]) => ({ value, label }))}
-          />
-          <TextField
-            label="Resolves once it is over for (s)"
-            type="number"
-            min={0}
-            max={86_400}
-            required
-            value={wish.clear_after_s}
-            onChange={(event) => put({ clear_after_s: Number(event.target.value) })}
-          />
-        </div>
-        <ToldFields wish={wish} mailText={mailText} isMailSetUp={isMailSetUp} onWish={put} onMailText={setMailText} />
-        <SilenceFields
-          silences={wish.silences}
-          zone={wish.time_zone}
-          onSilences={(silences) => put({ silences })}
-          onZone={(zone) => put({ time_zone: zone })}
-        />
-        <SaveRow
-          problem={error?.message}
-          label={rule === null ? "Make the rule" : "Save"}
-          isDisabled={wish.name.trim() === "" || create.isPending || change.isPending}
-        />
-      </form>
-    </Dialog>
+      </div>
+      <ToldFields wish={wish} mailText={mailText} isMailSetUp={isMailSetUp} onWish={put} onMailText={setMailText} />
+      <SilenceFields
+        silences={wish.silences}
+        zone={wish.time_zone}
+        onSilences={(silences) => put({ silences })}
+        onZone={(zone) => put({ time_zone: zone })}
+      />
+    </NamedDialog>
   );
 }
 

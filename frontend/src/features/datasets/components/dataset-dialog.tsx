@@ -1,11 +1,10 @@
 /** Name, description and licence: of a new dataset, or of one that is there. */
 
-import { type SubmitEvent, useState } from "react";
+import { useState } from "react";
 import { useNavigate } from "react-router";
 
-import { Dialog } from "@/components/ui/dialog";
 import { TextAreaField, TextField } from "@/components/ui/field";
-import { SaveRow } from "@/components/ui/save-row";
+import { NamedDialog } from "@/components/ui/named-dialog";
 import { notify } from "@/components/ui/toast";
 import { type Dataset, type DatasetWish, useChangeDataset, useCreateDataset } from "@/features/datasets/api/datasets";
 
@@ -14,9 +13,14 @@ export function DatasetDialog({ onClose }: { readonly onClose: () => void }) {
   const navigate = useNavigate();
   const save = (wish: DatasetWish) => create.mutate(wish, { onSuccess: ({ id }) => void navigate(`/datasets/${id}`) });
   return (
-    <Dialog title="New dataset" onClose={onClose}>
-      <DatasetForm action="Make the dataset" isPending={create.isPending} problem={create.error?.message} onSave={save} />
-    </Dialog>
+    <FieldsDialog
+      title="New dataset"
+      label="Make the dataset"
+      isPending={create.isPending}
+      problem={create.error?.message}
+      onSave={save}
+      onClose={onClose}
+    />
   );
 }
 
@@ -30,38 +34,34 @@ export function EditDialog({ dataset, onClose }: { readonly dataset: Dataset; re
       },
     });
   return (
-    <Dialog title="Change the dataset" onClose={onClose}>
-      <DatasetForm start={dataset} action="Save" isPending={change.isPending} problem={change.error?.message} onSave={save} />
-    </Dialog>
+    <FieldsDialog
+      start={dataset}
+      title="Change the dataset"
+      label="Save"
+      isPending={change.isPending}
+      problem={change.error?.message}
+      onSave={save}
+      onClose={onClose}
+    />
   );
 }
 
-interface DatasetFormProps {
+interface FieldsDialogProps {
   readonly start?: Dataset;
-  readonly action: string;
+  readonly title: string;
+  readonly label: string;
   readonly isPending: boolean;
   readonly problem: string | undefined;
   readonly onSave: (wish: DatasetWish) => void;
+  readonly onClose: () => void;
 }
 
-function DatasetForm({ start, action, isPending, problem, onSave }: DatasetFormProps) {
+function FieldsDialog({ start, onSave, ...frame }: FieldsDialogProps) {
   const [name, setName] = useState(start?.name ?? "");
   const [description, setDescription] = useState(start?.description ?? "");
   const [licence, setLicence] = useState(start?.licence ?? "");
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    onSave({ name: name.trim(), description, licence });
-  };
   return (
-    <form onSubmit={submit} className="flex flex-col gap-4">
-      <TextField
-        label="Name"
-        data-autofocus
-        required
-        maxLength={100}
-        value={name}
-        onChange={(event) => setName(event.target.value)}
-      />
+    <NamedDialog {...frame} name={name} onName={setName} onSave={() => onSave({ name: name.trim(), description, licence })}>
       <TextAreaField
         label="Description"
         rows={5}
@@ -76,7 +76,6 @@ function DatasetForm({ start, action, isPending, problem, onSave }: DatasetFormP
         value={licence}
         onChange={(event) => setLicence(event.target.value)}
       />
-      <SaveRow problem={problem} label={action} isDisabled={name.trim() === "" || isPending} />
-    </form>
+    </NamedDialog>
   );
 }

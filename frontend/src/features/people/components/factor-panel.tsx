@@ -6,11 +6,11 @@ import { type SubmitEvent, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
+import { CopiedText } from "@/components/ui/copied-text";
 import { Dialog } from "@/components/ui/dialog";
 import { TextField } from "@/components/ui/field";
 import { notify } from "@/components/ui/toast";
 import { type Profile, useBeginFactor, useConfirmFactor, useDropFactor, useRenewCodes } from "@/features/people/api/profile";
-import { ShownOnce } from "@/features/people/components/shown-once";
 import { formatNoun } from "@/lib/units/format";
 
 type Step = "begin" | "renew" | "drop";
@@ -89,7 +89,7 @@ function BeginDialog({ onClose }: { readonly onClose: () => void }) {
         />
         <div className="flex flex-col gap-3">
           <p className="text-sm">Film this with your authenticator app, or type the secret in. Then enter the six digits that it shows.</p>
-          <ShownOnce label="Secret" value={begin.data.secret} />
+          <CopiedText label="Secret" value={begin.data.secret} />
           <OneField
             key="code"
             label="Code"
@@ -148,7 +148,7 @@ function Codes({ codes, onClose }: { readonly codes: readonly string[]; readonly
         Keep these recovery codes where you find them without your telephone. Each lets you in once. They are shown only now; earlier ones no
         longer work.
       </p>
-      <ShownOnce label="Recovery codes" value={codes.join("\n")} />
+      <CopiedText label="Recovery codes" value={codes.join("\n")} />
       <div className="flex justify-end">
         <Button variant="primary" onClick={onClose}>
           I have them

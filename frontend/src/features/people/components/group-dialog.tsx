@@ -1,11 +1,9 @@
 /** A group of people: its name, who is in it, which robots and tasks they see. */
 
-import { type SubmitEvent, useState } from "react";
+import { useState } from "react";
 
-import { Dialog } from "@/components/ui/dialog";
-import { TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
-import { SaveRow } from "@/components/ui/save-row";
+import { NamedDialog } from "@/components/ui/named-dialog";
 import { type Group, type GroupWish, useChangeGroup, useCreateGroup, useGroupRobots, useGroupTasks } from "@/features/people/api/groups";
 import { usePeople } from "@/features/people/api/people";
 
@@ -28,35 +26,27 @@ export function GroupDialog({ group, onClose }: GroupDialogProps) {
   const create = useCreateGroup();
   const change = useChangeGroup();
   const put = (part: Partial<GroupWish>) => setWish((before) => ({ ...before, ...part }));
-  const error = create.error ?? change.error;
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
+  const save = () => {
     if (group === null) create.mutate(wish, { onSuccess: onClose });
     else change.mutate({ group, change: wish }, { onSuccess: onClose });
   };
   return (
-    <Dialog title={group === null ? "New group" : `Change ${group.name}`} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        <TextField
-          label="Name"
-          data-autofocus
-          required
-          maxLength={100}
-          value={wish.name}
-          onChange={(event) => put({ name: event.target.value })}
-        />
-        <Choices wish={wish} group={group} onWish={put} />
-        <p className="text-xs text-ink-muted">
-          Members see these robots and their episodes and nothing else of the fleet. Who leaves the group stays limited until you lift that under
-          People. Admins see everything in any group.
-        </p>
-        <SaveRow
-          problem={error?.message}
-          label={group === null ? "Make the group" : "Save"}
-          isDisabled={wish.name.trim() === "" || create.isPending || change.isPending}
-        />
-      </form>
-    </Dialog>
+    <NamedDialog
+      title={group === null ? "New group" : `Change ${group.name}`}
+      name={wish.name}
+      onName={(name) => put({ name })}
+      label={group === null ? "Make the group" : "Save"}
+      isPending={create.isPending || change.isPending}
+      problem={(create.error ?? change.error)?.message}
+      onSave={save}
+      onClose={onClose}
+    >
+      <Choices wish={wish} group={group} onWish={put} />
+      <p className="text-xs text-ink-muted">
+        Members see these robots and their episodes and nothing else of the fleet. Who leaves the group stays limited until you lift that under
+        People. Admins see everything in any group.
+      </p>
+    </NamedDialog>
   );
 }
 

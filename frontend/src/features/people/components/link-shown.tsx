@@ -3,8 +3,8 @@
 import type { ReactNode } from "react";
 
 import { Button } from "@/components/ui/button";
+import { CopiedText } from "@/components/ui/copied-text";
 import type { OneTimeLink } from "@/features/people/api/people";
-import { ShownOnce } from "@/features/people/components/shown-once";
 import { formatDay } from "@/lib/units/format";
 
 interface LinkShownProps {
@@ -20,7 +20,7 @@ export function LinkShown({ link, email, onClose, children }: LinkShownProps) {
       <p className="text-sm">
         {children} It works once, until {formatDay(Date.parse(link.expires_at))}, and is shown only now.
       </p>
-      <ShownOnce label="Link" value={link.url} />
+      <CopiedText label="Link" value={link.url} />
       <div className="flex items-center justify-between gap-3">
         <p className="text-sm text-ink-muted">
           {link.is_mailed ? `Mailed to ${email} as well.` : email === "" ? "" : "Not mailed: this server has no mail set up."}

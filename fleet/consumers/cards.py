@@ -39,8 +39,6 @@ class Cards:
             self._waiting.setdefault(robot_id)
         others = len(acting) + len(robot_ids or ())
         turns = list(self._waiting)[: max(FIGURES_AT_ONCE // 4, FIGURES_AT_ONCE - others)]  # some, however many others
-        for robot_id in turns:
-            del self._waiting[robot_id]
         asks = robot_ids is None or robot_ids or acting or turns
         found = await off_loop(self._look, robot_ids, {*acting, *turns}) if asks else []
         asked = self.shown.keys() if robot_ids is None else self.shown.keys() & robot_ids
@@ -49,6 +47,8 @@ class Cards:
             del self.shown[robot_id], self._cards[robot_id]
             self._waiting.pop(robot_id, None)
         changed = [card.robot_id for card in found if self._take(card)]
+        for robot_id in turns:
+            self._waiting.pop(robot_id, None)
         return {robot_id: self.shown[robot_id] for robot_id in (*turns, *changed) if robot_id in self.shown}, gone
 
     def _look(self, robot_ids: set[str] | None, live: set[str]) -> list[RobotCard]:

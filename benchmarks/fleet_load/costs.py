@@ -82,14 +82,14 @@ async def measure() -> None:
 
     await off_loop(see(True, 100))
     cards = Cards()
-    await cards.refresh(None, set())
+    await cards.refresh(None, set(), set())
 
-    async def show(robot_ids: set[str] | None) -> float:
+    async def show(robot_ids: set[str] | None, acting: set[str]) -> float:
         found = []
         for _ in range(TIMES):
             await off_loop(see(False, 500))
             began_s = time.process_time()
-            await cards.refresh(robot_ids, set(ids))
+            await cards.refresh(robot_ids, acting, set(ids))
             found.append((time.process_time() - began_s) * 1e3 / ROBOTS)
         return round(statistics.median(found), 4)
 
@@ -103,8 +103,8 @@ async def measure() -> None:
                 lambda: [robots_seen(beats=[beat]) for beat in beats(False)[:200]], 200
             ),
             "heartbeat whose row is due, 10 at once": await cpu_ms(see(True, 10), ROBOTS),
-            "card of a heartbeat": await show(set()),
-            "card at the refresh of all": await show(None),
+            "card of a heartbeat that says something else": await show(set(), set(ids)),
+            "card at the refresh of all": await show(None, set()),
             "state, 50 at once": await cpu_ms(
                 lambda: [desired_states(robot_ids=part) for part in parts(ids, 50)], ROBOTS
             ),

@@ -88,9 +88,9 @@ def server_command(port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def worker_command(queue: str, *options: str, concurrency: int = 1) -> list[str]:
+def worker_command(queue: str, *options: str, concurrency: int = 1, python: str = sys.executable) -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "sop_web.celery", "worker", "-Q", queue, "-c", str(concurrency),
+        python, "-m", "celery", "-A", "sop_web.celery", "worker", "-Q", queue, "-c", str(concurrency),
         "--hostname", f"{queue}@%h", "--loglevel", "INFO", *options,
     ]  # fmt: skip
 
@@ -116,9 +116,10 @@ def start_data_worker(processes: Processes, stack: Stack) -> None:
     processes.start("data", worker_command("data", "-P", "solo"), env=stack.environment())
 
 
-def start_learner(processes: Processes, stack: Stack) -> None:
-    """One train round at a time in the worker's own process (no fork: CUDA, limits.md 7)."""
-    processes.start("learner", worker_command("learner", "-P", "solo"), env=stack.environment(), stop_timeout_s=30)
+def start_learner(processes: Processes, stack: Stack, *, python: str = sys.executable) -> None:
+    """One train round at a time in the worker's own process (no fork: CUDA, limits.md 7), by this `python`."""
+    command = worker_command("learner", "-P", "solo", python=python)
+    processes.start("learner", command, env=stack.environment(), stop_timeout_s=30)
 
 
 def robot_command(stack: Stack, *, name: str, state: Path, seed: int, token: str | None) -> list[str]:

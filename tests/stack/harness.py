@@ -78,16 +78,18 @@ class System:
     def robot_state(self, name: str) -> Path:
         return self.stack.data_dir / "robots" / name
 
-    def start_robot(self, name: str, *options: str, port: int | None = None, seed: int = 1) -> None:
+    def start_robot(
+        self, name: str, *options: str, port: int | None = None, seed: int = 1, python: str = sys.executable
+    ) -> None:
         """Start a daemon (through `port`, a relay's, if given); enrolled and assigned when it returns."""
         state = self.robot_state(name)
         state.mkdir(parents=True, exist_ok=True)
         is_new = not (state / "credentials.json").exists()
         token = self.manage("enrol_token", "--name", name).split()[-1] if is_new else None
-        command = robot_command(self.stack, name=name, state=state, seed=seed, token=token)
+        _, *command = robot_command(self.stack, name=name, state=state, seed=seed, token=token)
         if port is not None:
             command[command.index("--server") + 1] = f"http://127.0.0.1:{port}"
-        command += ["--set", "control.reset_s=0.05", *options]
+        command = [python, *command, "--set", "control.reset_s=0.05", *options]
         environment = self.stack.robot_environment(OMP_NUM_THREADS="1")
         self.processes.start(name, command, env=environment, stop_timeout_s=20)
         if is_new:

@@ -32,10 +32,24 @@ def test_the_bill_names_every_pin(bill: dict[str, Any]) -> None:
     for path in (ROOT / "requirements.txt", *ROOT.glob("fleet/daemon/**/requirements.txt")):
         if path.parent.name == "lerobot":
             continue  # of an environment of its own, on robots alone
-        for name, version in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==(\S+)", path.read_text(), re.MULTILINE):
-            assert found[canonicalize_name(name)].partition("+")[0] == version, name
+        for name, version in _pins(path).items():
+            assert found[name].partition("+")[0] == version, name
     assert {"kombu", "asgiref", "sqlparse", "uvloop"} <= set(found), "what the pins need in turn"
     assert not {"pytest", "ruff", "mypy"} & set(found), "what only tests and checks need"
+
+
+def test_a_worker_beside_lerobot_has_the_servers_pins() -> None:
+    theirs = {"numpy", "pyarrow", "httpx", "av", "torch", "safetensors", "tqdm"}  # lerobot's own, in other versions
+    server = _pins(ROOT / "requirements.txt") | _pins(ROOT / "fleet" / "daemon" / "requirements.txt")
+    folder = ROOT / "learner" / "policies" / "architectures" / "lerobot"
+    worker = _pins(folder / "requirements.txt") | _pins(folder / "worker-requirements.txt")
+    shared = worker.keys() & server.keys() - theirs
+    assert len(shared) > 20 and {name: worker[name] for name in shared} == {name: server[name] for name in shared}
+
+
+def _pins(path: Path) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==(\S+)", path.read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
 
 
 def test_the_bill_names_the_console_s_packages(bill: dict[str, Any]) -> None:

@@ -269,6 +269,13 @@ def test_unknown_version_is_a_fault_that_does_not_end_the_link(server: str) -> N
         peer.expect(m.HeartbeatAck)
 
 
+@pytest.fixture
+def patient_server(server: str, settings: Any) -> str:
+    """Takes a robot for silent after 17 s: these robots do not beat, and an episode's first check loads libraries."""
+    settings.SOP_HEARTBEAT_S = 5.0
+    return server
+
+
 def _upload(server: str, peer: RobotPeer, manifest: object, files: dict[str, bytes]) -> None:
     """Walk the way of an episode: ask, PUT, announce."""
     objects = tuple(builders.record(name, data) for name, data in files.items())
@@ -281,25 +288,25 @@ def _upload(server: str, peer: RobotPeer, manifest: object, files: dict[str, byt
     peer.send(m.EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=time.time_ns(), manifest=manifest))  # type: ignore
 
 
-def test_episode_walks_from_upload_to_registration_and_again_is_the_same(server: str) -> None:
+def test_episode_walks_from_upload_to_registration_and_again_is_the_same(patient_server: str) -> None:
     enrolled, task = builders.enrol(), builders.task()
     manifest, files = builders.episode(task, enrolled.robot, human=2)
-    with joined_robot(server, enrolled) as peer:
-        _upload(server, peer, manifest, files)
+    with joined_robot(patient_server, enrolled) as peer:
+        _upload(patient_server, peer, manifest, files)
         first = peer.expect(m.EpisodeRegistered)
-        _upload(server, peer, manifest, files)
+        _upload(patient_server, peer, manifest, files)
         assert peer.expect(m.EpisodeRegistered) == first
     row = Episode.objects.get()
     assert (str(row.id), row.human_steps) == (manifest.episode_id, 2)
 
 
-def test_bad_episode_is_refused_for_good_and_nothing_is_stored(server: str, objects: object) -> None:
+def test_bad_episode_is_refused_for_good_and_nothing_is_stored(patient_server: str, objects: object) -> None:
     enrolled, task = builders.enrol(), builders.task()
     arrays = builders.step_arrays(5)
     arrays["reward"][1] = float("inf")
     manifest, files = builders.episode(task, enrolled.robot, arrays=arrays)
-    with joined_robot(server, enrolled) as peer:
-        _upload(server, peer, manifest, files)
+    with joined_robot(patient_server, enrolled) as peer:
+        _upload(patient_server, peer, manifest, files)
         refused = peer.expect(m.EpisodeRefused)
         assert (refused.code, refused.is_final) == ("invalid_episode", True)
         peer.beat()
@@ -308,25 +315,25 @@ def test_bad_episode_is_refused_for_good_and_nothing_is_stored(server: str, obje
     assert list(objects.list("episodes/")) == []  # type: ignore[attr-defined]
 
 
-def test_other_content_under_a_registered_id_is_refused_for_good(server: str) -> None:
+def test_other_content_under_a_registered_id_is_refused_for_good(patient_server: str) -> None:
     enrolled, task = builders.enrol(), builders.task()
     manifest, files = builders.episode(task, enrolled.robot)
     changed = msgspec.structs.replace(manifest, outcome=Outcome.FAILURE)
-    with joined_robot(server, enrolled) as peer:
-        _upload(server, peer, manifest, files)
+    with joined_robot(patient_server, enrolled) as peer:
+        _upload(patient_server, peer, manifest, files)
         peer.expect(m.EpisodeRegistered)
         peer.send(m.EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=1, manifest=changed))
         refused = peer.expect(m.EpisodeRefused)
         assert (refused.code, refused.is_final) == ("duplicate_id", True)
 
 
-def test_absent_object_may_be_tried_again(server: str) -> None:
+def test_absent_object_may_be_tried_again(patient_server: str) -> None:
     enrolled, task = builders.enrol(), builders.task()
     manifest, files = builders.episode(task, enrolled.robot)
-    with joined_robot(server, enrolled) as peer:
+    with joined_robot(patient_server, enrolled) as peer:
         peer.send(m.EpisodeReady(episode_id=manifest.episode_id, uploaded_ns=1, manifest=manifest))
         assert not peer.expect(m.EpisodeRefused).is_final
-        _upload(server, peer, manifest, files)
+        _upload(patient_server, peer, manifest, files)
         peer.expect(m.EpisodeRegistered)
     assert MANIFEST_OBJECT in files
 

@@ -203,7 +203,8 @@ class Hub:
             self._changed.update(hint["subject"].split())
         elif hint["kind"] == "beats":
             self._beaten.update(hint["subject"].split())
-            self._acting.update(hint["acting"].split())
+            # A process of the release before, in an upgrade one by one, does not say who acts: all may.
+            self._acting.update(hint.get("acting", hint["subject"]).split())
         elif hint["kind"] == "run":
             self._is_run_changed = True
             self._changed.update(self._cards.shown)  # a new version puts every robot one behind

@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from fleet import live
 from fleet.consumers import cards as module
 from fleet.consumers.cards import Cards
+from fleet.consumers.hub import Hub
 from fleet.models import Robot, Task
 from fleet.services.robot import robot_pause
 from tests.fleet import builders
@@ -102,3 +103,10 @@ def test_a_robot_that_went_is_gone_and_one_that_came_is_there(cards: Cards, robo
     live.status_clear(robots[0], "session")
     changed, _ = refresh(None, set(), set())
     assert not msgspec.json.decode(changed[robots[0]])["is_online"]
+
+
+def test_a_hint_of_the_release_before_counts_all_its_robots_as_acting() -> None:
+    fresh = Hub()
+    fresh._note({"type": "console.hint", "kind": "beats", "subject": "a b"})
+    fresh._note({"type": "console.hint", "kind": "beats", "subject": "c d", "acting": "d"})
+    assert (fresh._beaten, fresh._acting) == ({"a", "b", "c", "d"}, {"a", "b", "d"})

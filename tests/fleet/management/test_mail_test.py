@@ -15,11 +15,7 @@ from tests.fleet.services.alert_rows import MailServer, mail_server
 @pytest.fixture
 def smtp(settings: Any) -> Iterator[MailServer]:
     with mail_server() as found:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-        settings.SOP_MAIL_FROM = "sop@lab.example"
+        found.take_djangos(settings)
         yield found
 
 

@@ -55,6 +55,14 @@ class MailServer:
     refuses: int = 0
     got: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
 
+    def take_djangos(self, settings: Any) -> None:
+        """Let Django's own SMTP backend hand its mail in here."""
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", self.port
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+        settings.SOP_MAIL_FROM = "sop@lab.example"
+
 
 @contextlib.contextmanager
 def mail_server() -> Iterator[MailServer]:

@@ -38,11 +38,7 @@ NOW = timezone.now()
 def smtp(settings: Any) -> Iterator[MailServer]:
     """Django's own SMTP backend, to a server on loopback."""
     with mail_server() as found:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-        settings.SOP_MAIL_FROM = "sop@lab.example"
+        found.take_djangos(settings)
         yield found
 
 

@@ -6,7 +6,7 @@ Services call this; `consumers/` receive it. A hint only says "read the rows aga
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -19,14 +19,12 @@ ROBOTS_GROUP = "robots"
 CONSOLES_GROUP = "consoles"
 
 
-def robot_group(robot_id: object) -> str:
-    return f"robot.{robot_id}"
-
-
-def hint_robot(robot_id: object) -> None:
-    """On commit: the robot's desired state changed; the fleet page too."""
-    _send_on_commit(robot_group(robot_id), {"type": "state.changed"})
-    hint_consoles("robot", robot_id)
+def hint_robots(robot_ids: Collection[object]) -> None:
+    """On commit: the desired state of these robots changed; the fleet page too."""
+    ids = [str(robot_id) for robot_id in robot_ids]
+    if ids:
+        _send_on_commit(ROBOTS_GROUP, {"type": "state.changed", "robots": ids})
+        hint_consoles("robot", " ".join(ids))
 
 
 def console_group(connection: str) -> str:
@@ -63,23 +61,24 @@ def hint_person(user_id: object) -> None:
 
 def hint_all_robots() -> None:
     """On commit: the desired state of every robot changed, as by a new policy version."""
-    _send_on_commit(ROBOTS_GROUP, {"type": "state.changed", "reach": "all"})
+    _send_on_commit(ROBOTS_GROUP, {"type": "state.changed"})
 
 
 def ask_robot_logs(robot_id: object, *, request_id: str, limit: int) -> None:
     """On commit: the robot's connection asks its daemon for its last lines; lost, the asker asks again."""
     message = {"type": "logs_wanted", "request_id": request_id, "limit": limit}
     event = {"type": "robot.call", "message": message, "channel": "", "connection": ""}
-    transaction.on_commit(lambda: _send(robot_group(robot_id), event))
+    _send_on_commit(ROBOTS_GROUP, event | {"robots": [str(robot_id)]})
 
 
-def hint_link(robot_id: object, *, newcomer: str = "") -> None:
-    """On commit: a key was revoked or a newer connection is there; the robot's connections check themselves.
+def hint_links(robot_ids: Collection[object], *, newcomers: Collection[str] = ()) -> None:
+    """On commit: keys were revoked or newer connections are there; these robots' connections check themselves.
 
-    The hint does not say which connection counts: it may arrive late, after yet another one was made. Only the newcomer
-    itself need not look for its own sake.
+    The hint does not say which connection counts: it may arrive late, after yet another one was made. Only the
+    newcomers (session ids) need not look for their own sake.
     """
-    _send_on_commit(robot_group(robot_id), {"type": "link.check", "newcomer": newcomer})
+    ids = [str(robot_id) for robot_id in robot_ids]
+    _send_on_commit(ROBOTS_GROUP, {"type": "link.check", "robots": ids, "newcomers": list(newcomers)})
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
@@ -95,7 +94,7 @@ def hint_beats(robot_ids: Sequence[str], *, acting: Sequence[str]) -> None:
     _send(CONSOLES_GROUP, {"type": "console.hint", "kind": "beats", **ids})
 
 
-def _send_on_commit(group: str, message: Mapping[str, str]) -> None:
+def _send_on_commit(group: str, message: Mapping[str, object]) -> None:
     transaction.on_commit(lambda: _send(group, dict(message)))
 
 

@@ -74,6 +74,14 @@ class Loads:
             found.setdefault(name, f"{child.ask('open')[0]} of {wanted} after {most_s:.0f} s")
         return found
 
+    def opened(self, began_s: float) -> dict[str, list[float]]:
+        """Return when a tenth, two tenths ... of what is open had opened, in seconds after `began_s`."""
+        found = {}
+        for name, (child, _) in self._children.items():
+            times = child.ask("opened")
+            found[name] = [round(times[(len(times) * tenth - 1) // 10] - began_s, 2) for tenth in range(1, 11) if times]
+        return found
+
     def take(self) -> dict[str, Any]:
         return {name: child.ask("take") for name, (child, _) in self._children.items()}
 
@@ -163,7 +171,8 @@ def restart(site: Site, loads: Loads) -> dict[str, Any]:
     site.start_web()
     wait_listening(site.web)
     listening_s = time.monotonic() - began_s
-    opened = loads.wait_open(began_s)
+    with Usage(lambda: {**site.parts(), **loads.parts()}) as usage:
+        opened = loads.wait_open(began_s)
     taken = loads.take()
     robots, consoles = taken["robots"], taken["consoles"]
     time.sleep(SETTLE_S)
@@ -172,6 +181,8 @@ def restart(site: Site, loads: Loads) -> dict[str, Any]:
         "stopped_s": round(stopped_s, 2),
         "listening_s": round(listening_s, 2),
         "all_open_s": opened,
+        "tenths_open_s": loads.opened(began_s),
+        "cores_since_listening": usage.cores(),
         "closes": {**robots.closes, **consoles.closes},
         "closes_in_the_5_s_after": {**late["robots"].closes, **late["consoles"].closes},
     }

@@ -31,12 +31,15 @@ class Crowd(Generic[_Counts]):
         self.opened_s: dict[int, float] = {}
 
     async def ask(self, question: str) -> Any:
-        """start: dial all; open: how many are, and when the last was; take: the counts since the last time."""
+        """start: dial all; open: how many are, and when the last was; opened: when each was, sorted; take: the counts
+        since the last time."""
         if question == "start":
             self._tasks = [asyncio.create_task(self._live(number)) for number in range(self._size)]
             return None
         if question == "open":
             return len(self.opened_s), max(self.opened_s.values(), default=0.0)
+        if question == "opened":
+            return sorted(self.opened_s.values())
         taken, self.counts = self.counts, self._fresh()
         return taken
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
@@ -87,6 +88,11 @@ def is_session_alive(session_key: str | None, user_id: int) -> bool:
     if user is None or session.get(SESSION_KEY) != str(user_id):  # an expired session is empty
         return False
     return constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
+
+
+def shared_task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start what serves many connections: its log lines carry the ids of none, also not of the one that came first."""
+    return asyncio.create_task(work, context=Context())
 
 
 async def cancel(*tasks: asyncio.Task[None] | None) -> None:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from fleet.consumers.auth import shared_task
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -39,7 +41,7 @@ class Batch(Generic[_Item, _Result]):
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            self._running = shared_task(self._run())
         return await answer
 
     async def _run(self) -> None:

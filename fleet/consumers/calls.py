@@ -1,12 +1,14 @@
 """What consoles say to a robot through the server, and its answers: the two ends meet over the channel layer.
 
-A call goes to the robot's group, where its one connection hears it and remembers which console's channel the answer
-belongs to. Nothing is kept: a call that is lost, or whose robot falls silent, is answered by the console's own clock.
+A call goes to the robots' group, where the robot's one connection hears it (post.py) and remembers which console's
+channel the answer belongs to. Nothing is kept: a call that is lost, or whose robot falls silent, is answered by the
+console's own clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import msgspec
 from channels.layers import get_channel_layer
 
 from fleet.errors import InvalidRequest, RobotOffline
-from fleet.events import robot_group
+from fleet.events import ROBOTS_GROUP
 from fleet.protocol import messages as m
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ Call = m.PeerOffer | m.PeerClose | m.EpisodeOrder | m.StopRobot | m.LogsWanted
 Answer = m.PeerAnswer | m.OrderDone
 
 SEND_S = 2.0  # for Redis to take a message; it bounds no call by itself
+WAITING_LIMIT = 64  # calls that came for one robot and are yet to be passed on
 CALLERS_LIMIT = 256  # peers and orders remembered a robot; the oldest is forgotten
 
 
@@ -36,12 +39,13 @@ async def send_to_robot(robot_id: str, call: Call, *, channel: str = "", connect
     """
     event = {
         "type": "robot.call",
+        "robots": [robot_id],
         "message": msgspec.to_builtins(call),
         "channel": channel,
         "connection": connection,
     }
     async with asyncio.timeout(SEND_S):
-        await get_channel_layer().group_send(robot_group(robot_id), event)
+        await get_channel_layer().group_send(ROBOTS_GROUP, event)
 
 
 async def send_to_console(channel: str, answer: Answer) -> None:
@@ -68,9 +72,19 @@ class RobotCalls:
     def __init__(self, send: Callable[[m.ServerMessage], None]) -> None:
         self._send = send
         self._askers: OrderedDict[str, _Asker] = OrderedDict()  # by peer id and order id
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING_LIMIT)
+
+    def heard(self, event: dict[str, Any]) -> None:
+        """Take a call from the channel layer. One too many is lost, and answered by its console's own clock."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._heard.put_nowait(event)
+
+    async def next(self) -> dict[str, Any]:
+        """Return the next call that was heard."""
+        return await self._heard.get()
 
     async def pass_on(self, event: dict[str, Any]) -> None:
-        """Take a call from the channel layer. Raises: OutboxFull."""
+        """Say a call to the robot. Raises: OutboxFull."""
         call: Call = msgspec.convert(event["message"], Call)
         asker = _Asker(event["channel"], event["connection"], is_peer=isinstance(call, m.PeerOffer))
         if isinstance(call, m.PeerOffer):

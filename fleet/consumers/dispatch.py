@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 
@@ -18,3 +21,18 @@ class LoopConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels is
         if handler is None:
             raise ValueError(f"no handler for messages of type {message['type']}")
         await handler(message)
+
+
+class SocketConsumer(LoopConsumer):
+    """One that has no channel of its own, so each message of its socket is awaited and handled, with no task for it."""
+
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        self.scope, self.base_send = scope, send
+        with contextlib.suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import msgspec
-from channels.layers import get_channel_layer
 
-from fleet.consumers.auth import cancel, off_loop
+from fleet.consumers.auth import cancel, off_loop, shared_task
 from fleet.consumers.cards import Cards
+from fleet.consumers.ear import Ear
 from fleet.coverage import WHOLE, Coverage
 from fleet.events import CONSOLES_GROUP
 from fleet.protocol.messages import PROTOCOL_VERSION, HelpQueue, RunRow
@@ -93,16 +93,18 @@ class Hub:
         self._is_run_changed = self._is_metrics_changed = self._is_help_changed = self._is_alerts_changed = False
         self._sent_step: dict[str, int] = {}  # of each watched run
         self._grown: set[str] = set()  # runs with new rows
-        self._tasks: list[asyncio.Task[None]] = []
+        self._ear = Ear(CONSOLES_GROUP, self._note)
+        self._ticking: asyncio.Task[None] | None = None
         self._ready = asyncio.Lock()
 
     async def subscribe(self, coverage: Coverage = WHOLE) -> Slot:
         """Return a slot that asks for a snapshot first."""
         async with self._ready:
-            if not self._tasks:
+            if self._ticking is None:
                 await self._refresh(None, set(), set())
                 self._views = {}
-                self._tasks = [asyncio.create_task(loop()) for loop in (self._listen, self._tick)]
+                self._ear.open()
+                self._ticking = shared_task(self._tick())
             await self._view(coverage)
             slot = Slot()
             slot.limit(coverage)
@@ -136,8 +138,9 @@ class Hub:
         self._forget_views()
         async with self._ready:
             if not self._slots:
-                await cancel(*self._tasks)
-                self._tasks = []
+                await self._ear.close()
+                await cancel(self._ticking)
+                self._ticking = None
                 self._cards = Cards()
 
     async def watch(self, slot: Slot, run_id: uuid.UUID | None) -> None:
@@ -178,25 +181,6 @@ class Hub:
         if queue is not None:
             bodies.append(queue)
         return bodies + rows
-
-    async def _listen(self) -> None:
-        """Note what hints name. If the layer fails, say so and listen anew: the refresh covers the gap."""
-        while True:
-            try:
-                await self._hear()
-            except Exception:  # whatever the layer raises, also on leaving the group
-                logger.warning("console hints interrupted", exc_info=True)
-                await asyncio.sleep(1.0)
-
-    async def _hear(self) -> None:
-        layer = get_channel_layer()
-        channel = await layer.new_channel()
-        try:
-            await layer.group_add(CONSOLES_GROUP, channel)
-            while True:
-                self._note(await layer.receive(channel))
-        finally:
-            await layer.group_discard(CONSOLES_GROUP, channel)
 
     def _note(self, hint: dict[str, str]) -> None:
         if hint["kind"] == "robot":

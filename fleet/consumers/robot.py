@@ -1,8 +1,8 @@
 """`/ws/robot`: the shell around `protocol.session.ServerSession`. Moves bytes, calls services, translates errors.
 
-Per connection five tasks beside Channels' own: `_write` empties the bounded outbox, `_watch` keeps the deadlines,
-`_act` handles messages and hints in order, `_see` has heartbeats seen together with those of other robots, `_work` does
-what may take seconds (checking uploads), so that stops and leases never wait behind these. Channels' own task waits for
+Per connection five tasks beside the one that reads: `_write` empties the bounded outbox, `_act` handles messages and
+hints in order, `_see` has heartbeats seen together with those of other robots, `_work` does what may take seconds
+(checking uploads), so that stops and leases never wait behind these. `_call` passes on what consoles say and waits for
 no row: a person's stop goes past a database that hangs.
 """
 
@@ -23,14 +23,12 @@ from django.conf import settings
 from fleet.consumers import auth
 from fleet.consumers.beats import RobotBeats
 from fleet.consumers.calls import RobotCalls
-from fleet.consumers.dispatch import LoopConsumer
+from fleet.consumers.dispatch import SocketConsumer
 from fleet.consumers.door import DoorBusy, send_away
 from fleet.consumers.episodes import answer_ready, answer_upload
 from fleet.consumers.help_watch import HelpWatch
 from fleet.consumers.links import links
 from fleet.consumers.robot_logs import RobotLogDesk
-from fleet.consumers.silence import silence_awaited
-from fleet.events import ROBOTS_GROUP, robot_group
 from fleet.log_context import bind
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Source
@@ -39,6 +37,7 @@ from fleet.protocol.session import LinkState, ServerSession
 from fleet.selectors.lease import lease_info
 from fleet.services import lease as leases
 from fleet.services import policy, robot
+from fleet.services.robot_hello import Arrival, robot_speaks, robots_hello
 from fleet.services.shadow import shadow_reported
 from fleet.telemetry import socket_closed, socket_opened
 
@@ -52,7 +51,7 @@ CLOSE_TIMEOUT_S = 2.0  # for the last Fault to a peer that may not read
 _NEWEST_COUNTS = (m.Heartbeat, m.Thumbnail)  # a newer one replaces the one that waits to be handled
 
 
-class RobotConsumer(LoopConsumer):
+class RobotConsumer(SocketConsumer):
     """One robot's connection."""
 
     async def connect(self) -> None:
@@ -88,10 +87,10 @@ class RobotConsumer(LoopConsumer):
         self._beats = RobotBeats(robot_id=self._robot_id, session_id=self._session_id, key=self._credentials.key)
         socket_opened("robot")
         bind(robot=self._robot_id, session=self._session_id)
-        for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
-            await self.channel_layer.group_add(group, self.channel_name)
-        loops = (self._write, self._watch, self._act, self._see, self._work)
+        await links().post.join(self._robot_id, self._hear)
+        loops = (self._write, self._act, self._see, self._work, self._call)
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
+        links().silence.watch(self._session, self._fell_silent)
 
     async def disconnect(self, code: int) -> None:
         if self._tasks:
@@ -104,8 +103,8 @@ class RobotConsumer(LoopConsumer):
         if not self._robot_id:
             return
         socket_closed("robot", code)
-        for group in (ROBOTS_GROUP, robot_group(self._robot_id)):
-            await self.channel_layer.group_discard(group, self.channel_name)
+        await links().silence.forget(self._session)
+        await links().post.leave(self._robot_id, self._hear)
         await self._calls.gone()
         await self._beats.leave()
         logger.info("robot left", extra={"event": {"robot": self._robot_id, "close": code}})
@@ -126,7 +125,7 @@ class RobotConsumer(LoopConsumer):
                     self._send(m.HeartbeatAck(clock_ns=message.clock_ns, server_clock_ns=time.time_ns()))
         except ProtocolError as error:
             if isinstance(offered := error.data.get("offered"), int):  # of an UnsupportedProtocol
-                await auth.off_loop(robot.robot_speaks, robot_id=self._robot_id, protocol=offered)
+                await auth.off_loop(robot_speaks, robot_id=self._robot_id, protocol=offered)
             await self._fail(error)
             return
         for message in messages:
@@ -170,7 +169,9 @@ class RobotConsumer(LoopConsumer):
         await handler(message)
 
     async def _on_hello(self, hello: m.Hello) -> None:
-        await auth.off_loop(robot.robot_hello, robot_id=self._robot_id, session_id=self._session_id, hello=hello)
+        arrival = Arrival(self._robot_id, self._session_id, hello)
+        if not await links().hello(arrival):  # another transaction holds its row
+            await auth.off_loop(robots_hello, arrivals=[arrival], is_waiting=True)
         welcome = m.Welcome(
             protocol=self._session.protocol,
             session_id=self._session_id,
@@ -248,7 +249,8 @@ class RobotConsumer(LoopConsumer):
         await self._send_state()
 
     async def _on_goodbye(self, _: m.Goodbye) -> None:
-        await self._close(1000)
+        self._is_closing = True
+        await self.close(1000)
 
     _HANDLERS: dict[type, Any] = {
         m.Hello: _on_hello,
@@ -271,20 +273,24 @@ class RobotConsumer(LoopConsumer):
 
     # --- From consoles and events.py ----------------------------------------------------------------------------------
 
-    async def robot_call(self, event: dict[str, Any]) -> None:
-        await self._guarded(lambda: self._calls.pass_on(event))
-
-    async def state_changed(self, event: dict[str, str]) -> None:
-        """A hint for this robot goes its own way; one for all of them waits for its turn beside the inbox."""
-        if event.get("reach") == "all" and self._session.state is LinkState.OPEN:
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Note what is said to this robot (post.py). A hint for all robots waits for its turn beside the inbox."""
+        if event["type"] == "robot.call":
+            self._calls.heard(event)
+        elif event["type"] == "link.check":
+            if self._session_id not in event["newcomers"]:
+                self._enqueue_hint(self._check_link)
+        elif "robots" not in event and self._session.state is LinkState.OPEN:
             self._beats.wish_state()
-            return
-        self._help.forget()
-        self._enqueue_hint(self._send_state)
+        else:
+            self._help.forget()
+            self._enqueue_hint(self._send_state)
 
-    async def link_check(self, event: dict[str, str]) -> None:
-        if event.get("newcomer") != self._session_id:
-            self._enqueue_hint(self._check_link)
+    async def _call(self) -> None:
+        """Pass on what consoles say, one after the other."""
+        while True:
+            event = await self._calls.next()
+            await self._guarded(functools.partial(self._calls.pass_on, event))
 
     def _enqueue_hint(self, action: Callable[[], Awaitable[object]]) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # the heartbeat repeats what a lost hint would have done
@@ -351,11 +357,6 @@ class RobotConsumer(LoopConsumer):
         except (TimeoutError, OutboxFull):  # uvicorn's own ping ends a socket that takes nothing
             logger.warning("link not closed in time", extra={"event": {"robot": self._robot_id, "close": code}})
 
-    async def _close(self, code: int) -> None:
-        if not self._is_closing:
-            self._is_closing = True
-            await self.close(code)
-
     async def _flush(self) -> None:
         for frame in self._session.drain():
             await self.send(bytes_data=frame)
@@ -367,11 +368,8 @@ class RobotConsumer(LoopConsumer):
             self._outbox_filled.clear()
             await self._flush()
 
-    async def _watch(self) -> None:
-        try:
-            await silence_awaited(self._session, look_s=settings.SOP_HEARTBEAT_S)
-        except PeerSilent as error:
-            await self._fail(error)
+    def _fell_silent(self, error: PeerSilent) -> None:
+        self._tasks.append(asyncio.create_task(self._fail(error)))
 
     async def _see(self) -> None:
         """Have heartbeats seen. What fails costs this one alone: the next repeats it."""

@@ -49,8 +49,9 @@ def leases_handed_back(*, robot_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int
     }
 
 
-def card_leases(*, robot_ids: Sequence[uuid.UUID], now: datetime) -> dict[str, CardLease]:
-    """Return the leases in force by robot id."""
+def card_leases(*, robot_ids: Sequence[uuid.UUID] | None = None, now: datetime) -> dict[str, CardLease]:
+    """Return the leases in force of these robots, or of all, by robot id."""
+    rows = _in_force(now)
     return {
         str(lease.robot_id): CardLease(
             epoch=lease.epoch,
@@ -58,7 +59,7 @@ def card_leases(*, robot_ids: Sequence[uuid.UUID], now: datetime) -> dict[str, C
             operator=lease.operator,
             expires_ms=to_ms(lease.expires_at),
         )
-        for lease in _in_force(now).filter(robot_id__in=robot_ids)
+        for lease in (rows if robot_ids is None else rows.filter(robot_id__in=robot_ids))
     }
 
 

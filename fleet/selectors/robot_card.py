@@ -60,12 +60,13 @@ def robot_cards(*, robot_ids: Sequence[str] | None = None, now: datetime | None 
 
 def card_rows(*, robot_ids: Sequence[str] | None = None, now: datetime | None = None) -> CardRows:
     """Read the rows of these robots, or of all; retired robots have none."""
-    found = Robot.objects.filter(retired_at__isnull=True).select_related("policy_version").order_by("name")
+    found = Robot.objects.filter(retired_at__isnull=True).order_by("name")
     found = found.defer("driver", "architectures", "capabilities", "tags", "note")  # of thousands; no card shows them
     robots = list(found if robot_ids is None else found.filter(id__in=robot_ids))
     ids = [robot.id for robot in robots]
     newest, wanted, stamps = policy_version_newest(), desired_versions(robots=robots), live.thumbnail_stamps(ids)
-    leases, stops = card_leases(robot_ids=ids, now=now or timezone.now()), stops_in_force(robot_ids=ids)
+    named = None if robot_ids is None else ids  # thousands of ids cost more than the rows they would leave out
+    leases, stops = card_leases(robot_ids=named, now=now or timezone.now()), stops_in_force(robot_ids=named)
     rows = {
         str(robot.id): CardRow(robot, wanted[robot.id], leases.get(str(robot.id)), stops.get(str(robot.id)), stamp)
         for robot, stamp in zip(robots, stamps, strict=True)
@@ -78,22 +79,26 @@ def robot_cards_of(read: CardRows, *, robot_ids: Iterable[str] | None = None) ->
     ids = list(read.rows) if robot_ids is None else [robot_id for robot_id in robot_ids if robot_id in read.rows]
     statuses = live.statuses_get(ids)
     seen = [found.status for found in statuses if found]
-    _look_up(read.tasks, Task.objects, (status.task_id for status in seen))
-    _look_up(read.versions, PolicyVersion.objects, (status.policy_version_id for status in seen))
+    _look_up(read.tasks, Task.objects, _uuids(status.task_id for status in seen))
+    last = {key for robot_id in ids if (key := read.rows[robot_id].robot.policy_version_id) is not None}
+    _look_up(read.versions, PolicyVersion.objects, last | _uuids(status.policy_version_id for status in seen))
     return [_card(read, read.rows[robot_id], status) for robot_id, status in zip(ids, statuses, strict=True)]
 
 
-def _look_up(known: dict[uuid.UUID, _Row | None], rows: Manager[_Row], named: Iterable[str | None]) -> None:
-    texts = {text for text in named if text}  # of thousands of robots a few
-    missing = {found for text in texts if (found := _uuid(text)) is not None} - known.keys()
+def _look_up(known: dict[uuid.UUID, _Row | None], rows: Manager[_Row], named: set[uuid.UUID]) -> None:
+    missing = named - known.keys()
     if missing:
         found_rows = rows.in_bulk(list(missing))
         known.update({key: found_rows.get(key) for key in missing})
 
 
-def _named(known: Mapping[uuid.UUID, _Row | None], text: str | None) -> _Row | None:
-    key = _uuid(text) if text else None
+def _named(known: Mapping[uuid.UUID, _Row | None], key: uuid.UUID | None) -> _Row | None:
     return known.get(key) if key is not None else None
+
+
+def _uuids(texts: Iterable[str | None]) -> set[uuid.UUID]:
+    """Return those that are named: of thousands of robots a few."""
+    return {found for text in set(texts) if (found := _uuid(text)) is not None}
 
 
 def _uuid(text: str | None) -> uuid.UUID | None:
@@ -106,9 +111,9 @@ def _uuid(text: str | None) -> uuid.UUID | None:
 def _card(read: CardRows, row: CardRow, live_status: live.LiveStatus | None) -> RobotCard:
     """Build one card; an offline robot keeps its last known version and shows nothing that only a live one knows."""
     robot, status = row.robot, live_status.status if live_status else None
-    version = _named(read.versions, status.policy_version_id) if status else robot.policy_version
+    version = _named(read.versions, _uuid(status.policy_version_id) if status else robot.policy_version_id)
     behind = _behind(version, read.newest)
-    task = _named(read.tasks, status.task_id) if status else None
+    task = _named(read.tasks, _uuid(status.task_id)) if status else None
     seen_ms = live_status.received_ms if live_status else (to_ms(robot.last_seen_at) if robot.last_seen_at else None)
     return RobotCard(
         robot_id=str(robot.id),

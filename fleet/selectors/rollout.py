@@ -54,6 +54,7 @@ def desired_versions(*, robots: Iterable[Robot]) -> dict[uuid.UUID, Desired]:
     if trying is not None and trying.state == Rollout.State.CANARY:
         members = set(trying.robots.values_list("id", flat=True))
     pins = PolicyVersion.objects.in_bulk([row.pinned_version_id for row in rows if row.pinned_version_id])
+    usual = Desired(current, "current" if current else "")
     found: dict[uuid.UUID, Desired] = {}
     for row in rows:
         if row.pinned_version_id is not None:
@@ -61,7 +62,7 @@ def desired_versions(*, robots: Iterable[Robot]) -> dict[uuid.UUID, Desired]:
         elif trying is not None and row.id in members:
             found[row.id] = Desired(trying.candidate, "canary")
         else:
-            found[row.id] = Desired(current, "current" if current else "")
+            found[row.id] = usual
     return found
 
 

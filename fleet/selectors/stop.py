@@ -10,10 +10,10 @@ from fleet.models import RobotStop
 from fleet.protocol.messages import CardStop, StopInfo
 
 
-def stops_in_force(*, robot_ids: Sequence[uuid.UUID]) -> dict[str, RobotStop]:
-    """Return the newest stop in force of each robot that has one, by robot id."""
-    rows = RobotStop.objects.filter(robot_id__in=robot_ids, cleared_at__isnull=True).order_by("id")
-    return {str(row.robot_id): row for row in rows}
+def stops_in_force(*, robot_ids: Sequence[uuid.UUID] | None = None) -> dict[str, RobotStop]:
+    """Return the newest stop in force of each of these robots, or of all, that has one, by robot id."""
+    rows = RobotStop.objects.filter(cleared_at__isnull=True).order_by("id")
+    return {str(row.robot_id): row for row in (rows if robot_ids is None else rows.filter(robot_id__in=robot_ids))}
 
 
 def stops_cleared_newest(*, robot_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from fleet.errors import InvalidRequest, NameTaken, NotFound, RobotRetired, TokenInvalid
-from fleet.events import hint_link, hint_robot
+from fleet.events import hint_links, hint_robots
 from fleet.models import Assignment, EnrolmentToken, Robot, RobotKey
 from fleet.selectors.training import fleet_run
 from fleet.services.audit import audit_record, robot_actor
@@ -102,7 +102,7 @@ def robot_enrol(*, token: str, name: str) -> Enrolled:
     action = "robot.enrol" if row.robot is None else "robot.rekey"
     after = {"name": robot.name, "token": row.id, "is_approved": robot.is_approved}
     audit_record(action=action, subject=robot, after=after, actor=robot_actor(robot))
-    hint_robot(robot.id)
+    hint_robots([robot.id])
     logger.info("robot enrolled", extra={"event": {"robot": str(robot.id), "name": robot.name}})
     return Enrolled(robot, key)
 
@@ -131,5 +131,5 @@ def _renew(robot: Robot) -> Robot:
     if robot.retired_at is not None:
         raise TokenInvalid("this enrolment token is not valid")
     robot.keys.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
-    hint_link(robot.id)
+    hint_links([robot.id])
     return robot

@@ -1,5 +1,5 @@
-"""Robots: their keys, what their connection reports, pausing. Enrolment is in enrolment.py, what admins change in
-robot_admin.py."""
+"""Robots: their keys, pictures, pausing. Enrolment is in enrolment.py, what a connection reports in robot_hello.py and
+robot_seen.py, what admins change in robot_admin.py."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from fleet import live
 from fleet.errors import InvalidRequest, LinkReplaced, NotFound
-from fleet.events import hint_consoles, hint_link, hint_robot
-from fleet.models import PolicyDeployment, PolicyVersion, Robot, RobotKey
+from fleet.events import hint_consoles, hint_links, hint_robots
+from fleet.models import Robot, RobotKey
 from fleet.protocol.errors import Unauthorised
-from fleet.protocol.messages import Hello
 from fleet.services.audit import audit_record
 
 logger = logging.getLogger(__name__)
-
-MOST_PROTOCOL = 32767  # that its column holds
 
 
 def robot_key_check(*, robot_id: str, key: str) -> Robot:
@@ -70,45 +66,8 @@ def robot_key_revoke(*, key_id: uuid.UUID | str) -> RobotKey:
         row.save(update_fields=["revoked_at"])
         audit_record(action="robot.key_revoke", subject=row, name=row.robot.name, after={"revoked_at": row.revoked_at})
         logger.info("robot key revoked", extra={"event": {"robot": str(row.robot_id), "key": str(row.id)}})
-    hint_link(row.robot_id)
+    hint_links([row.robot_id])
     return row
-
-
-@transaction.atomic
-def robot_hello(*, robot_id: str, session_id: str, hello: Hello) -> None:
-    """Note what a newly connected robot is and hosts; any other connection of it is told to close."""
-    version = _version_or_none(hello.policy_version_id)
-    known = Robot.objects.filter(id=robot_id).update(
-        driver=msgspec.to_builtins(hello.driver),
-        daemon_version=hello.daemon_version[:200],
-        protocol=hello.protocol,
-        architectures=list(hello.architectures),
-        capabilities=[name[:64] for name in hello.capabilities[:64]],
-        policy_version=version,
-        link_session=session_id,
-        last_seen_at=timezone.now(),
-    )
-    if known and version is not None:
-        _note_hosted(robot_id, version)
-    hint_link(robot_id, newcomer=session_id)
-    hint_consoles("robot", robot_id)
-
-
-def robot_speaks(*, robot_id: str, protocol: int) -> None:
-    """Note the protocol of a robot that is refused for it, so that the console can say why it stays away."""
-    if 0 <= protocol <= MOST_PROTOCOL:
-        Robot.objects.filter(id=robot_id).update(protocol=protocol)
-
-
-def _note_hosted(robot_id: str, version: PolicyVersion) -> None:
-    """Count a version that the robot names in Hello as applied if its report was lost with an earlier connection.
-
-    When is not known, so `fetched_at` stays empty, which marks `applied_at` as an upper bound (see selectors/latency).
-    """
-    now = timezone.now()
-    PolicyDeployment.objects.get_or_create(robot_id=robot_id, version=version, defaults={"announced_at": now})
-    lost = PolicyDeployment.objects.filter(robot_id=robot_id, version=version, applied_at__isnull=True)
-    lost.update(applied_at=now, refused_at=None, refused_code="", refused_message="")
 
 
 def robot_thumbnail(*, robot_id: str, captured_ns: int, jpeg: bytes) -> None:
@@ -146,15 +105,8 @@ def robots_bump(*, robot_ids: Iterable[uuid.UUID | str], is_hinted: bool = True)
     """Count up the desired state's revision and, unless the caller does, hint each robot on commit."""
     ids = list(robot_ids)
     Robot.objects.filter(id__in=ids).update(state_revision=F("state_revision") + 1)
-    for robot_id in ids if is_hinted else ():
-        hint_robot(robot_id)
-
-
-def _version_or_none(version_id: str | None) -> PolicyVersion | None:
-    try:
-        return PolicyVersion.objects.filter(id=uuid.UUID(version_id)).first() if version_id else None
-    except ValueError:
-        return None
+    if is_hinted:
+        hint_robots(ids)
 
 
 def secret_sha256(secret: str) -> str:

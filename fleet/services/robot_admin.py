@@ -14,7 +14,7 @@ from msgspec.structs import fields
 
 from fleet.access import coverage_of
 from fleet.errors import Forbidden, InvalidRequest, NameTaken, RobotRetired
-from fleet.events import hint_link
+from fleet.events import hint_links
 from fleet.models import Assignment, EnrolmentToken, Robot
 from fleet.selectors.people_group import covering_tags
 from fleet.services.audit import audit_record
@@ -103,7 +103,7 @@ def robot_retire(*, robot_id: uuid.UUID | str) -> Robot:
     EnrolmentToken.objects.filter(robot=robot, used_at__isnull=True, revoked_at__isnull=True).update(revoked_at=now)
     Assignment.objects.filter(robot=robot, ended_at__isnull=True).update(ended_at=now)
     robots_bump(robot_ids=[robot.id])
-    hint_link(robot.id)
+    hint_links([robot.id])
     logger.info("robot retired", extra={"event": {"robot": str(robot.id), "name": robot.name}})
     return robot
 

@@ -34,6 +34,13 @@ from tests.fleet.consumers.peers import RobotPeer, joined_robot, robot_peer
 FROZEN = Path(__file__).resolve().parents[1] / "protocol" / f"golden_v{compat.OLDEST_ROBOT}"
 
 
+@pytest.fixture
+def patient_server(server: str, settings: Any) -> str:
+    """Takes a robot for silent after 17 s: these robots do not beat, and an episode's first check loads libraries."""
+    settings.SOP_HEARTBEAT_S = 5.0
+    return server
+
+
 def _until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -242,15 +249,15 @@ def test_gap_in_the_sequence_brings_the_whole_state(server: str) -> None:
         assert peer.expect(m.StateChanged).state.revision == 1
 
 
-def test_published_version_is_announced_to_everyone(server: str) -> None:
-    run = builders.running_run()
-    with joined_robot(server, builders.enrol()) as one, joined_robot(server, builders.enrol()) as two:
+def test_published_version_is_announced_to_everyone(patient_server: str) -> None:
+    run, first, second = builders.running_run(), builders.enrol(), builders.enrol()  # whose hints nobody hears yet
+    with joined_robot(patient_server, first) as one, joined_robot(patient_server, second) as two:
         manifest, blobs = builders.policy(run.id)
         version = policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs)
         for peer in (one, two):
             target = peer.expect(m.StateChanged).state.policy
             assert target is not None and target.version_id == str(version.id)
-            url = f"http://{server}{target.manifest_url}"
+            url = f"http://{patient_server}{target.manifest_url}"
             assert urllib.request.urlopen(url, timeout=5).read() == manifest
         applied = m.PolicyApplied(version_id=str(version.id), fetched_ns=10**18, applied_ns=10**18 + 1, fetched_bytes=9)
         one.send(applied)
@@ -267,13 +274,6 @@ def test_unknown_version_is_a_fault_that_does_not_end_the_link(server: str) -> N
         assert (fault.code, fault.is_fatal) == ("not_found", False)
         peer.beat()
         peer.expect(m.HeartbeatAck)
-
-
-@pytest.fixture
-def patient_server(server: str, settings: Any) -> str:
-    """Takes a robot for silent after 17 s: these robots do not beat, and an episode's first check loads libraries."""
-    settings.SOP_HEARTBEAT_S = 5.0
-    return server
 
 
 def _upload(server: str, peer: RobotPeer, manifest: object, files: dict[str, bytes]) -> None:

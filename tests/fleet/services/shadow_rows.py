@@ -11,7 +11,7 @@ from django.utils import timezone
 from fleet.models import Episode, PolicyVersion, Robot, Shadow
 from fleet.protocol.messages import Distances, ShadowEpisode, ShadowReport, ShadowState
 from fleet.services.policy import policy_version_publish
-from fleet.services.robot import robot_hello
+from fleet.services.robot_hello import Arrival, robots_hello
 from fleet.services.shadow import shadow_begin, shadow_reported
 from tests.fleet import builders
 
@@ -25,7 +25,7 @@ def publish(run: Any, step: int = 0, **changes: Any) -> PolicyVersion:
 
 def connect(robot: Robot, **changes: Any) -> None:
     hello = builders.hello(**({"capabilities": ("logs", "shadow")} | changes))
-    robot_hello(robot_id=str(robot.id), session_id=str(uuid.uuid4()), hello=hello)
+    robots_hello(arrivals=[Arrival(str(robot.id), str(uuid.uuid4()), hello)])
 
 
 def begin(version: PolicyVersion, *robots: Robot, **changes: Any) -> Shadow:

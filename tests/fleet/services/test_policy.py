@@ -22,7 +22,7 @@ from fleet.selectors.latency import version_spans
 from fleet.selectors.robot import desired_state
 from fleet.selectors.robot_card import robot_cards
 from fleet.services.policy import policy_version_applied, policy_version_publish, policy_version_refused
-from fleet.services.robot import robot_hello
+from fleet.services.robot_hello import Arrival, robots_hello
 from fleet.storage import keys
 from fleet.storage.local import LocalStore
 from tests.fleet import builders
@@ -107,14 +107,14 @@ def test_hello_counts_a_version_whose_report_was_lost(objects: LocalStore) -> No
     version = _publish(run, *builders.policy(run.id))
     policy_version_refused(robot_id=str(robot.id), version_id=str(version.id), code="probe_failed", message="")
     hello = builders.hello(policy_version_id=str(version.id))
-    robot_hello(robot_id=str(robot.id), session_id="s", hello=hello)
+    robots_hello(arrivals=[Arrival(str(robot.id), "s", hello)])
     row = PolicyDeployment.objects.get()
     assert row.applied_at is not None and (row.fetched_at, row.refused_code) == (None, "")
     assert version_spans()["published_to_applied"] == []
     fetched_ns = to_ns(version.published_at) + 10**9
     report = {"robot_id": str(robot.id), "version_id": str(version.id), "fetched_bytes": 10}
     policy_version_applied(**report, fetched_ns=fetched_ns, applied_ns=fetched_ns + 10**9)
-    robot_hello(robot_id=str(robot.id), session_id="t", hello=hello)
+    robots_hello(arrivals=[Arrival(str(robot.id), "t", hello)])
     assert version_spans()["published_to_applied"] == pytest.approx([2.0], abs=1e-3)
 
 

@@ -14,7 +14,7 @@ from fleet import live
 from fleet.models import Robot, RobotStateInterval
 from fleet.protocol import messages as m
 from fleet.protocol.authority import Mode
-from fleet.services.robot import robot_hello
+from fleet.services.robot_hello import Arrival, robots_hello
 from fleet.services.robot_seen import Beat, Seen, robots_gone, robots_seen
 from fleet.services.robot_state import State, robot_state_note, robot_state_of, robot_states_sweep, silence_s
 from tests.fleet import builders
@@ -97,12 +97,12 @@ def test_old_rows_go(settings: Any) -> None:
 def test_heartbeats_and_goodbyes_of_a_connection_are_recorded() -> None:
     """A goodbye of a connection that was replaced says nothing."""
     robot = builders.enrol().robot
-    robot_hello(robot_id=str(robot.id), session_id="one", hello=builders.hello())
+    robots_hello(arrivals=[Arrival(str(robot.id), "one", builders.hello())])
     for activity in ("running", "running"):
         status = builders.status(activity=activity)
         [seen] = robots_seen(beats=[Beat(str(robot.id), "one", status)])
         assert seen == Seen(1)
-    robot_hello(robot_id=str(robot.id), session_id="two", hello=builders.hello())
+    robots_hello(arrivals=[Arrival(str(robot.id), "two", builders.hello())])
     assert robots_gone(sessions=[(str(robot.id), "one")]) == [False]
     assert [row[0] for row in _rows(robot)] == ["working"]
     assert robots_gone(sessions=[(str(robot.id), "two")]) == [False]

@@ -10,6 +10,7 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 TRAIN_ROUND = "learner.train_round"
+LEARNER_QUEUE = "learner"
 DATASET_DESCRIBE = "fleet.dataset_describe"
 RETENTION_RUN = "fleet.retention_run"
 STORAGE_COLLECT = "fleet.storage_collect"
@@ -32,9 +33,9 @@ SUBJECTS = {
 }
 
 
-def enqueue_train_round(*, run_id: str, epoch: int, delay_s: float = 0.0) -> None:
-    """Ask the learner for one round, on commit. If the broker is away the reaper asks again."""
-    transaction.on_commit(lambda: _enqueue(TRAIN_ROUND, (run_id, epoch), queue="learner", delay_s=delay_s))
+def enqueue_train_round(*, run_id: str, epoch: int, queue: str = LEARNER_QUEUE, delay_s: float = 0.0) -> None:
+    """Ask a learner of this queue for one round, on commit. If the broker is away the reaper asks again."""
+    transaction.on_commit(lambda: _enqueue(TRAIN_ROUND, (run_id, epoch), queue=queue, delay_s=delay_s))
 
 
 def enqueue_dataset_describe(*, version_id: str) -> None:

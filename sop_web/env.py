@@ -16,6 +16,9 @@ SOP_EXPORT_DESTINATIONS is a JSON object, `{"lab-bucket": "s3://bucket/prefix?en
 may go besides the object store, each under the name that people choose. Nobody can name another place, so an export
 reaches no host that is not listed. boto3's credentials are the same as for OBJECT_STORE_URL.
 
+SOP_LEARNER_QUEUES is a JSON object, `{"lerobot.v1": "learner-lerobot"}`: policies of these architectures are trained by
+workers of a queue of their own, which run in another Python. All others by those of the queue `learner`.
+
 Secrets may come from files: NAME_FILE instead of NAME, see `secret_files.py`.
 """
 
@@ -95,6 +98,7 @@ class Environment:
     `webhook_timeout_s`: of one delivery. `webhook_disable_days`: of failures alone, after which one is turned off.
     `export_destinations`: name -> s3:// URL. `export_keep_days`: how long a finished export stays in the object store.
     `export_most`: that may wait or run. `export_check_episodes`: that are read before an export is accepted.
+    `learner_queues`: architecture -> queue of the workers that train it; `learner` for those not named.
     `postgres_programs`: the folder of pg_dump and pg_restore, for backups.
     `is_*_default`: nobody set it, which production refuses.
     `patch_versions`: of a run, the newest, whose patches from the version before are kept, besides those in use.
@@ -148,6 +152,7 @@ class Environment:
     webhook_allow: str
     webhook_timeout_s: float
     webhook_disable_days: int
+    learner_queues: Mapping[str, str]
     export_destinations: Mapping[str, str]
     export_keep_days: int
     export_most: int
@@ -225,6 +230,7 @@ def read_environment(values: Mapping[str, str] = os.environ) -> Environment:
         webhook_allow=_allow_list(values, "SOP_WEBHOOK_ALLOW"),
         webhook_timeout_s=seconds(values, "SOP_WEBHOOK_TIMEOUT_S", 10.0, most=60.0),
         webhook_disable_days=count(values, "SOP_WEBHOOK_DISABLE_DAYS", 5, least=1),
+        learner_queues=_learner_queues(values),
         export_destinations=_export_destinations(values),
         export_keep_days=count(values, "SOP_EXPORT_KEEP_DAYS", 14, least=1),
         export_most=count(values, "SOP_EXPORT_MOST", 100, least=1),
@@ -310,11 +316,24 @@ def _allow_list(values: Mapping[str, str], name: str) -> str:
     return text
 
 
-def _export_destinations(values: Mapping[str, str]) -> Mapping[str, str]:
+def _texts_by_name(values: Mapping[str, str], name: str) -> dict[str, str]:
     try:
-        found = msgspec.json.decode(values.get("SOP_EXPORT_DESTINATIONS", "") or "{}", type=dict[str, str])
+        return msgspec.json.decode(values.get(name, "") or "{}", type=dict[str, str])
     except msgspec.MsgspecError as error:
-        raise EnvironmentInvalid(f"SOP_EXPORT_DESTINATIONS: {error}") from None
+        raise EnvironmentInvalid(f"{name}: {error}") from None
+
+
+def _learner_queues(values: Mapping[str, str]) -> Mapping[str, str]:
+    found = _texts_by_name(values, "SOP_LEARNER_QUEUES")
+    for queue in found.values():
+        if not _NAME.fullmatch(queue) or not queue.startswith("learner"):
+            text = "names of queues begin with 'learner' and are letters, digits, '.', '_' and '-', up to 64"
+            raise EnvironmentInvalid(f"SOP_LEARNER_QUEUES: {text}")  # so none is another worker's
+    return found
+
+
+def _export_destinations(values: Mapping[str, str]) -> Mapping[str, str]:
+    found = _texts_by_name(values, "SOP_EXPORT_DESTINATIONS")
     for name, url in found.items():
         if not _NAME.fullmatch(name):
             raise EnvironmentInvalid("SOP_EXPORT_DESTINATIONS: names are letters, digits, '.', '_' and '-', up to 64")

@@ -66,8 +66,9 @@ class StoreState:
 
 
 def queue_names() -> tuple[str, ...]:
-    """Return the queues that tasks are routed to."""
-    return tuple(sorted({route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}))
+    """Return the queues that tasks are routed to, and those of learners in another Python."""
+    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
+    return tuple(sorted(routed.union(settings.SOP_LEARNER_QUEUES.values())))
 
 
 def queue_states() -> list[QueueState]:

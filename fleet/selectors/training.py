@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import Case, Count, IntegerField, Max, Q, Sum, Value, When
 
 from fleet.clock import to_ms
@@ -11,6 +12,7 @@ from fleet.coverage import WHOLE, Coverage
 from fleet.models import Episode, PolicyVersion, TrainingRound, TrainingRun
 from fleet.protocol.messages import RunCard
 from fleet.protocol.recording import Origin
+from fleet.queue import LEARNER_QUEUE
 from fleet.selectors.episode import episodes_of_run
 
 
@@ -52,6 +54,12 @@ def steps_per_s(*, run: TrainingRun, rounds: int = 5) -> float:
         return 0.0
     seconds = (last[0][0] - last[-1][2]).total_seconds()  # type: ignore[operator]
     return float(last[0][1] - last[-1][3]) / seconds if seconds > 0 else 0.0  # type: ignore[operator]
+
+
+def run_queue(*, run: TrainingRun) -> str:
+    """Return the queue whose workers can train the run's policy: by the architecture of its newest version."""
+    newest = PolicyVersion.objects.filter(run=run).order_by("-number").values_list("architecture", flat=True).first()
+    return str(settings.SOP_LEARNER_QUEUES.get(newest or "", LEARNER_QUEUE))
 
 
 def run_began_from(*, run: TrainingRun) -> PolicyVersion | None:

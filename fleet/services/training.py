@@ -20,6 +20,7 @@ from fleet.events import hint_all_robots, hint_consoles
 from fleet.models import DatasetVersion, Episode, PolicyVersion, Robot, RunMetric, Task, TrainingRound, TrainingRun
 from fleet.queue import enqueue_train_round
 from fleet.selectors.silence import is_silent, silent_since
+from fleet.selectors.training import run_queue
 from fleet.services.audit import audit_record
 from fleet.services.metric_history import metric_history_thin
 from fleet.services.robot import robots_bump
@@ -125,7 +126,7 @@ def training_run_start(*, run_id: object) -> TrainingRun:
     run.rounds.filter(committed_at__isnull=True).update(attempts=0)
     _new_epoch(run)
     audit_record(action="run.start", subject=run, before=before, after={"state": run.state, "epoch": run.epoch})
-    enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
+    _enqueue_round(run)
     _fleet_changed()
     return run
 
@@ -251,7 +252,7 @@ def training_round_commit(
     if rest := TrainingRun.State.STOPPED if is_done else run.asked:
         _confirm(run, TrainingRun.State(rest))
     else:
-        enqueue_train_round(run_id=str(run.id), epoch=run.epoch, delay_s=next_delay_s)
+        _enqueue_round(run, delay_s=next_delay_s)
         hint_consoles("run", run.id)
     return row
 
@@ -326,8 +327,12 @@ def _reap(run_id: uuid.UUID, limit: datetime) -> bool:
         _confirm(run, TrainingRun.State(run.asked))
         return False
     _new_epoch(run)
-    enqueue_train_round(run_id=str(run.id), epoch=run.epoch)
+    _enqueue_round(run)
     return True
+
+
+def _enqueue_round(run: TrainingRun, *, delay_s: float = 0.0) -> None:
+    enqueue_train_round(run_id=str(run.id), epoch=run.epoch, queue=run_queue(run=run), delay_s=delay_s)
 
 
 def run_lock(*, run_id: object, epoch: int | None = None) -> TrainingRun:

@@ -133,6 +133,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 10,
     "max_connections": 100,
 }
+SOP_LEARNER_QUEUES = ENVIRONMENT.learner_queues
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acknowledgement a worker must not sit on tasks that others could run
 # Cancelling on connection loss lost the task for good in 3 of 3 runs (machine.md 6).
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

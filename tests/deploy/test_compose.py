@@ -12,20 +12,25 @@ from typing import Any
 import pytest
 import yaml
 
+from learner.policies.architectures.lerobot.config import ARCHITECTURE
 from sop_web.env import read_environment
 from sop_web.secret_files import SECRET_NAMES
 from sop_web.unsafe import unsafe_values
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?")
-SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "data", "beat", "learner-cpu", "learner-nvidia", "exporter")
+SERVER_PROCESSES = ("migrate", "web", "worker", "hooks", "data", "beat", "learner-cpu", "learner-nvidia",
+                    "learner-lerobot", "learner-lerobot-nvidia", "exporter")  # fmt: skip
 # Once, not for ever; and why each of these runs without a health check.
 ONE_SHOT = {"migrate", "s3-bucket"}
 NO_HEALTH = {
     "learner-cpu": "a solo worker answers nothing while it trains; fleet.reap watches its rounds",
     "learner-nvidia": "as learner-cpu",
+    "learner-lerobot": "as learner-cpu",
+    "learner-lerobot-nvidia": "as learner-cpu",
     "robot": "its heartbeat is what the fleet page shows",
 }
+IMAGES = {"server": "sop-server", "robot": "sop-robot", "learner-lerobot": "sop-learner-lerobot"}  # by their stage
 OWN_HARDENING = {"s3", "s3-bucket"}  # the image gives up root by itself, which needs capabilities until then
 
 
@@ -56,7 +61,8 @@ def test_every_service_is_there_with_its_profile(compose: dict[str, Any]) -> Non
     assert profiles == {
         "postgres": (), "redis": (), "s3": ("s3",), "s3-bucket": ("s3",), "migrate": (),
         "web": (), "worker": (), "hooks": (), "data": (), "beat": (), "learner-cpu": (), "nginx": (), "exporter": (),
-        "learner-nvidia": ("nvidia",), "coturn": ("turn",), "robot": ("robots",),
+        "learner-nvidia": ("nvidia",), "learner-lerobot": ("lerobot",), "learner-lerobot-nvidia": ("lerobot-nvidia",),
+        "coturn": ("turn",), "robot": ("robots",),
     }  # fmt: skip
 
 
@@ -67,17 +73,19 @@ def test_images_are_pinned_and_restart(compose: dict[str, Any]) -> None:
         assert PINNED.fullmatch(service["image"]), name
         assert service["restart"] == ("on-failure" if name in ONE_SHOT else "unless-stopped"), name
         if "build" in service:
-            assert service["image"] in (f"sop-server:{release}", f"sop-robot:{release}")
+            assert service["image"] == f"{IMAGES[service['build']['target']]}:{release}", name
 
 
 def test_every_stage_of_the_images_is_pinned_and_runs_without_root() -> None:
-    """Base images carry a patch number; both images end as user sop; nothing that compiles is in them."""
+    """Base images carry a patch number; all images end as user sop; nothing that compiles is in them."""
     text = (ROOT / "Dockerfile").read_text()
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)
     named = {name for _, name in stages}
     for base, name in stages:
-        assert base in named or re.fullmatch(r"(python:3\.11\.\d+|node:20\.\d+)-(slim-)?bookworm(-slim)?", base), name
-    for name in ("server", "robot"):
+        assert base in named or re.fullmatch(r"(python:3\.1[12]\.\d+|node:20\.\d+)-(slim-)?bookworm(-slim)?", base), (
+            name
+        )
+    for name in IMAGES:
         stage = re.split(rf"^FROM \S+ AS {name}$", text, flags=re.MULTILINE)[1].split("\nFROM ")[0]
         assert re.findall(r"^USER (\S+)$", stage, re.MULTILINE) == ["sop"]
         assert "pip install" not in stage and "npm" not in stage
@@ -245,8 +253,21 @@ def test_the_s3_store_calls_nobody_and_is_reached_through_tls(compose: dict[str,
 
 
 def test_the_gpu_is_asked_for(compose: dict[str, Any]) -> None:
-    devices = compose["services"]["learner-nvidia"]["deploy"]["resources"]["reservations"]["devices"]
-    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+    for name in ("learner-nvidia", "learner-lerobot-nvidia"):
+        devices = compose["services"][name]["deploy"]["resources"]["reservations"]["devices"]
+        assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_lerobots_policies_go_where_their_learner_listens(compose: dict[str, Any]) -> None:
+    """The queue of the example in env.example is the one of these workers, and of no other."""
+    example = (ROOT / "deploy" / "env.example").read_text()
+    found = re.search(r"^# (SOP_LEARNER_QUEUES)=(.+)$", example, re.MULTILINE)
+    assert found is not None
+    assert read_environment({found[1]: found[2]}).learner_queues == {ARCHITECTURE: "learner-lerobot"}
+    listening = {
+        name for name, service in compose["services"].items() if "learner-lerobot" in service.get("command", ())
+    }
+    assert listening == {"learner-lerobot", "learner-lerobot-nvidia"}
 
 
 def test_the_robot_image_carries_no_web_stack() -> None:

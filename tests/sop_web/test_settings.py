@@ -153,6 +153,12 @@ def test_impossible_export_destinations_are_refused(text: str) -> None:
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"lerobot.v1": 5}', '{"lerobot.v1": "fleet"}', '{"a": "learner/../x"}'])
+def test_impossible_queues_of_learners_are_refused(text: str) -> None:
+    with pytest.raises(EnvironmentInvalid, match="SOP_LEARNER_QUEUES"):
+        read_environment({"SOP_LEARNER_QUEUES": text})
+
+
 def test_export_destinations_are_read() -> None:
     lab = "s3://lab-bucket/sop?endpoint=http://127.0.0.1:8333&region=us-east-1"
     assert read_environment({"SOP_EXPORT_DESTINATIONS": f'{{"lab": "{lab}"}}'}).export_destinations == {"lab": lab}

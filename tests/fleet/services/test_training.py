@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from fleet.errors import InvalidRequest, NotFound, RunFenced, RunNotRunning
 from fleet.models import RunMetric, TrainingRound, TrainingRun
+from fleet.selectors.system import queue_names
 from fleet.services import training
 from fleet.services.episode import episode_register
+from fleet.services.policy import policy_version_publish
 from fleet.storage.local import LocalStore
 from fleet.tasks import reap
 from tests.fleet import builders
@@ -70,6 +72,22 @@ def test_start_enqueues_one_round_of_a_new_epoch(enqueued: list[Any], django_cap
     assert [(name, args, options["queue"]) for name, args, options in enqueued] == [
         ("learner.train_round", (str(run.id), 1), "learner")
     ]
+
+
+def test_a_round_goes_to_the_workers_that_can_train_its_policy(
+    enqueued: list[Any], objects: LocalStore, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    """By the newest version's architecture; every round, from whatever asks for it."""
+    run = builders.running_run()
+    manifest, blobs = builders.policy(run.id)
+    architecture = policy_version_publish(run_id=str(run.id), manifest_bytes=manifest, blobs=blobs).architecture
+    settings.SOP_LEARNER_QUEUES = {architecture: "learner-elsewhere"}
+    with django_capture_on_commit_callbacks(execute=True):
+        run = training.training_run_start(run_id=run.id)
+        _commit(run, _begin(run), end_step=10)
+    rounds = [options["queue"] for name, _, options in enqueued if name == "learner.train_round"]
+    assert rounds == ["learner-elsewhere", "learner-elsewhere"]
+    assert "learner-elsewhere" in queue_names()
 
 
 def test_claim_tells_the_holder_what_to_train() -> None:

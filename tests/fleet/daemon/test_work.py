@@ -86,6 +86,19 @@ async def test_a_rate_that_is_not_the_drivers_is_warned_of_once(
     assert len(told) == warnings
 
 
+async def test_memory_is_settled_once_before_the_first_motion(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is loaded then is never looked through while the robot moves."""
+    driver, seeds_before = PointDriver(), []
+    monkeypatch.setattr("fleet.daemon.work.gc.freeze", lambda: seeds_before.append(list(driver.seeds)))
+    peer.update(assignments=(peer.task(),))
+    peer.publish(1, dx=0.8)
+    async with running(peer, tmp_path, monkeypatch, driver=driver):
+        await until(lambda: len(peer.registered) >= 3)
+    assert seeds_before == [[]]
+
+
 async def test_a_stop_while_the_scene_is_reset_comes_before_any_motion(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.accessibility import violations_in_both_themes
-from tests.e2e.pages import ROBOTS, sign_in
+from tests.e2e.pages import PHONE, ROBOTS, assert_it_fits, sign_in
 from tests.stack.harness import TASK, System
 
 pytestmark = pytest.mark.e2e
@@ -94,6 +94,11 @@ def test_a_label_is_saved_and_kept(page: Page, running: System) -> None:
     expect(page.get_by_role("radio", name="Success")).to_be_checked(timeout=WAIT_MS)
     page.get_by_text("History").click()
     expect(page.get_by_text("Success (lid is on)")).to_be_visible()
+    page.set_viewport_size(PHONE)
+    page.goto("/episodes")
+    # Read out alone, in a column that a phone has to scroll to.
+    expect(page.get_by_text("said by a person").first).to_be_attached(timeout=WAIT_MS)
+    assert_it_fits(page)
 
 
 def test_no_accessibility_violations(page: Page, running: System) -> None:

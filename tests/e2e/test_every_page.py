@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.accessibility import SETTLED, violations, violations_in_both_themes
-from tests.e2e.pages import ROBOTS, sign_in
+from tests.e2e.pages import PHONE, ROBOTS, assert_it_fits, sign_in
 
 pytestmark = pytest.mark.e2e
 
@@ -45,16 +45,6 @@ def browser_context_args(browser_context_args: dict[str, object], admin_state: o
     return {**browser_context_args, "storage_state": admin_state, "viewport": {"width": 1280, "height": 800}}
 
 
-PHONE = {"width": 390, "height": 844}
-# What reaches beyond the right edge outside of every box that scrolls or cuts: it is what makes the page wider.
-TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((each) => {
-  if (each.getBoundingClientRect().right <= innerWidth + 0.5) return false;
-  for (let box = each.parentElement; box && box !== document.body; box = box.parentElement)
-    if (getComputedStyle(box).overflowX !== "visible") return false;
-  return getComputedStyle(each).visibility !== "hidden";
-}).slice(0, 5).map((each) => each.outerHTML.slice(0, 160))"""
-
-
 def _address(page: Page, path: str) -> str:
     if path not in PAGES_OF:
         return path
@@ -64,11 +54,6 @@ def _address(page: Page, path: str) -> str:
 def _wait_until_loaded(page: Page) -> None:
     expect(page.get_by_role("main").get_by_role("heading").first).to_be_attached()
     page.wait_for_load_state("networkidle")
-
-
-def _assert_it_fits(page: Page) -> None:
-    wide = page.evaluate(TOO_WIDE)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), wide
 
 
 @pytest.mark.parametrize("path", [*PAGES, *PAGES_OF])
@@ -81,19 +66,19 @@ def test_a_page_is_whole(page: Page, path: str) -> None:
     page.goto(_address(page, path))
     _wait_until_loaded(page)
     assert violations_in_both_themes(page) == []
-    _assert_it_fits(page)
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert_it_fits(page)
+    page.set_viewport_size(PHONE)
     page.reload()
     _wait_until_loaded(page)
     page.wait_for_function(SETTLED)
     assert violations(page) == []
-    _assert_it_fits(page)
+    assert_it_fits(page)
     assert problems == []
 
 
 def test_the_navigation_folds_on_a_phone(page: Page) -> None:
     """A button unfolds it, a choice leads there and folds it in, Escape folds it in."""
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.set_viewport_size(PHONE)
     page.goto("/help")
     bar = page.get_by_role("navigation", name="Main")
     expect(bar).to_be_hidden()

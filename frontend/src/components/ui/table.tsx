@@ -22,8 +22,8 @@ export function Table({ caption, columns, children, className }: TableProps) {
   const id = useId();
   return (
     // A scroll box takes focus so that arrow keys can scroll it (WCAG 2.1.1). A group and no landmark: the panel around it
-    // often has the same name.
-    <div role="group" aria-labelledby={id} tabIndex={0} className={cn("overflow-auto", className)}>
+    // often has the same name. Relative, so that text for screen readers alone scrolls with its cell and widens no page.
+    <div role="group" aria-labelledby={id} tabIndex={0} className={cn("relative overflow-auto", className)}>
       <table className="w-full border-collapse text-sm">
         <caption id={id} className="sr-only">
           {caption}

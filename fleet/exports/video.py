@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any
@@ -45,10 +45,12 @@ def rate_of(rate_hz: float) -> Fraction:
     return Fraction(rate_hz).limit_denominator(1001)
 
 
-def probe_video(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord) -> VideoFacts:
+def probe_video(
+    file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord, *, first_seen: Callable[[], object] = lambda: None
+) -> VideoFacts:
     """Check that a video has one frame a step, of the stated size, each at its time; leaves `file` at its beginning.
 
-    Every packet is read, only the first picture is decoded. `file`: seekable.
+    Every packet is read, only the first picture is decoded. `file`: seekable. `first_seen`: called after that picture.
     Raises: InvalidVideo with the episode's id.
     """
     rate = rate_of(manifest.control_rate_hz)
@@ -68,6 +70,7 @@ def probe_video(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord
                 raise _invalid(manifest, camera, f"has more than {manifest.steps} frames, or one without a time")
             if not shown:
                 _check_picture(packet, manifest, camera)
+                first_seen()
             is_plain &= packet.pts == packet.dts and packet.pts * ticks.denominator == len(shown) * ticks.numerator
             shown.append(packet.pts * unit_s)
             key_frames += packet.is_keyframe

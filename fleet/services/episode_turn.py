@@ -41,5 +41,6 @@ def episode_register_in_turn(*, robot_id: str, manifest: EpisodeManifest, upload
             raise VideoUnchecked(f"{error.message}, {tries} times; it is not tried again") from None
         cache.set(key, (tries, time.time() + FIRST_WAIT_S * 2 ** (tries - 1)), timeout=KEPT_S)
         raise
-    cache.delete(key)
+    if tries:
+        cache.delete(key)
     return row

@@ -43,7 +43,11 @@ def episode_upload_grant(
         raise InvalidRequest("parts belong to objects of this episode, each once", field="parts")
     for record in objects:
         _check_record(record)
-    targets = [_upload_target(episode_id, record, cut, takes_parts=takes_parts) for record in objects]
+    existing = _existing(episode_id, objects)
+    targets = [
+        _upload_target(episode_id, record, cut, takes_parts=takes_parts, may_be_stored=record.name in existing)
+        for record in objects
+    ]
     return tuple(_at_most(targets, PARTS_AT_ONCE))
 
 
@@ -53,12 +57,23 @@ def _check_record(record: ObjectRecord) -> None:
         raise InvalidRequest(f"object '{record.name[:64]}' has a bad name, size or hash", field="objects")
 
 
+def _existing(episode_id: str, objects: Sequence[ObjectRecord]) -> set[str]:
+    """Return the names of those that have an object at their key, whatever it holds."""
+    named = {keys.episode_object(episode_id, record.name): record.name for record in objects}
+    return {named[key] for key in object_store().existing(keys.episode_object(episode_id, ""), named)}
+
+
 def _upload_target(
-    episode_id: str, record: ObjectRecord, cut: Mapping[str, ObjectParts], *, takes_parts: bool
+    episode_id: str,
+    record: ObjectRecord,
+    cut: Mapping[str, ObjectParts],
+    *,
+    takes_parts: bool,
+    may_be_stored: bool,
 ) -> UploadTarget:
     key = keys.episode_object(episode_id, record.name)
     stored = UploadTarget(name=record.name, url="", headers={}, is_stored=True)
-    if _is_stored(key, record):
+    if may_be_stored and _is_stored(key, record):
         return stored
     if record.name in cut:
         return _part_targets(key, record, cut[record.name]) or stored

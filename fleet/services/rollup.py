@@ -77,16 +77,17 @@ class RollupCheck:
 
 
 @contextlib.contextmanager
-def rollup_episodes_changed(*, episode_ids: Sequence[uuid.UUID]) -> Iterator[None]:
-    """Keep the sums while the block inserts, changes or deletes these episodes; inside the caller's transaction.
+def rollup_episodes_changed(*, episode_ids: Sequence[uuid.UUID], new_ids: Sequence[uuid.UUID] = ()) -> Iterator[None]:
+    """Keep the sums while the block changes or deletes these episodes; inside the caller's transaction.
 
-    The caller holds the rows' locks, or makes the rows. Raises: TransactionManagementError outside of a transaction.
+    The caller holds the rows' locks. `new_ids`: of rows that the block inserts.
+    Raises: TransactionManagementError outside of a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("episodes and their sums change in one transaction")
     _add(episode_ids, sign=-1)
     yield
-    _add(episode_ids, sign=1)
+    _add([*episode_ids, *new_ids], sign=1)
 
 
 def _add(episode_ids: Sequence[uuid.UUID], *, sign: int) -> None:

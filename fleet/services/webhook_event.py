@@ -23,7 +23,8 @@ MAX_PENDING = 10_000  # a receiver; what happens beyond is counted in `dropped` 
 
 def webhook_event_emit(*, event: Webhook.Event, data: Mapping[str, object]) -> int:
     """Keep one message a receiver of `event` and send it on commit; return how many. Call it within a transaction."""
-    receivers = list(Webhook.objects.filter(is_active=True, events__contains=[event.value]).order_by("id"))
+    subscribed = Webhook.objects.filter(is_active=True, events__contains=[event.value])
+    receivers = list(subscribed.only("id").order_by("id"))
     if not receivers:
         return 0
     now, event_id = timezone.now(), uuid.uuid4()

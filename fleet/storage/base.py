@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -127,8 +127,17 @@ class ObjectStore(abc.ABC):
         Raises: ObjectMissing, here or at the first read.
         """
 
+    def read(self, key: str, *, start: int, size: int) -> bytes:
+        """Return at most `size` bytes from `start` on; none beyond the end. Raises: ObjectMissing."""
+        with self.open(key, start=start) as stream:
+            return stream.read(size)
+
     @abc.abstractmethod
     def exists(self, key: str) -> bool: ...
+
+    def existing(self, prefix: str, keys: Collection[str]) -> set[str]:
+        """Return which of these keys hold an object. All begin with `prefix`, and few others do."""
+        return {key for key in keys if self.exists(key)}
 
     @abc.abstractmethod
     def size(self, key: str) -> int:

@@ -1,7 +1,8 @@
 """A stored object as a seekable file, for readers that jump about in it, such as FFmpeg in an MP4.
 
-Read in blocks, of which the newest stay: of a bucket one ranged GET serves a reader that goes straight on, and one that
-goes back and forth between two places (an MP4's index and its frames) costs one for a block, not one for a read.
+Read in blocks, of which the newest stay: of a bucket one GET serves a reader that goes straight on, and one that goes
+back and forth between two places (an MP4's index and its frames) costs one for a block, not one for a read. A reader
+that has seen what it came for may go on over blanks, which cost nothing.
 """
 
 from __future__ import annotations
@@ -13,26 +14,28 @@ from typing import IO
 
 from fleet.storage.base import ObjectStore
 
-BLOCK_BYTES = 1024 * 1024
-BLOCKS = 4  # kept in memory
+BLOCK_BYTES = 256 * 1024
+BLOCKS = 16  # kept in memory
 
 
 class SeekableObject(io.RawIOBase):
-    """Read-only. `before_read`: called before each read; what it raises ends the reader.
+    """Read-only. `size`: of the object, in bytes. `before_read`: called before each read; what it raises ends it.
 
-    Raises: ObjectMissing when it is opened, StoreUnavailable from any read.
+    `is_blank`: reads return zeros, as many as there would be bytes. Raises: ObjectMissing and StoreUnavailable from
+    any other read.
     """
 
-    def __init__(self, store: ObjectStore, key: str, *, before_read: Callable[[], object]) -> None:
+    def __init__(self, store: ObjectStore, key: str, *, size: int, before_read: Callable[[], object]) -> None:
         super().__init__()
         self._store = store
         self._key = key
         self._before_read = before_read
-        self._size = store.size(key)
+        self._size = size
         self._position = 0
+        self.is_blank = False
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._stream: IO[bytes] | None = None
-        self._stream_position = 0
+        self._following = -1  # where the block after the one that was fetched last begins
 
     def readable(self) -> bool:
         return True
@@ -52,6 +55,9 @@ class SeekableObject(io.RawIOBase):
         self._before_read()
         left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
+        if self.is_blank:
+            self._position += wanted
+            return bytes(wanted)
         pieces = []
         while wanted:
             index, offset = divmod(self._position, BLOCK_BYTES)
@@ -78,11 +84,14 @@ class SeekableObject(io.RawIOBase):
         return self._blocks[index]
 
     def _fetch(self, start: int) -> bytes:
-        if self._stream is None or self._stream_position != start:
+        if start != self._following:
             self._drop()
-            self._stream = self._store.open(self._key, start=start)
-        data = self._stream.read(BLOCK_BYTES)
-        self._stream_position = start + len(data)
+            data = self._store.read(self._key, start=start, size=BLOCK_BYTES)
+        else:  # a second block in a row: more will follow
+            if self._stream is None:
+                self._stream = self._store.open(self._key, start=start)
+            data = self._stream.read(BLOCK_BYTES)
+        self._following = start + len(data)
         return data
 
     def _drop(self) -> None:

@@ -42,6 +42,15 @@ def test_registers_an_episode_with_its_segments(objects: LocalStore) -> None:
     assert segments == [(0, 4, "autonomous", "policy"), (4, 6, "teleop", "scripted")]
 
 
+def test_a_registration_takes_few_statements(objects: LocalStore, django_assert_max_num_queries: Any) -> None:
+    """What a fleet's episodes cost the database; docs/capacity.md counts on it."""
+    robot, task = builders.enrol().robot, builders.task()
+    manifest, files = builders.episode(task, robot, steps=6, human=2)
+    builders.store(manifest, files)
+    with django_assert_max_num_queries(14):  # three of them begin, save and end the transaction
+        _register(manifest, robot)
+
+
 def test_operator_s_word_on_the_outcome_and_the_environment_s_are_both_kept(objects: LocalStore) -> None:
     robot, task = builders.enrol().robot, builders.task()
     kept = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -26,9 +27,11 @@ from fleet.protocol.recording import (
     encode_manifest,
 )
 from fleet.protocol.steps import encode_steps
+from fleet.services import episode_check
 from fleet.services.episode import episode_register
-from fleet.storage import keys
+from fleet.storage import keys, seekable
 from fleet.storage.local import LocalStore
+from fleet.storage.seekable import SeekableObject
 from tests.fleet import builders
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +98,14 @@ BAD_VIDEOS: dict[str, Callable[[Path], bytes]] = {
 }
 
 
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a small video count as one that is not read whole."""
+    if request.param == "large":
+        monkeypatch.setattr(episode_check, "SMALL_BYTES", 0)
+
+
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("case", BAD_VIDEOS)
 def test_a_video_that_is_not_what_the_manifest_says(objects: LocalStore, tmp_path: Path, case: str) -> None:
     """Its sizes and hashes are true, so only looking into it tells; a playlist opens no file of this server."""
@@ -105,10 +116,69 @@ def test_a_video_that_is_not_what_the_manifest_says(objects: LocalStore, tmp_pat
     assert (error.code, error.data["object"]) == ("invalid_video", "front.mp4")
 
 
+@pytest.mark.usefixtures("size")
 def test_a_good_video_of_each_camera_is_registered(objects: LocalStore) -> None:
     manifest, files = _two_cameras()
     builders.store(manifest, files)
     assert episode_register(robot_id=manifest.robot_id, manifest=manifest, uploaded_ns=None).index_seq == 1
+
+
+def _fragmented(data: bytes) -> bytes:
+    """The same frames with an index before each group of them, and none for all."""
+    target = io.BytesIO()
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(io.BytesIO(data)) as source, av.open(target, "w", format="mp4", options=options) as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    return target.getvalue()
+
+
+def _noise(folder: Path, b_frames: int) -> bytes:
+    """30 frames of noise, each some kilobytes."""
+    path = folder / "noise.mp4"
+    pictures = np.random.default_rng(0).integers(0, 255, (30, builders.PIXELS, builders.PIXELS, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"bf": str(b_frames)})
+        stream.width = stream.height = builders.PIXELS
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+LARGE_VIDEOS: dict[str, tuple[Callable[[Path], bytes], bool]] = {
+    "index at the end": (lambda folder: _noise(folder, 0), False),
+    "frames stored in another order": (lambda folder: _noise(folder, 2), False),
+    "index in pieces": (lambda folder: _fragmented(_noise(folder, 0)), True),
+}
+
+
+@pytest.mark.parametrize("case", LARGE_VIDEOS)
+def test_of_a_large_video_the_index_and_the_first_picture_are_read(
+    objects: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """An index in one place spares the pictures; one in pieces is looked for in all of the file."""
+    make, is_read_through = LARGE_VIDEOS[case]
+    video = make(tmp_path)
+    read: list[int] = []
+    monkeypatch.setattr(episode_check, "SMALL_BYTES", 0)
+    monkeypatch.setattr(seekable, "BLOCK_BYTES", 512)
+    fetch = SeekableObject._fetch
+
+    def noted(file: SeekableObject, start: int) -> bytes:
+        read.append(start)
+        return fetch(file, start)
+
+    monkeypatch.setattr(SeekableObject, "_fetch", noted)
+    manifest, files = builders.episode(builders.task(), builders.enrol().robot, steps=30)
+    manifest, files = _sealed(manifest, files | {"front.mp4": video})
+    builders.store(manifest, files)
+    assert episode_register(robot_id=manifest.robot_id, manifest=manifest, uploaded_ns=None).index_seq == 1
+    share = len(set(read)) * 512 / len(video)
+    assert (share > 0.5) == is_read_through, share
 
 
 def test_a_check_that_takes_too_long_may_be_tried_again(objects: LocalStore, settings: Any) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleet import live
 from fleet.errors import CapabilityMissing, InvalidRequest, RobotRetired, TaskArchived
-from fleet.models import Robot, Task
+from fleet.models import AuditEntry, Robot, Task
 from fleet.protocol.recording import Outcome
 from fleet.selectors.assignment import Board, assignment_board
 from fleet.selectors.robot import desired_state
@@ -132,6 +132,23 @@ def test_values_that_no_assignment_takes(values: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         assignment_set(robot_id=robot.id, task_id=task.id, **{"weight": 1.0, **values})
     assert _assigned(robot) == set()
+
+
+@pytest.mark.parametrize("windows", [[], [{"days": [0, 4], "from": "08:00", "until": "17:00"}]])
+def test_the_same_work_again_changes_nothing(windows: list[dict[str, Any]]) -> None:
+    """No entry in the audit log, no new revision for the robot to fetch."""
+    robot, task = builders.enrol().robot, builders.task()
+    entries = AuditEntry.objects.filter(action="assignment.set")
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=1.0, windows=windows)
+    robot.refresh_from_db()
+    told = robot.state_revision
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=1.0, windows=windows)
+    robot.refresh_from_db()
+    assert robot.state_revision == told
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=2.0, windows=windows)
+    newest, first = entries.order_by("-at")
+    assert (newest.before, newest.after) == ({"weight": 1.0}, {"weight": 2.0})
+    assert first.before == {}
 
 
 def test_refusals_say_what_stands_in_the_way() -> None:

@@ -15,6 +15,8 @@ interface DialogProps {
 export function Dialog({ title, onClose, children }: DialogProps) {
   const id = useId();
   const ref = useRef<HTMLDialogElement>(null);
+  // A text that is marked by dragging out of the dialog ends in a click on the dialog, too: only a press outside closes.
+  const isPressedOutside = useRef(false);
   useEffect(() => {
     const dialog = ref.current;
     if (dialog === null || dialog.open) return;
@@ -27,8 +29,11 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       ref={ref}
       aria-labelledby={id}
       onClose={onClose}
+      onPointerDown={(event) => {
+        isPressedOutside.current = event.target === event.currentTarget;
+      }}
       onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
+        if (event.target === event.currentTarget && isPressedOutside.current) event.currentTarget.close();
       }}
       className="m-auto max-h-[calc(100dvh-2rem)] w-[min(40rem,calc(100vw-2rem))] overflow-auto rounded-xl border border-line bg-surface p-0 text-ink shadow-overlay"
     >

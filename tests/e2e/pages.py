@@ -9,8 +9,8 @@ from tests.stack.harness import PASSWORD, USERNAME
 ROBOTS = ("arm-one", "arm-two")
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
-# What reaches beyond the right edge: it is what makes the page wider. A box that scrolls or cuts holds what is in it, but
-# not what is positioned against something outside of it.
+# What reaches beyond the right edge: it is what makes the page wider. A box that scrolls or cuts holds what is in it,
+# but not what is positioned against something outside of it.
 TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((each) => {
   const holder = (what) => getComputedStyle(what).position === "absolute" ? what.offsetParent : what.parentElement;
   if (each.getBoundingClientRect().right <= innerWidth + 0.5) return false;

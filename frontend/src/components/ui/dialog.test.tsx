@@ -1,7 +1,37 @@
 import { fireEvent, render, screen } from "@testing-library/react";
+import { useState } from "react";
 import { describe, expect, it, vi } from "vitest";
 
 import { Dialog } from "@/components/ui/dialog";
+import { SecretShown } from "@/components/ui/secret-shown";
+
+/** A form that gives way to what it made, as tokens and enrolment codes do. */
+function Making() {
+  const [isOpen, setOpen] = useState(false);
+  const [isMade, setMade] = useState(false);
+  return (
+    <>
+      <button onClick={() => setOpen(true)}>New token</button>
+      {isOpen ? (
+        <Dialog title="New token" onClose={() => setOpen(false)}>
+          {isMade ? (
+            <SecretShown label="Token" secret="s3cret" onClose={() => setOpen(false)}>
+              Copy it now.
+            </SecretShown>
+          ) : (
+            <button onClick={() => setMade(true)}>Make</button>
+          )}
+        </Dialog>
+      ) : null}
+    </>
+  );
+}
+
+const press = (name: string) => {
+  const button = screen.getByRole("button", { name });
+  button.focus();
+  fireEvent.click(button);
+};
 
 function open() {
   const onClose = vi.fn();
@@ -26,5 +56,15 @@ describe("a dialog", () => {
     fireEvent.pointerDown(screen.getByRole("textbox", { name: "Name" }));
     fireEvent.click(dialog); // the browser clicks what holds both ends of the drag
     expect(onClose).not.toHaveBeenCalled();
+  });
+
+  it("keeps the focus inside when its parts change, and gives it back to the button that opened it", () => {
+    render(<Making />);
+    press("New token");
+    press("Make");
+    expect(document.activeElement).toBe(screen.getByRole("button", { name: "Copy" }));
+    press("I have it");
+    expect(screen.queryByRole("dialog")).toBeNull();
+    expect(document.activeElement).toBe(screen.getByRole("button", { name: "New token" }));
   });
 });

@@ -20,10 +20,23 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   useEffect(() => {
     const dialog = ref.current;
     if (dialog === null || dialog.open) return;
+    const opener = document.activeElement;
     dialog.showModal();
     // The browser puts the focus on the first button, which closes: whoever types at once would close it by Space.
     dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    return () => {
+      // The browser gives the focus back when a dialog closes, not when it is taken away, as by "Cancel" or once saved.
+      if (document.activeElement !== document.body) return;
+      const next = opener instanceof HTMLElement && opener.isConnected ? opener : document.getElementById("main");
+      next?.focus();
+    };
   }, []);
+  useEffect(() => {
+    // What had the focus may be gone with a part that was shown: a dialog that has none is silent to a keyboard.
+    const dialog = ref.current;
+    if (dialog?.open !== true || document.activeElement !== document.body) return;
+    dialog.querySelector<HTMLElement>("[data-autofocus]:not(:disabled)")?.focus();
+  });
   return (
     <dialog
       ref={ref}

@@ -12,6 +12,7 @@ from django.utils import timezone
 from fleet import live
 from fleet.errors import CapabilityMissing, InvalidRequest, RobotRetired, TaskArchived
 from fleet.models import AuditEntry, Robot, Task
+from fleet.protocol.authority import Mode
 from fleet.protocol.recording import Outcome
 from fleet.selectors.assignment import Board, assignment_board
 from fleet.selectors.robot import desired_state
@@ -186,6 +187,17 @@ def test_the_board_explains_what_does_nothing() -> None:
     ]
     Robot.objects.update(is_paused=True)
     assert [entry.problem and entry.problem.code for entry in _board().robots] == ["paused"]
+
+
+@pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.STOPPED])
+def test_a_robot_that_stands_still_does_not_work_and_helps_no_task(mode: Mode) -> None:
+    robot = _connected("box-close")
+    builders.task("box-close")
+    assert [suggestion.robot.id for suggestion in _board().suggestions] == [robot.id]
+    live.status_put(str(robot.id), "session", builders.status(mode=mode))
+    board = _board()
+    assert [entry.problem and entry.problem.code for entry in board.robots] == ["stands_still"]
+    assert board.suggestions == ()
 
 
 def test_the_task_known_least_well_gets_the_robot_with_least_to_do(objects: LocalStore) -> None:

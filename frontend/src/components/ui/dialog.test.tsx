@@ -58,11 +58,27 @@ describe("a dialog", () => {
     expect(onClose).not.toHaveBeenCalled();
   });
 
+  it("leaves the focus on the page if nothing opened it, as with a link that does", () => {
+    const { unmount } = render(
+      <main id="main" tabIndex={-1}>
+        <Dialog title="Enrol a robot" onClose={() => undefined}>
+          <input aria-label="What it is for" />
+        </Dialog>
+      </main>,
+    );
+    unmount();
+    expect(document.activeElement).toBe(document.body);
+    const main = document.body.appendChild(Object.assign(document.createElement("main"), { id: "main", tabIndex: -1 }));
+    render(<Dialog title="Enrol a robot" onClose={() => undefined} children={null} />).unmount();
+    expect(document.activeElement).toBe(main);
+    main.remove();
+  });
+
   it("keeps the focus inside when its parts change, and gives it back to the button that opened it", () => {
     render(<Making />);
     press("New token");
     press("Make");
-    expect(document.activeElement).toBe(screen.getByRole("button", { name: "Copy" }));
+    expect(document.activeElement).toBe(screen.getByRole("button", { name: "Copy: Token" }));
     press("I have it");
     expect(screen.queryByRole("dialog")).toBeNull();
     expect(document.activeElement).toBe(screen.getByRole("button", { name: "New token" }));

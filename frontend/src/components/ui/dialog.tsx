@@ -27,8 +27,8 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     return () => {
       // The browser gives the focus back when a dialog closes, not when it is taken away, as by "Cancel" or once saved.
       if (document.activeElement !== document.body) return;
-      const next = opener instanceof HTMLElement && opener.isConnected ? opener : document.getElementById("main");
-      next?.focus();
+      const isThere = opener instanceof HTMLElement && opener.isConnected && opener !== document.body;
+      (isThere ? opener : document.getElementById("main"))?.focus();
     };
   }, []);
   useEffect(() => {

@@ -73,7 +73,7 @@ function Row({ rule, onOpen }: { readonly rule: Rule; readonly onOpen: ((open: O
   const told = ["the console", ...rule.channels.map((channel) => (channel === "mail" ? rule.mail_to.join(", ") : "webhooks"))];
   return (
     <tr className="align-baseline hover:bg-raised">
-      <Cell>
+      <Cell className="min-w-56">
         <span className="font-medium">{rule.name}</span>
         <p className="text-ink-muted">{conditionText(rule.kind, rule.params)}</p>
       </Cell>

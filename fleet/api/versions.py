@@ -108,6 +108,13 @@ class DeploymentOut(serializers.Serializer[Any]):
     robot_name = serializers.CharField(source="robot.name")
     robot_revision = serializers.IntegerField(source="robot.revision", help_text="What If-Match names to pin it.")
     is_running = serializers.SerializerMethodField()
+    pinned_version = serializers.UUIDField(
+        source="robot.pinned_version_id",
+        allow_null=True,
+        help_text="What the robot is pinned to, this or another; null: none.",
+    )
+    pinned_number = serializers.IntegerField(source="robot.pinned_version.number", allow_null=True, default=None)
+    pinned_reason = serializers.CharField(source="robot.pinned_reason")
     announced_at = serializers.DateTimeField()
     fetched_at = serializers.DateTimeField(allow_null=True)
     applied_at = serializers.DateTimeField(allow_null=True)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from fleet import live
 from fleet.coverage import WHOLE, Coverage
 from fleet.models import Assignment, Episode, Robot, Task
+from fleet.protocol.authority import Mode
 from fleet.protocol.recording import Origin, Outcome
 from fleet.selectors.schedule import assignments_active, is_open
 from fleet.selectors.success import Rate, wilson
@@ -97,10 +98,7 @@ def assignment_board(
     for row in found.select_related("task").order_by("task__slug"):
         rows[row.robot_id].append(row)
     statuses = live.statuses_get([robot.id for robot in shown])
-    board = [
-        _robot(robot, status is not None, rows[robot.id], offered, at)
-        for robot, status in zip(shown, statuses, strict=True)
-    ]
+    board = [_robot(robot, status, rows[robot.id], offered, at) for robot, status in zip(shown, statuses, strict=True)]
     rates = _rates(offered, at, coverage)
     return Board(
         robots=tuple(board),
@@ -110,12 +108,12 @@ def assignment_board(
 
 
 def _robot(
-    robot: Robot, is_online: bool, rows: Sequence[Assignment], offered: Iterable[Task], now: datetime
+    robot: Robot, status: live.LiveStatus | None, rows: Sequence[Assignment], offered: Iterable[Task], now: datetime
 ) -> BoardRobot:
     active = assignments_active(rows, now=now) if robot.is_approved else []
     can = None if not robot.driver else tuple(task.slug for task in offered if robot_can(robot, task))
     cells = tuple(BoardCell(row, row in active, _cell_problem(robot, row, active, now)) for row in rows)
-    return BoardRobot(robot, is_online, can, cells, _robot_problem(robot, is_online, active))
+    return BoardRobot(robot, status is not None, can, cells, _robot_problem(robot, status, active))
 
 
 def _cell_problem(robot: Robot, row: Assignment, active: Sequence[Assignment], now: datetime) -> Problem | None:
@@ -129,13 +127,15 @@ def _cell_problem(robot: Robot, row: Assignment, active: Sequence[Assignment], n
     return None
 
 
-def _robot_problem(robot: Robot, is_online: bool, active: Sequence[Assignment]) -> Problem | None:
+def _robot_problem(robot: Robot, status: live.LiveStatus | None, active: Sequence[Assignment]) -> Problem | None:
     if not robot.is_approved:
         return Problem("needs_approval", "Waits for approval: it gets no work.")
-    if not is_online:
+    if status is None:
         return Problem("offline", "Not connected.")
     if robot.is_paused:
         return Problem("paused", "Paused.")
+    if status.status.mode in (Mode.PAUSED, Mode.STOPPED):
+        return Problem("stands_still", "Stands still until somebody looks after it.")
     if not active:
         return Problem("nothing_to_do", "Nothing to do now.")
     return None
@@ -175,7 +175,7 @@ def _half(success: Rate | None) -> float:
 
 def _would_help(entry: BoardRobot, task: Task) -> bool:
     works_at_it = any(cell.assignment.task_id == task.id for cell in entry.cells)
-    is_ready = entry.robot.is_approved and not entry.robot.is_paused and entry.is_online
+    is_ready = entry.problem is None or entry.problem.code == "nothing_to_do"
     return is_ready and not works_at_it and robot_can(entry.robot, task) is True
 
 

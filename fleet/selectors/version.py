@@ -166,7 +166,8 @@ def version_deployments(
     *, version: PolicyVersion, coverage: Coverage = WHOLE, limit: int = 500
 ) -> Iterable[PolicyDeployment]:
     """Return what became of it on each robot, the newest first."""
-    rows = PolicyDeployment.objects.filter(coverage.robots("robot_id"), version=version).select_related("robot")
+    rows = PolicyDeployment.objects.filter(coverage.robots("robot_id"), version=version)
+    rows = rows.select_related("robot__pinned_version")
     return rows.order_by("-announced_at")[:limit]
 
 

@@ -131,4 +131,6 @@ def _values(weight: float, priority: int, windows: Sequence[Mapping[str, object]
         ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):  # unknown; no key at all; a folder of the database
         raise InvalidRequest(f"there is no time zone '{time_zone[:64]}'", field="time_zone") from None
-    return {"weight": weight, "priority": priority, "windows": msgspec.to_builtins(sound), "time_zone": time_zone}
+    # As the column gives them back: a tuple never equals its list, and the same hours again would count as a change.
+    rows = msgspec.json.decode(msgspec.json.encode(sound))
+    return {"weight": weight, "priority": priority, "windows": rows, "time_zone": time_zone}

@@ -101,6 +101,23 @@ def test_a_label_is_saved_and_kept(page: Page, running: System) -> None:
     assert_it_fits(page)
 
 
+def test_ticking_the_first_row_moves_no_other(page: Page, running: System) -> None:
+    """What is done with ticked rows has its place already, and stays in sight down the list."""
+    _open_library(page)
+    row = page.get_by_role("row").nth(2)
+    before = row.bounding_box()
+    row.get_by_role("checkbox").check()
+    bar = page.get_by_role("region", name="Ticked episodes")
+    expect(bar).to_contain_text("1 episode ticked")
+    assert row.bounding_box() == before
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.mouse.wheel(0, 10_000)
+    expect(page.get_by_text(re.compile("episodes? shown$"))).to_be_in_viewport()
+    expect(bar).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Untick").click()
+    expect(bar).to_have_count(0)
+
+
 def test_no_accessibility_violations(page: Page, running: System) -> None:
     """axe finds nothing on the library with ticked rows, on its dialog, and on an episode, in both themes."""
     page.emulate_media(reduced_motion="reduce")

@@ -35,7 +35,8 @@ export function MainNav({ badges }: { readonly badges: Readonly<Record<string, R
           if (event.key === "Escape") fold();
         }}
         className={cn(
-          "md:static md:flex md:min-w-0 md:grow md:flex-row md:gap-1 md:overflow-x-auto md:border-0 md:bg-transparent md:p-0 md:pl-3 md:shadow-none",
+          // Relative, so that what badges say to screen readers alone scrolls with them and widens no page.
+          "md:relative md:inset-auto md:flex md:min-w-0 md:grow md:flex-row md:gap-1 md:overflow-x-auto md:border-0 md:bg-transparent md:p-0 md:pl-3 md:shadow-none",
           isOpen ? "absolute inset-x-0 top-12 flex flex-col border-b border-line bg-surface p-2 shadow-overlay" : "hidden",
         )}
       >

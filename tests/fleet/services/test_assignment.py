@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from fleet import live
 from fleet.errors import CapabilityMissing, InvalidRequest, RobotRetired, TaskArchived
-from fleet.models import Robot, Task
+from fleet.models import AuditEntry, Robot, Task
+from fleet.protocol.authority import Mode
 from fleet.protocol.recording import Outcome
 from fleet.selectors.assignment import Board, assignment_board
 from fleet.selectors.robot import desired_state
@@ -134,6 +135,23 @@ def test_values_that_no_assignment_takes(values: dict[str, Any]) -> None:
     assert _assigned(robot) == set()
 
 
+@pytest.mark.parametrize("windows", [[], [{"days": [0, 4], "from": "08:00", "until": "17:00"}]])
+def test_the_same_work_again_changes_nothing(windows: list[dict[str, Any]]) -> None:
+    """No entry in the audit log, no new revision for the robot to fetch."""
+    robot, task = builders.enrol().robot, builders.task()
+    entries = AuditEntry.objects.filter(action="assignment.set")
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=1.0, windows=windows)
+    robot.refresh_from_db()
+    told = robot.state_revision
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=1.0, windows=windows)
+    robot.refresh_from_db()
+    assert robot.state_revision == told
+    assignment_set(robot_id=robot.id, task_id=task.id, weight=2.0, windows=windows)
+    newest, first = entries.order_by("-at")
+    assert (newest.before, newest.after) == ({"weight": 1.0}, {"weight": 2.0})
+    assert first.before == {}
+
+
 def test_refusals_say_what_stands_in_the_way() -> None:
     robot, task = _connected("other"), builders.task()
     with pytest.raises(CapabilityMissing, match="does not offer 'box-close'; it offers other"):
@@ -169,6 +187,17 @@ def test_the_board_explains_what_does_nothing() -> None:
     ]
     Robot.objects.update(is_paused=True)
     assert [entry.problem and entry.problem.code for entry in _board().robots] == ["paused"]
+
+
+@pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.STOPPED])
+def test_a_robot_that_stands_still_does_not_work_and_helps_no_task(mode: Mode) -> None:
+    robot = _connected("box-close")
+    builders.task("box-close")
+    assert [suggestion.robot.id for suggestion in _board().suggestions] == [robot.id]
+    live.status_put(str(robot.id), "session", builders.status(mode=mode))
+    board = _board()
+    assert [entry.problem and entry.problem.code for entry in board.robots] == ["stands_still"]
+    assert board.suggestions == ()
 
 
 def test_the_task_known_least_well_gets_the_robot_with_least_to_do(objects: LocalStore) -> None:

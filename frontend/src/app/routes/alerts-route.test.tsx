@@ -101,6 +101,29 @@ describe("alerts", () => {
     await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
   });
 
+  it("lists each rule with its limit", async () => {
+    const params: Readonly<Record<string, unknown>> = {
+      rate: { measure: "unaided", by: "task", threshold: 0.5, window_s: 86_400, min_n: 30, interval: "wilson" },
+      offline: { after_s: 300 },
+      backlog: { above: 20, by: "robot" },
+      stall: { after_s: 75 },
+      staleness: { span: "staleness_s", quantile: "p50", above: 3600, window_s: 172_800, min_n: 20 },
+      refusals: { above: 1, window_s: 5400 },
+    };
+    const rules = Object.entries(params).map(([kind, each]) => ({ ...RULE, id: kind, name: kind, kind, params: each }));
+    renderApp("/alerts?view=rules", answers({ "GET /api/v1/alert-rules": [200, { results: rules, is_mail_set_up: true }] }));
+    const rows = within(await screen.findByRole("table", { name: "Alert rules" })).getAllByRole("row").slice(1);
+    const texts = rows.map((row) => within(row).getAllByRole("cell")[0]?.querySelector("p")?.textContent?.replaceAll("\u00a0", " "));
+    expect(texts).toEqual([
+      "Unaided success of each task below 50 %, over the last 24 h, n ≥ 30",
+      "A robot is offline for longer than 5 min",
+      "More than 20 episodes on each robot wait for their upload",
+      "A training run makes no step for longer than 75 s",
+      "Staleness of the driving version, p50 above 1 h, over the last 2 d, n ≥ 20",
+      "More than 1 episode of a robot refused over the last 90 min",
+    ]);
+  });
+
   it("offers nothing to those who may only look", async () => {
     renderApp("/alerts?view=rules", answers({}, ["see"]));
     expect(await screen.findByText("Sat, Sun 22:00 until 06:00 (Europe/Berlin)")).toBeTruthy();

@@ -101,6 +101,7 @@ describe("library", () => {
     const { asked } = await open("", { [bulk]: [200, DONE], "POST /api/v1/episodes/labels/b1/undo": [200, { ...DONE, batch: "b2" }] });
     expect(screen.queryByRole("region", { name: "Ticked episodes" })).toBeNull();
     tick(/^Tick all that are shown/);
+    expect(screen.getByRole<HTMLInputElement>("checkbox", { name: "Tick all that are shown" }).checked).toBe(true);
     fireEvent.click(screen.getByRole("button", { name: "Archive" }));
     expect(await screen.findByText("Changed 2 episodes.")).toBeTruthy();
     expect(asked(bulk)[0]?.body).toEqual({ ids: ["e1", "e2"], change: { is_archived: true } });

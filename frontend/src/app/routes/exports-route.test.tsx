@@ -83,7 +83,7 @@ describe("exports", () => {
     expect(link.getAttribute("href")).toBe(`/api/v1/exports/${ID}/download`);
     expect(screen.getByText(/went on after 4.files/)).toBeTruthy();
     fireEvent.click(screen.getByRole("button", { name: "Download pushes v3 with curl" }));
-    fireEvent.click(screen.getByRole("button", { name: "Copy" }));
+    fireEvent.click(screen.getByRole("button", { name: /^Copy: / }));
     await screen.findByText("Copied.");
     const line = `curl -fC - -H "Authorization: Bearer $SOP_TOKEN" -o pushes-v3-lerobot-v3.0-11111111.tar ${location.origin}/api/v1/exports/${ID}/download`;
     expect(writeText).toHaveBeenCalledWith(line);

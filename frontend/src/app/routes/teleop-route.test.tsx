@@ -150,6 +150,15 @@ describe("cockpit", () => {
     expect(screen.getByRole("img", { name: /^Of 250 steps: jan: steps 10 to 10/ })).toBeTruthy();
   });
 
+  it("says why the robot stands still, and that nothing of it is held back", async () => {
+    const stage = await openCockpit();
+    stage.say({ mode: "paused", detail: "stop was cleared: take over to go on", limits: [], speed_cap: 1 });
+    await waitFor(() =>
+      expect(screen.getByTestId("lease-note").textContent).toBe("Waits for the checks below. It stands still: stop was cleared: take over to go on."),
+    );
+    expect(screen.getByTestId("limits").textContent).toBe("Not held back by the robot");
+  });
+
   it("lists why nobody may take over yet, and does not ask the server", async () => {
     const stage = await openCockpit();
     stage.say({ rtt_ms: 400 });

@@ -59,7 +59,7 @@ describe("API tokens", () => {
     expect(await screen.findByText(secret)).toBeTruthy();
     const sent = app.requests.find((request) => request.key === "POST /api/v1/tokens")?.body;
     expect(sent).toEqual({ name: "mine", scopes: ["episodes:read"], valid_s: 30 * 86_400 });
-    fireEvent.click(screen.getByRole("button", { name: "Copy" }));
+    fireEvent.click(screen.getByRole("button", { name: /^Copy: / }));
     await waitFor(() => expect(writeText).toHaveBeenCalledWith(secret));
     fireEvent.click(screen.getByRole("button", { name: "I have it" }));
     await waitFor(() => expect(screen.queryByText(secret)).toBeNull());

@@ -81,7 +81,7 @@ describe("form of a run", () => {
     const batch = await screen.findByLabelText(/^Batch size/);
     expect((batch as HTMLInputElement).value).toBe("64");
     expect(screen.getByText("Rows of one step. 1 to 65,536 rows. Default: 64.")).toBeTruthy();
-    expect(screen.getByText("Older ones leave. more than 0 s or empty for none. Default: none.")).toBeTruthy();
+    expect(screen.getByText("Older ones leave. More than 0 s or empty for none. Default: none.")).toBeTruthy();
     expect(screen.getByText("Imitates corrections.")).toBeTruthy();
     fireEvent.change(screen.getByLabelText("Algorithm"), { target: { value: "recap" } });
     expect(screen.getByLabelText(/^Guidance/)).toBeTruthy();

@@ -110,7 +110,7 @@ describe("page of a run", () => {
     await openRun();
     await plot("Loss, box-close");
     const figure = (label: string) => screen.getByText(label).nextSibling?.textContent;
-    expect(figure("Learner waits for data")).toBe("2\u00a0%  kept busy");
+    expect(figure("Waits for data")).toBe("2\u00a0%  kept busy");
     expect([figure("Episodes taken in"), figure("Human frames")]).toEqual(["10 of 12", "25\u00a0% of 1,000"]);
     expect(screen.getByText(/^62 % of this task's training comes from the fleet.*the cap holds it/)).toBeTruthy();
     expect(screen.getByText("publish interval").nextSibling?.textContent).toBe("20\u00a0s");

@@ -67,6 +67,21 @@ const RELEASE = {
   past: [],
   events: [{ id: 1, kind: "canary", reason: "on 1 of 4 robots", at: "2026-11-26T10:00:00Z", by_name: "mia", number: 2, robot_name: "" }],
 };
+const deployment = (number: number, change: object = {}) => ({
+  robot: `robot-${number}`,
+  robot_name: `arm-${number}`,
+  robot_revision: 8,
+  is_running: false,
+  pinned_version: null,
+  pinned_number: null,
+  pinned_reason: "",
+  announced_at: "2026-11-26T10:00:00Z",
+  applied_at: null,
+  refused_code: "",
+  refused_message: "",
+  fetched_bytes: 0,
+  ...change,
+});
 const REPORT = {
   version: version(2, { stages: ["canary", "newest"], robots: 1 }),
   run_name: "demo",
@@ -75,17 +90,9 @@ const REPORT = {
   tasks: [{ task: "box-close", success: rate(2, 9), interventions: rate(1, 9) }],
   data: null,
   deployments: [
-    {
-      robot: "robot-3",
-      robot_name: "arm-3",
-      robot_revision: 8,
-      is_running: false,
-      announced_at: "2026-11-26T10:00:00Z",
-      applied_at: null,
-      refused_code: "untrusted",
-      refused_message: "version 2 is not signed",
-      fetched_bytes: 0,
-    },
+    deployment(3, { refused_code: "untrusted", refused_message: "version 2 is not signed" }),
+    deployment(4, { pinned_version: "v-2", pinned_number: 2, pinned_reason: "visitors" }),
+    deployment(5, { pinned_version: "v-1", pinned_number: 1 }),
   ],
 };
 const LINEAGE = { versions: [version(0), version(1, { stages: ["current"], robots: 3 }), version(2, { stages: ["canary", "newest"] })] };
@@ -213,12 +220,22 @@ describe("versions", () => {
     const download = await screen.findByRole<HTMLButtonElement>("button", { name: "Download" });
     expect([download.disabled, download.title]).toEqual([true, "Your role does not let you export."]);
     const release = "Your role does not let you release versions.";
-    for (const name of ["Promote", "Try on some robots", "Pin arm-3", "Unpin arm-3"]) {
+    for (const name of ["Promote", "Try on some robots", "Pin arm-3", "Unpin arm-4"]) {
       const button = screen.getByRole<HTMLButtonElement>("button", { name });
       expect([button.disabled, button.title]).toEqual([true, release]);
     }
     expect(screen.getByRole<HTMLButtonElement>("button", { name: "Train on from here" }).title).toBe("Your role does not let you start training.");
     expect(within(screen.getByRole("group", { name: release })).getByRole("textbox", { name: "Notes" })).toBeDefined();
+  });
+
+  it("says what each robot is pinned to, and offers what is left to do", async () => {
+    renderApp("/versions/v-2", answers());
+    const rows = within(await screen.findByRole("table", { name: "Deployments" })).getAllByRole("row").slice(1);
+    const pins = rows.map((row) => within(row).getAllByRole("cell").at(-1));
+    const offers = pins.map((cell) => within(cell as HTMLElement).getAllByRole("button").map((button) => button.textContent));
+    expect(offers).toEqual([["Pin"], ["Unpin"], ["Pin", "Unpin"]]);
+    expect(pins[1]?.textContent).toBe("PinnedUnpinvisitors");
+    expect(pins[2]?.textContent).toContain("Pinned to v1");
   });
 
   it("pins, unpins and notes over what was read, and says when somebody was quicker", async () => {
@@ -227,14 +244,14 @@ describe("versions", () => {
       "/versions/v-2",
       answers({
         "PUT /api/v1/robots/robot-3/pin": [204, null],
-        "DELETE /api/v1/robots/robot-3/pin": [412, newer],
+        "DELETE /api/v1/robots/robot-4/pin": [412, newer],
         "PUT /api/v1/policy-versions/v-2/notes": [200, { notes: "x" }],
       }),
     );
     fireEvent.click(await screen.findByRole("button", { name: "Pin arm-3" }));
     fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Pin" }));
     expect(await screen.findByText("arm-3 is pinned.")).toBeDefined();
-    fireEvent.click(screen.getByRole("button", { name: "Unpin arm-3" }));
+    fireEvent.click(screen.getByRole("button", { name: "Unpin arm-4" }));
     fireEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Remove" }));
     expect((await screen.findByRole("alert")).textContent).toContain("it has revision 9 by now");
     fireEvent.click(screen.getByRole("button", { name: "Cancel" }));

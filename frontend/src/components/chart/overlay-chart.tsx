@@ -90,7 +90,8 @@ export function OverlayChart({ title, axis, lines, format, top }: OverlayChartPr
             </g>
           ))}
           {spread(STOPS + 1, 10).map((stop) => (
-            <text key={stop} x={x((most * stop) / STOPS)} y={HEIGHT - 6} textAnchor="middle" fontSize={11} fill="var(--ink-muted)">
+            // The last one ends where the chart does: a long number would be cut in its middle.
+            <text key={stop} x={stop === STOPS ? width : x((most * stop) / STOPS)} y={HEIGHT - 6} textAnchor={stop === STOPS ? "end" : "middle"} fontSize={11} fill="var(--ink-muted)">
               {Math.round((most * stop) / STOPS).toLocaleString("en-GB")}
             </text>
           ))}

@@ -30,7 +30,7 @@ export function CopiedText({ label, value }: CopiedTextProps) {
         >
           {value}
         </output>
-        <Button data-autofocus onClick={() => void copy()}>
+        <Button data-autofocus aria-label={`Copy: ${label}`} onClick={() => void copy()}>
           {said === "Copied." ? <Check aria-hidden className="size-4" /> : <Copy aria-hidden className="size-4" />}
           Copy
         </Button>

@@ -15,20 +15,38 @@ interface DialogProps {
 export function Dialog({ title, onClose, children }: DialogProps) {
   const id = useId();
   const ref = useRef<HTMLDialogElement>(null);
+  // A text that is marked by dragging out of the dialog ends in a click on the dialog, too: only a press outside closes.
+  const isPressedOutside = useRef(false);
   useEffect(() => {
     const dialog = ref.current;
     if (dialog === null || dialog.open) return;
+    const opener = document.activeElement;
     dialog.showModal();
     // The browser puts the focus on the first button, which closes: whoever types at once would close it by Space.
     dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    return () => {
+      // The browser gives the focus back when a dialog closes, not when it is taken away, as by "Cancel" or once saved.
+      if (document.activeElement !== document.body) return;
+      const isThere = opener instanceof HTMLElement && opener.isConnected && opener !== document.body;
+      (isThere ? opener : document.getElementById("main"))?.focus();
+    };
   }, []);
+  useEffect(() => {
+    // What had the focus may be gone with a part that was shown: a dialog that has none is silent to a keyboard.
+    const dialog = ref.current;
+    if (dialog?.open !== true || document.activeElement !== document.body) return;
+    dialog.querySelector<HTMLElement>("[data-autofocus]:not(:disabled)")?.focus();
+  });
   return (
     <dialog
       ref={ref}
       aria-labelledby={id}
       onClose={onClose}
+      onPointerDown={(event) => {
+        isPressedOutside.current = event.target === event.currentTarget;
+      }}
       onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
+        if (event.target === event.currentTarget && isPressedOutside.current) event.currentTarget.close();
       }}
       className="m-auto max-h-[calc(100dvh-2rem)] w-[min(40rem,calc(100vw-2rem))] overflow-auto rounded-xl border border-line bg-surface p-0 text-ink shadow-overlay"
     >

@@ -5,8 +5,8 @@ import { BellRing, Info, type LucideIcon, OctagonAlert } from "lucide-react";
 import type { Tone } from "@/components/ui/chip";
 import type { Alert, Severity } from "@/features/alerts/api/alerts";
 import type { Kind, Params, Silence } from "@/features/alerts/api/rules";
-import { formatAge } from "@/lib/units/format";
-import { milliseconds } from "@/lib/units/quantity";
+import { formatAge, formatCount, formatNoun, formatPercent, formatTick, withUnit } from "@/lib/units/format";
+import { fraction, milliseconds } from "@/lib/units/quantity";
 
 export const severities: Readonly<Record<Severity, { readonly label: string; readonly tone: Tone; readonly icon: LucideIcon }>> = {
   critical: { label: "critical", tone: "fault", icon: OctagonAlert },
@@ -23,7 +23,44 @@ export const kinds: readonly { readonly value: Kind; readonly label: string }[] 
   { value: "refusals", label: "Episodes of a robot were refused" },
 ];
 
-export const kindLabel = (kind: string): string => kinds.find((each) => each.value === kind)?.label ?? kind;
+/** A duration in the largest unit that says it whole: "24 h", "90 min", "75 s". */
+export function exactDuration(value: number): string {
+  const [size, unit] = ([[86_400, "d"], [3600, "h"], [60, "min"]] as const).find(([each]) => value >= each * (each === 86_400 ? 2 : 1) && value % each === 0) ?? [1, "s"];
+  return withUnit(formatCount(value / size), unit);
+}
+
+/** What a rule watches for, with its limits: "No step for longer than 15 min". */
+export function conditionText(kind: Kind, params: Params): string {
+  const value = (name: string) => Number(params[name]);
+  const chosen = (name: string) => optionLabel(kind, name, String(params[name]));
+  const over = () => `over the last ${exactDuration(value("window_s"))}, n ≥ ${formatCount(value("min_n"))}`;
+  switch (kind) {
+    case "rate": {
+      const isShare = params["measure"] !== "interventions";
+      const limit = isShare ? formatPercent(fraction(value("threshold"))) : withUnit(formatTick(value("threshold")), "/ h");
+      const [rate = "", side = ""] = chosen("measure").replace(")", "").split(" (fires ");
+      return `${rate} of each ${chosen("by")} ${side} ${limit}, ${over()}`;
+    }
+    case "offline":
+      return `A robot is offline for longer than ${exactDuration(value("after_s"))}`;
+    case "backlog":
+      return `More than ${formatNoun(value("above"), "episode")} on ${chosen("by")} wait for their upload`;
+    case "stall":
+      return `A training run makes no step for longer than ${exactDuration(value("after_s"))}`;
+    case "staleness": {
+      const isSteps = params["span"] === "staleness_steps";
+      const limit = isSteps ? formatNoun(value("above"), "gradient step") : exactDuration(value("above"));
+      return `${chosen("span").replace(/ \(.*\)$/, "")}, ${String(params["quantile"])} above ${limit}, ${over()}`;
+    }
+    case "refusals":
+      return `More than ${formatNoun(value("above"), "episode")} of a robot refused over the last ${exactDuration(value("window_s"))}`;
+  }
+}
+
+function optionLabel(kind: Kind, name: string, value: string): string {
+  const field = paramFields[kind].find((each) => each.name === name);
+  return field?.options?.find((each) => each.value === value)?.label ?? value;
+}
 
 const query = (values: Readonly<Record<string, string>>) => `?${new URLSearchParams(values).toString()}`;
 

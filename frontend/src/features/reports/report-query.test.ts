@@ -69,7 +69,8 @@ describe("numbers", () => {
 
   it("says how much a value rests on", () => {
     const estimate = { value: 12, low: 8, high: 17, n: 24, events: 24, exposure: 2 };
-    expect(plain(formatEstimate(estimate, { unit: "per_hour" }))).toBe("12.0 / h (8.00–17.0 / h, n = 24 in 2.00 h)");
+    expect(plain(formatEstimate(estimate, { unit: "per_hour" }))).toBe("12.0 / h (8.00–17.0 / h, n = 24 in 2 h)");
+    expect(plain(formatEstimate({ ...estimate, exposure: 0.0195 }, { unit: "per_hour" }))).toContain("n = 24 in 70 s");
     expect(plain(formatEstimate({ ...estimate, value: null, n: 0 }, { unit: "share" }))).toBe("– (n = 0)");
   });
 });

@@ -28,11 +28,11 @@ export function formatEnds(low: number, high: number, unit: string): string {
   return from[1] === to[1] ? `${from[0]}–${formatValue(high, unit)}` : `${formatValue(low, unit)}–${formatValue(high, unit)}`;
 }
 
-/** n with what it counts, and of how many hours where the value is a rate by time. */
+/** n with what it counts, and in how much time where the value is a rate by time. */
 export function formatN({ n, exposure }: Estimate, { unit }: Pick<Measure, "unit">): string {
   const count = `n = ${formatCount(n)}`;
-  if (unit === "per_hour") return `${count} in ${formatNumber(exposure)} h`;
-  return unit === "s" ? `${count} in ${formatNumber(exposure / 3600)} h` : count;
+  if (unit === "per_hour") return `${count} in ${formatValue(exposure * 3600, "s")}`;
+  return unit === "s" ? `${count} in ${formatValue(exposure, "s")}` : count;
 }
 
 /** "62 % (48–74 %, n = 45)" */

@@ -47,7 +47,7 @@ function robotCheck({ card, recordName, peerEpisodeId }: CheckInput): Check {
   // The card is a little late when an episode begins; a mix-up would not pass by itself.
   if (peerEpisodeId !== undefined && peerEpisodeId !== card.episode_id)
     return { ...base, isOk: false, detail: "The video's robot and the fleet's are in different episodes." };
-  return { ...base, isOk: true, detail: peerEpisodeId === undefined ? card.name : `${card.name}, same episode in video and fleet` };
+  return { ...base, isOk: true, detail: peerEpisodeId === undefined ? card.name : `${card.name}, by video and fleet` };
 }
 
 function onlineCheck({ card }: CheckInput): Check {

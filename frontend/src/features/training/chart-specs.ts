@@ -5,7 +5,7 @@
  * figures" and its own name, so a new figure of the learner needs no change of the console.
  */
 
-import { formatCount, formatNumber, formatPercent, formatRate, withUnit } from "@/lib/units/format";
+import { formatBytes, formatCount, formatNumber, formatPercent, formatRate } from "@/lib/units/format";
 import { fraction } from "@/lib/units/quantity";
 
 export interface LineSpec {
@@ -23,6 +23,8 @@ export interface ChartSpec {
   readonly note: string;
   readonly lines: readonly LineSpec[];
   readonly format: (value: number) => string;
+  /** The axis's numbers, if other than plain ones: what is shown in a unit of its own. */
+  readonly formatTick?: (value: number) => string;
   /** The axis: all of 0 to 100 %, from zero up, or around the data. */
   readonly range: "share" | "zero" | "data";
 }
@@ -219,7 +221,8 @@ export function otherCharts(names: readonly string[], charts: readonly ChartSpec
       title: sentence(group),
       note: part.length > 1 ? "" : `As the learner reports it: ${part[0] ?? ""}`,
       lines: oneLineEach(part),
-      format: isBytes(group) ? formatMegabytes : formatNumber,
+      format: isBytes(group) ? formatBytes : formatReported,
+      ...(isBytes(group) ? { formatTick: formatBytes } : {}),
       range: "data" as const,
     })),
   );
@@ -227,7 +230,8 @@ export function otherCharts(names: readonly string[], charts: readonly ChartSpec
 
 /** Beside counts they would press every other line to the ground. */
 const isBytes = (name: string): boolean => name.endsWith("bytes");
-const formatMegabytes = (value: number): string => withUnit(formatNumber(value / 1e6), "MB");
+/** Most are counts, some are not: "33", "0.734". */
+const formatReported = (value: number): string => (Number.isInteger(value) ? formatCount(value) : formatNumber(value));
 
 const TONES = [1, 2, 3, 4, 6, 5] as const;
 const DASHES = [undefined, "dashed", "dotted"] as const;

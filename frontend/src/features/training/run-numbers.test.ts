@@ -85,9 +85,9 @@ describe("charts by name", () => {
     ]);
   });
 
-  it("draws bytes apart from counts, as megabytes", () => {
+  it("draws bytes apart from counts, in a unit that fits", () => {
     const [bytes, counts] = otherCharts(["data/cache/bytes", "data/cache/loads", "data/cache/waits"], []);
-    expect([bytes?.lines.length, bytes?.format(1_500_000)]).toEqual([1, "1.50\u00a0MB"]);
+    expect([bytes?.lines.length, bytes?.format(1_500_000), bytes?.formatTick?.(2e9)]).toEqual([1, "1.5\u00a0MB", "2.0\u00a0GB"]);
     expect(counts?.lines.map(({ label }) => label)).toEqual(["loads", "waits"]);
   });
 

@@ -52,12 +52,12 @@ export function flat(config: Config, prefix = ""): Readonly<Record<string, unkno
   );
 }
 
-/** "1 to 65,536 rows": what may be given; empty without limits. */
+/** "1 to 65,536 rows", "more than 0, at most 1": what may be given; empty without limits. */
 export function rangeText({ low, high, above, below, unit, is_optional }: Setting): string {
   const number = (value: number) => (Math.abs(value) >= 1e6 ? value.toExponential(0).replace("e+", "e") : value.toLocaleString("en-GB"));
-  const least = low !== null ? number(low) : above !== null ? `more than ${number(above)}` : "";
-  const most = high !== null ? number(high) : below !== null ? `less than ${number(below)}` : "";
-  const range = least !== "" && most !== "" ? `${least} to ${most}` : least || most;
+  const least = low !== null ? `at least ${number(low)}` : above !== null ? `more than ${number(above)}` : "";
+  const most = high !== null ? `at most ${number(high)}` : below !== null ? `less than ${number(below)}` : "";
+  const range = low !== null && high !== null ? `${number(low)} to ${number(high)}` : [least, most].filter((part) => part !== "").join(", ");
   return [range, unit, is_optional ? "or empty for none" : ""].filter((part) => part !== "").join(" ");
 }
 

@@ -64,7 +64,22 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 /** Local time of day, 24 h: "14:03:22". */
 export const formatClock = (time: number): string => clock.format(new Date(time));
 
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const minute: Intl.DateTimeFormatOptions = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+const day = new Intl.DateTimeFormat("en-GB", minute);
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { ...minute, year: "numeric" });
+const moment = new Intl.DateTimeFormat("en-GB", { ...minute, second: "2-digit" });
+const momentOfYear = new Intl.DateTimeFormat("en-GB", { ...minute, second: "2-digit", year: "numeric" });
 
-/** Local day and time: "23 Nov, 14:03". */
-export const formatDay = (time: number): string => day.format(new Date(time));
+const isThisYear = (time: Date): boolean => time.getFullYear() === new Date().getFullYear();
+
+/** Local day and time: "23 Nov, 14:03"; with its year where that is another: "23 Nov 2023, 14:03". */
+export function formatDay(time: number): string {
+  const at = new Date(time);
+  return (isThisYear(at) ? day : dayOfYear).format(at);
+}
+
+/** The same to the second, for what happens in quick succession: "23 Nov, 14:03:22". */
+export function formatMoment(time: number): string {
+  const at = new Date(time);
+  return (isThisYear(at) ? moment : momentOfYear).format(at);
+}

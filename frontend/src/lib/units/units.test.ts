@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { formatAge, formatCount, formatDuration, formatNoun, formatPercent, formatRate } from "@/lib/units/format";
+import { formatAge, formatCount, formatDay, formatDuration, formatMoment, formatNoun, formatPercent, formatRate } from "@/lib/units/format";
 import { formatInterval, formatProportion } from "@/lib/units/interval";
 import { elapsed, fraction, milliseconds, seconds, toMilliseconds, toSeconds, unixMilliseconds } from "@/lib/units/quantity";
 
@@ -31,6 +31,13 @@ describe("formats", () => {
     [-3, "0 s"],
   ])("writes a duration of %d s as %s", (value, text) => {
     expect(plain(formatDuration(seconds(value)))).toBe(text);
+  });
+
+  it("gives the year of a day of another year", () => {
+    const thisYear = new Date().getFullYear();
+    const at = (year: number) => new Date(year, 10, 23, 14, 3, 22).getTime();
+    expect([formatDay(at(thisYear)), formatDay(at(2023))]).toEqual(["23 Nov, 14:03", "23 Nov 2023, 14:03"]);
+    expect([formatMoment(at(thisYear)), formatMoment(at(2023))]).toEqual(["23 Nov, 14:03:22", "23 Nov 2023, 14:03:22"]);
   });
 
   it("does not flicker between zero and one second", () => {

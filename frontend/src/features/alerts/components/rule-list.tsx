@@ -11,7 +11,7 @@ import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
-import { kindLabel, severities, silenceText } from "@/features/alerts/alert-words";
+import { conditionText, severities, silenceText } from "@/features/alerts/alert-words";
 import { type Rule, useChangeRule, useRemoveRule, useRules } from "@/features/alerts/api/rules";
 import { RuleDialog } from "@/features/alerts/components/rule-dialog";
 
@@ -73,9 +73,9 @@ function Row({ rule, onOpen }: { readonly rule: Rule; readonly onOpen: ((open: O
   const told = ["the console", ...rule.channels.map((channel) => (channel === "mail" ? rule.mail_to.join(", ") : "webhooks"))];
   return (
     <tr className="align-baseline hover:bg-raised">
-      <Cell>
+      <Cell className="min-w-56">
         <span className="font-medium">{rule.name}</span>
-        <p className="text-ink-muted">{kindLabel(rule.kind)}</p>
+        <p className="text-ink-muted">{conditionText(rule.kind, rule.params)}</p>
       </Cell>
       <Cell>
         <Chip icon={icon} tone={rule.is_enabled ? tone : "neutral"}>

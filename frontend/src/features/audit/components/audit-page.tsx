@@ -11,7 +11,7 @@ import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type AuditEntry, csvUrl, useAudit, useAuditFacets } from "@/features/audit/api/audit";
 import { actionWords, differencesOf } from "@/features/audit/differences";
-import { formatDay } from "@/lib/units/format";
+import { formatMoment } from "@/lib/units/format";
 
 type Name = "actor" | "action" | "object" | "since" | "until";
 
@@ -152,7 +152,7 @@ function Row({ entry }: { readonly entry: AuditEntry }) {
   return (
     <tr className="align-top hover:bg-raised">
       <Cell className="numeric whitespace-nowrap" title={entry.at}>
-        {formatDay(Date.parse(entry.at))}
+        {formatMoment(Date.parse(entry.at))}
       </Cell>
       <Cell title={entry.request_id === "" ? undefined : `Request ${entry.request_id}`}>
         <span className="flex items-center gap-1.5 whitespace-nowrap">

@@ -1,4 +1,7 @@
-/** What can be done with the ticked episodes. Everything here can be taken back from its notice. */
+/**
+ * The row above the table: tick all, and what can be done with what is ticked. Everything here can be taken back from its
+ * notice. Always there and always in sight, so that ticking the first row moves no other.
+ */
 
 import { Archive, ArchiveRestore, Tag } from "lucide-react";
 import { type ReactNode, type SubmitEvent, useState } from "react";
@@ -7,10 +10,12 @@ import { Button } from "@/components/ui/button";
 import { SelectField, TextField } from "@/components/ui/field";
 import { notify } from "@/components/ui/toast";
 import { type Chosen, type LabelChange, useBulkLabel, useUndoBulk } from "@/features/episodes/api/labels";
+import type { EpisodeRow } from "@/features/episodes/api/episodes";
 import { toJson } from "@/features/episodes/episode-query";
 import type { Selection } from "@/features/episodes/hooks/use-selection";
 import { OUTCOME_NAMES, outcomeWord } from "@/features/episodes/words";
 import { useRefusal } from "@/hooks/use-session";
+import { cn } from "@/lib/class-names";
 import { formatNoun } from "@/lib/units/format";
 
 const AT_MOST = 5000;
@@ -33,7 +38,26 @@ interface BulkBarProps {
   readonly actions: BulkActions;
 }
 
-export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarProps) {
+export function TickBar({ rows, ...bar }: Omit<BulkBarProps, "loaded"> & { readonly rows: readonly EpisodeRow[] }) {
+  const { selection } = bar;
+  const isAllTicked = selection.isAll || (rows.length > 0 && selection.ids.size === rows.length);
+  const hasTicked = selection.isAll || selection.ids.size > 0;
+  const toggleAll = () => {
+    if (isAllTicked) selection.clear();
+    else selection.setAll(rows.map(({ id }) => id));
+  };
+  return (
+    <div className={cn("sticky top-12 z-20 flex min-h-12 items-center gap-2 border-b border-line px-3 py-1.5", hasTicked ? "bg-raised" : "bg-surface")}>
+      <label className="flex min-h-6 items-center gap-2 text-sm">
+        <input type="checkbox" className="size-4 accent-action" checked={isAllTicked} onChange={toggleAll} />
+        <span className={hasTicked ? "sr-only" : undefined}>Tick all that are shown</span>
+      </label>
+      <BulkBar {...bar} loaded={rows.length} />
+    </div>
+  );
+}
+
+function BulkBar({ selection, filter, total, loaded, actions }: BulkBarProps) {
   const { ids, isAll } = selection;
   const chosen: Chosen = isAll ? { filter: toJson(filter) } : { ids: [...ids] };
   const { apply, isPending } = useBulk(chosen, selection.clear);
@@ -45,7 +69,7 @@ export function BulkBar({ selection, filter, total, loaded, actions }: BulkBarPr
     if (value !== "") apply({ outcome: value === RECORDED ? null : value });
   };
   return (
-    <section aria-label="Ticked episodes" className="flex flex-wrap items-center gap-2 border-b border-line bg-raised px-3 py-2">
+    <section aria-label="Ticked episodes" className="flex flex-wrap items-center gap-2">
       <p className="numeric mr-2 text-sm font-medium">{formatNoun(count, "episode")} ticked</p>
       {!isAll && ids.size === loaded && total > loaded ? (
         <Button variant="quiet" onClick={selection.setEverything}>{`Tick all ${formatNoun(total, "episode")} found`}</Button>

@@ -8,7 +8,7 @@ import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useEpisodeCounts, useEpisodes } from "@/features/episodes/api/episodes";
-import { type BulkActions, BulkBar } from "@/features/episodes/components/bulk-bar";
+import { type BulkActions, TickBar } from "@/features/episodes/components/bulk-bar";
 import { EpisodeTable } from "@/features/episodes/components/episode-table";
 import { FilterPanel } from "@/features/episodes/components/filter-panel";
 import { SavedFilters } from "@/features/episodes/components/saved-filters";
@@ -72,8 +72,9 @@ function Found({ query, total, actions }: FoundProps) {
   if (rows === undefined) return <Skeleton className="h-96" />;
   if (rows.length === 0) return <NothingFound query={query} />;
   return (
-    <Card className="overflow-hidden">
-      <BulkBar selection={selection} filter={query.filter} total={total} loaded={rows.length} actions={actions} />
+    // Cut, not scrolled: a box that scrolls would keep its row from staying in sight.
+    <Card className="overflow-clip">
+      <TickBar selection={selection} filter={query.filter} total={total} rows={rows} actions={actions} />
       <div aria-busy={list.isPlaceholderData}>
         <EpisodeTable rows={rows} selection={selection} />
       </div>

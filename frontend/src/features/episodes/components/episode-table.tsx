@@ -30,28 +30,17 @@ interface EpisodeTableProps {
 }
 
 export function EpisodeTable({ rows, selection }: EpisodeTableProps) {
-  const isAllTicked = selection.isAll || (rows.length > 0 && selection.ids.size === rows.length);
-  const toggleAll = () => {
-    if (isAllTicked) selection.clear();
-    else selection.setAll(rows.map(({ id }) => id));
-  };
   return (
-    <>
-      <label className="flex min-h-9 items-center gap-2 border-b border-line px-3 text-sm">
-        <input type="checkbox" className="size-4 accent-action" checked={isAllTicked} onChange={toggleAll} />
-        Tick all that are shown
-      </label>
-      <Table caption="Episodes" columns={columns}>
-        {rows.map((row) => (
-          <Row
-            key={row.id}
-            row={row}
-            isTicked={selection.isAll || selection.ids.has(row.id)}
-            onTick={() => selection.toggle(row.id)}
-          />
-        ))}
-      </Table>
-    </>
+    <Table caption="Episodes" columns={columns}>
+      {rows.map((row) => (
+        <Row
+          key={row.id}
+          row={row}
+          isTicked={selection.isAll || selection.ids.has(row.id)}
+          onTick={() => selection.toggle(row.id)}
+        />
+      ))}
+    </Table>
   );
 }
 

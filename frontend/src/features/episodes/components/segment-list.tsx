@@ -32,14 +32,14 @@ export function SegmentList({ segments, seek }: SegmentListProps) {
                 </Button>
               </Cell>
               <Cell>
-                <span className="flex items-center gap-1.5 whitespace-nowrap">
-                  <span aria-hidden className={cn("size-2.5 rounded-xs", band)} />
-                  <Icon aria-hidden className="size-3.5 text-ink-muted" />
+                <span className="flex items-center gap-1.5">
+                  <span aria-hidden className={cn("size-2.5 shrink-0 rounded-xs", band)} />
+                  <Icon aria-hidden className="size-3.5 shrink-0 text-ink-muted" />
                   {operator === "" ? text : operator}
                 </span>
                 <span className="text-xs text-ink-muted">{mode}</span>
               </Cell>
-              <Cell className="min-w-32">{reason || "–"}</Cell>
+              <Cell className="break-words">{reason || "–"}</Cell>
             </tr>
           );
         })}

@@ -17,8 +17,8 @@ export function FleetSummary() {
       <Count isKnown={isKnown} value={counts.total} word={counts.total === 1 ? "robot" : "robots"} />
       <Count isKnown={isKnown} value={counts.working} word="working" />
       <Count isKnown={isKnown} value={counts.assisted} word="under control" icon={Hand} className="text-assist" />
-      <Count isKnown={isKnown} value={counts.attention} word="need attention" icon={LifeBuoy} className="text-caution" />
-      <Count isKnown={isKnown} value={counts.pendingEpisodes} word="episodes to upload" />
+      <Count isKnown={isKnown} value={counts.attention} word={counts.attention === 1 ? "needs attention" : "need attention"} icon={LifeBuoy} className="text-caution" />
+      <Count isKnown={isKnown} value={counts.pendingEpisodes} word={counts.pendingEpisodes === 1 ? "episode to upload" : "episodes to upload"} />
     </ul>
   );
 }

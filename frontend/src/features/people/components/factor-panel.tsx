@@ -84,7 +84,7 @@ function BeginDialog({ onClose }: { readonly onClose: () => void }) {
       <div className="grid gap-4 sm:grid-cols-[12rem_minmax(0,1fr)]">
         <img
           alt="QR code with the secret for your authenticator app"
-          className="w-48 rounded-md border border-line bg-white"
+          className="w-48 rounded-md border border-line bg-[white]"
           src={`data:image/svg+xml;utf8,${encodeURIComponent(begin.data.qr_svg)}`}
         />
         <div className="flex flex-col gap-3">

@@ -1,12 +1,11 @@
 /** A one-time code for a new robot, or for a new key of one that exists. The secret is shown once. */
 
-import { Copy } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 
 import { Button } from "@/components/ui/button";
+import { CopiedText } from "@/components/ui/copied-text";
 import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
-import { notify } from "@/components/ui/toast";
 import { type NewCode, type Robot, useMakeCode } from "@/features/robots/api/robots";
 import { formatDay } from "@/lib/units/format";
 
@@ -84,7 +83,7 @@ function Made({ code, onClose }: { readonly code: NewCode; readonly onClose: () 
       <Copyable label="Command" text={code.command} />
       <Copyable label="Code alone" text={code.code} />
       {/* White on purpose in both themes: cameras read dark on light. */}
-      <img src={code.qr} alt="The code as a QR picture" className="size-44 self-center rounded-md bg-white p-2" />
+      <img src={code.qr} alt="The code as a QR picture" className="size-44 self-center rounded-md bg-[white] p-2" />
       <div className="flex justify-end">
         <Button variant="primary" onClick={onClose}>
           Done
@@ -95,23 +94,10 @@ function Made({ code, onClose }: { readonly code: NewCode; readonly onClose: () 
 }
 
 function Copyable({ label, text }: { readonly label: string; readonly text: string }) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      notify("done", `${label} copied.`);
-    } catch {
-      notify("failed", "The browser did not allow copying. Select the text instead.");
-    }
-  };
   return (
     <div>
       <p className="mb-1 text-sm font-medium">{label}</p>
-      <div className="flex items-start gap-2">
-        <code className="min-w-0 grow rounded-md bg-inset px-2.5 py-1.5 text-xs break-all">{text}</code>
-        <Button variant="icon" aria-label={`Copy: ${label}`} onClick={() => void copy()}>
-          <Copy aria-hidden className="size-4" />
-        </Button>
-      </div>
+      <CopiedText label={label} value={text} />
     </div>
   );
 }

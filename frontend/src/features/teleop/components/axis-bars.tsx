@@ -67,11 +67,12 @@ export function AxisBars({ names, view: { feedback, input, peer }, isDriving, ro
   );
 }
 
-/** "Full speed", or how much of it and why. */
+/** How much of what is asked the robot does at most, and why. "Full speed" would speak of the chosen speed. */
 function capText(cap: number, limits: readonly string[]): string {
   const why = limits.map(limitWord).join(", ");
-  const share = cap >= 1 ? "Full speed" : `At most ${formatPercent(fraction(cap))} of full speed`;
-  return why ? `${share}; held back by: ${why}` : share;
+  const held = why ? `held back by: ${why}` : "not held back by the robot";
+  const text = cap >= 1 ? held : `at most ${formatPercent(fraction(cap))} of full speed${why ? `; ${held}` : ""}`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function Legend() {

@@ -110,7 +110,7 @@ export function Cockpit({ record, card, user, isCompact, hasFirstFocus }: Cockpi
         <div
           className={cn(
             "min-h-0 rounded-lg border border-line bg-surface p-3",
-            isCompact ? "grid grid-cols-2 gap-3" : "flex flex-col gap-3 overflow-y-auto",
+            isCompact ? "grid grid-cols-2 gap-3" : "relative flex flex-col gap-3 overflow-y-auto",
           )}
         >
           <div className="grid min-w-0 grid-cols-1 content-start gap-3">

@@ -84,12 +84,13 @@ function Taking({ session, view, situation, actions, isReady, user }: ControlsPr
   );
 }
 
-function takingNote({ otherPerson, needsNewLease, stop, isOurs }: Situation, lostBecause: string, mayTake: boolean, isReady: boolean): string {
+function takingNote({ otherPerson, needsNewLease, stop, isOurs, mode, detail }: Situation, lostBecause: string, mayTake: boolean, isReady: boolean): string {
   if (lostBecause) return `You do not drive any more. ${lostBecause}`;
   if (!mayTake && otherPerson !== null) return `Taking from ${otherPerson.operator} needs the role of manager or admin. You can ask.`;
   if (stop !== null) return isOurs ? "Yours, and stopped: clear the stop, then let go of everything once." : "Stopped: take over to clear it.";
   if (needsNewLease) return "The robot stood still; take over again to drive.";
-  return isReady ? "Then let go of everything once, and move." : "Waits for the checks below.";
+  const still = mode === "paused" && detail !== "" ? ` It stands still: ${detail}.` : "";
+  return `${isReady ? "Then let go of everything once, and move." : "Waits for the checks below."}${still}`;
 }
 
 function Driving({ session, view, situation, actions }: ControlsProps) {

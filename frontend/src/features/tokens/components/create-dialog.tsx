@@ -65,7 +65,7 @@ function CreateForm({ scopes, maxValidS, create }: CreateFormProps) {
       </div>
       <fieldset>
         <legend className="mb-1 text-sm font-medium">Scopes</legend>
-        <p className="mb-1.5 text-xs text-ink-muted">Writing includes reading of the same. None gives you rights that you have not.</p>
+        <p className="mb-1.5 text-xs text-ink-muted">At least one. Writing includes reading of the same. None gives you rights that you have not.</p>
         <div className="grid gap-x-4 sm:grid-cols-2">
           {scopes.map((scope) => (
             <label key={scope.name} className="flex min-h-9 items-start gap-2 py-1 text-sm">

@@ -67,7 +67,7 @@ export function makeMetricPlot({ container, spec, axis, marks, onPoint }: PlotOp
         space: 70,
         values: (_, ticks) => (axis === "time" ? clockTicks(ticks) : ticks.map(formatTick)),
       },
-      { ...look, grid, size: 46, space: 28, values: (_, ticks) => ticks.map(spec.range === "share" ? spec.format : formatTick) },
+      { ...look, grid, size: spec.formatTick ? 60 : 46, space: 28, values: (_, ticks) => ticks.map(tickFormat(spec)) },
     ],
     series: [{}, ...spec.lines.flatMap((line, index) => seriesOf(line, tones[index] ?? mark))],
     bands: spec.lines.map((_, index) => ({
@@ -118,6 +118,8 @@ function moveCursor(plot: uPlot, left: number, top: number): void {
   const setCursor: SetCursor = plot.setCursor.bind(plot);
   setCursor({ left, top }, true, true);
 }
+
+const tickFormat = ({ range, format, formatTick: own }: ChartSpec) => own ?? (range === "share" ? format : formatTick);
 
 function rangeOf({ range }: ChartSpec): uPlot.Scale.Range {
   if (range === "share") return [0, 1];

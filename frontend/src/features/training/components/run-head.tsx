@@ -130,7 +130,7 @@ export function RunFigures({ run, frames }: { readonly run: RunDetail; readonly 
 
 /** "2 %, kept busy": with an icon, and in colour only when something should be done. An ended run waits for nothing. */
 function WaitFigure({ wait, isRunning }: { readonly wait: number | null; readonly isRunning: boolean }) {
-  const label = isRunning ? "Learner waits for data" : "Learner waited for data";
+  const label = isRunning ? "Waits for data" : "Waited for data";
   if (wait === null) return <Figure label={label}>–</Figure>;
   if (!isRunning) return <Figure label={label}>{formatPercent(fraction(wait))}</Figure>;
   const { text, isFine } = waitVerdict(wait);

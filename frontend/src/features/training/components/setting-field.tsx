@@ -49,6 +49,8 @@ export function SettingField({ setting, text, refusal, onText }: SettingFieldPro
 
 function describe(setting: Setting): string {
   const usual = setting.default === null ? "none" : setting.kind === "boolean" ? (setting.default === true ? "yes" : "no") : textOf(setting.default).replaceAll("_", " ");
-  const range = setting.kind === "integer" || setting.kind === "number" ? ` ${rangeText(setting)}.` : "";
+  const range = setting.kind === "integer" || setting.kind === "number" ? ` ${capitalised(rangeText(setting))}.` : "";
   return `${setting.help}${range} Default: ${usual}.`;
 }
+
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -43,6 +43,10 @@ export interface Deployment {
   readonly robot_name: string;
   readonly robot_revision: number;
   readonly is_running: boolean;
+  /** What the robot is pinned to: this version, another one, or null. */
+  readonly pinned_version: string | null;
+  readonly pinned_number: number | null;
+  readonly pinned_reason: string;
   readonly announced_at: string;
   readonly applied_at: string | null;
   readonly refused_code: string;
@@ -202,6 +206,9 @@ const report = record<Report>({
       robot_name: text,
       robot_revision: number,
       is_running: boolean,
+      pinned_version: nullable(text),
+      pinned_number: nullable(number),
+      pinned_reason: text,
       announced_at: text,
       applied_at: nullable(text),
       refused_code: text,

@@ -1,6 +1,6 @@
 /** What became of a version on each robot, and pinning a robot to it. */
 
-import { Ban, CircleCheck, Hourglass, Play } from "lucide-react";
+import { Ban, CircleCheck, Hourglass, Pin, Play } from "lucide-react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
@@ -60,23 +60,23 @@ export function DeploymentsPanel({ report: { version, deployments }, onPlan }: D
               </Cell>
               <Cell isNumeric>{sizeText(row.fetched_bytes)}</Cell>
               <Cell>
-                <span className="inline-flex gap-1">
-                  <Button
-                    variant="quiet"
-                    needs="release_versions"
-                    aria-label={`Pin ${row.robot_name}`}
-                    onClick={() => pin(row)}
-                  >
-                    Pin
-                  </Button>
-                  <Button
-                    variant="quiet"
-                    needs="release_versions"
-                    aria-label={`Unpin ${row.robot_name}`}
-                    onClick={() => unpin(row)}
-                  >
-                    Unpin
-                  </Button>
+                <span className="inline-flex flex-wrap items-center gap-1">
+                  {row.pinned_version === null ? null : (
+                    <Chip icon={Pin} tone="neutral">
+                      {row.pinned_version === version.id ? "Pinned" : `Pinned to v${row.pinned_number ?? "?"}`}
+                    </Chip>
+                  )}
+                  {row.pinned_version === version.id ? null : (
+                    <Button variant="quiet" needs="release_versions" aria-label={`Pin ${row.robot_name}`} onClick={() => pin(row)}>
+                      Pin
+                    </Button>
+                  )}
+                  {row.pinned_version === null ? null : (
+                    <Button variant="quiet" needs="release_versions" aria-label={`Unpin ${row.robot_name}`} onClick={() => unpin(row)}>
+                      Unpin
+                    </Button>
+                  )}
+                  {row.pinned_reason === "" ? null : <span className="text-xs text-ink-muted">{row.pinned_reason}</span>}
                 </span>
               </Cell>
             </tr>

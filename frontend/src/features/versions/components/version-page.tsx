@@ -95,11 +95,12 @@ function VersionActions({ report: { version }, onPlan }: ActionsProps) {
   const mayExport = useMay("export");
   const mayTrain = useMay("run_training");
   const isCurrent = version.stages.includes("current");
+  const waiting = release?.strategy === "immediate" ? " New versions wait from then on: the strategy becomes manual." : "";
   return (
     <div className="flex flex-wrap gap-2">
       <Button
         needs="release_versions"
-        onClick={() => onPlan(stage("canary", "Try", "Some robots drive with it, and their episodes are compared with the others'."))}
+        onClick={() => onPlan(stage("canary", "Try", `Some robots drive with it, and their episodes are compared with the others'.${waiting}`))}
       >
         Try on some robots
       </Button>

@@ -113,7 +113,7 @@ describe("alerts", () => {
     const rules = Object.entries(params).map(([kind, each]) => ({ ...RULE, id: kind, name: kind, kind, params: each }));
     renderApp("/alerts?view=rules", answers({ "GET /api/v1/alert-rules": [200, { results: rules, is_mail_set_up: true }] }));
     const rows = within(await screen.findByRole("table", { name: "Alert rules" })).getAllByRole("row").slice(1);
-    const texts = rows.map((row) => within(row).getAllByRole("cell")[0]?.querySelector("p")?.textContent?.replaceAll("\u00a0", " "));
+    const texts = rows.map((row) => within(row).getAllByRole("cell")[0]?.querySelector("p")?.textContent.replaceAll("\u00a0", " "));
     expect(texts).toEqual([
       "Unaided success of each task below 50 %, over the last 24 h, n ≥ 30",
       "A robot is offline for longer than 5 min",

@@ -85,9 +85,9 @@ class RobotConsumer(SocketConsumer):
             await self._fail(error)
             return
         self._beats = RobotBeats(robot_id=self._robot_id, session_id=self._session_id, key=self._credentials.key)
-        socket_opened("robot")
         bind(robot=self._robot_id, session=self._session_id)
         await links().post.join(self._robot_id, self._hear)
+        socket_opened("robot")
         loops = (self._write, self._act, self._see, self._work, self._call)
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         links().silence.watch(self._session, self._fell_silent)
@@ -170,7 +170,7 @@ class RobotConsumer(SocketConsumer):
 
     async def _on_hello(self, hello: m.Hello) -> None:
         arrival = Arrival(self._robot_id, self._session_id, hello)
-        if not await links().hello(arrival):  # another transaction holds its row
+        if not await links().hello(arrival):  # its row is held, or one that came with it said what no column takes
             await auth.off_loop(robots_hello, arrivals=[arrival], is_waiting=True)
         welcome = m.Welcome(
             protocol=self._session.protocol,

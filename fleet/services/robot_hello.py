@@ -35,10 +35,13 @@ def robots_hello(*, arrivals: Sequence[Arrival], is_waiting: bool = False) -> li
 
     Return of each whether it was noted: unless `is_waiting`, a robot whose row another transaction holds is left out,
     so that nobody waits for it but itself. So is one that was deleted.
+    Raises: DataError, ValueError if one of them says what no column takes; none is noted then.
     """
     rows = Robot.objects.filter(id__in={arrival.robot_id for arrival in arrivals}).order_by("id")
     locked = rows.select_for_update(skip_locked=not is_waiting, no_key=True).only(*_FACTS)
     robots = {str(robot.id): robot for robot in locked}
+    if not robots:
+        return [False] * len(arrivals)
     newest = {arrival.robot_id: arrival for arrival in arrivals if arrival.robot_id in robots}  # its last connection
     versions = _versions_known(arrival.hello.policy_version_id for arrival in newest.values())
     for arrival in newest.values():
@@ -68,9 +71,8 @@ def _note_facts(robot: Robot, hello: Hello, versions: Collection[uuid.UUID]) -> 
     """Write what differs from what its last connection said: mostly nothing."""
     version_id = _uuid_or_none(hello.policy_version_id)
     facts = {
-        "driver": msgspec.json.decode(
-            msgspec.json.encode(hello.driver)
-        ),  # as the column gives it back: lists, no tuples
+        # As the column gives it back: a tuple never equals its list.
+        "driver": msgspec.json.decode(msgspec.json.encode(hello.driver)),
         "daemon_version": hello.daemon_version[:200],
         "protocol": hello.protocol,
         "architectures": list(hello.architectures),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import uuid
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from fleet.consumers import links
 from fleet.models import Robot
 from fleet.services import robot_hello
 from fleet.services.robot_hello import Arrival, robot_speaks, robots_hello
@@ -55,6 +58,17 @@ def test_robots_that_say_what_they_said_before_cost_no_statement_each() -> None:
     assert statements(robots[:1]) == statements(robots)
 
 
+def test_what_no_column_takes_costs_no_other_robot_its_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together none is noted, and `links` says so: each is then greeted by itself, which only the one cannot be."""
+    good, bad = builders.enrol().robot, builders.enrol().robot
+    arrivals = [_arrival(good), _arrival(bad, daemon_version="\x00")]
+    with pytest.raises(DataError, match="NUL") as refused, transaction.atomic():
+        robots_hello(arrivals=arrivals)
+    monkeypatch.setattr(links, "off_loop", AsyncMock(side_effect=refused.value))
+    assert asyncio.run(links._greet(arrivals)) == [False, False]
+    assert robots_hello(arrivals=arrivals[:1], is_waiting=True) == [True]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_robot_whose_row_is_held_keeps_nobody_waiting() -> None:
     held, free = builders.enrol().robot, builders.enrol().robot
@@ -74,6 +88,7 @@ def test_a_robot_whose_row_is_held_keeps_nobody_waiting() -> None:
     try:
         assert is_locked.wait(10)
         assert robots_hello(arrivals=[_arrival(held), _arrival(free)]) == [False, True]
+        assert robots_hello(arrivals=[_arrival(held)]) == [False]
     finally:
         go_on.set()
         thread.join()

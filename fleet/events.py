@@ -82,8 +82,8 @@ def hint_links(robot_ids: Collection[object], *, newcomers: Collection[str] = ()
 
 
 def hint_consoles(kind: str, subject: object = "") -> None:
-    """On commit. `kind`, subject: "robot", its id or several with spaces between; "rows", a run's id; "run", "metrics",
-    "help" and "alerts" alone."""
+    """On commit. `kind`, subject: "robot", its id or several with spaces between; "rows", a run's id; "run" (robots may
+    be behind it then), "episodes" (were registered), "metrics", "help" and "alerts" alone."""
     _send_on_commit(CONSOLES_GROUP, {"type": "console.hint", "kind": kind, "subject": str(subject)})
 
 

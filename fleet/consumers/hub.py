@@ -192,6 +192,8 @@ class Hub:
         elif hint["kind"] == "run":
             self._is_run_changed = True
             self._changed.update(self._cards.shown)  # a new version puts every robot one behind
+        elif hint["kind"] == "episodes":
+            self._is_run_changed = self._is_metrics_changed = True
         elif hint["kind"] == "metrics":
             self._is_metrics_changed = True
         elif hint["kind"] == "alerts":

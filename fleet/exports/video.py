@@ -28,6 +28,8 @@ TIME_TOLERANCE_S = 1e-4  # of LeRobot's readers
 PICTURES = 16  # key frames decoded for an episode's statistics
 _PIECE = 1024 * 1024
 _BOUNDS = {"max_pixels": str(8192 * 8192)}  # of a picture; the file decides how much memory it takes otherwise
+# FFmpeg decodes a picture when it opens a file, to learn its pixel format. Who decodes the first one anyway need not.
+_INDEX_ALONE = {**_BOUNDS, "skip_frame": "all", "probesize": "32"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ def probe_video(
     Raises: InvalidVideo with the episode's id.
     """
     rate = rate_of(manifest.control_rate_hz)
-    with _reading(file, manifest, camera) as (container, stream):
+    with _reading(file, manifest, camera, options=_INDEX_ALONE) as (container, stream):
         context = stream.codec_context
         if (context.width, context.height) != (camera.width, camera.height):
             problem = f"has {context.width}x{context.height} pixels, the manifest says {camera.width}x{camera.height}"
@@ -198,12 +200,14 @@ class _Pictures:
 
 
 @contextlib.contextmanager
-def _reading(file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord) -> Iterator[tuple[Any, Any]]:
+def _reading(
+    file: IO[bytes], manifest: EpisodeManifest, camera: CameraRecord, *, options: dict[str, str] = _BOUNDS
+) -> Iterator[tuple[Any, Any]]:
     file.seek(0)
     container = None
     try:
         # Of this format alone: FFmpeg would take a playlist too, and open whatever files and addresses it names.
-        container = av.open(file, mode="r", format="mp4", metadata_errors="replace", options=_BOUNDS)
+        container = av.open(file, mode="r", format="mp4", metadata_errors="replace", options=options)
         stream = container.streams.video[0]
         if stream.codec_context is None or not stream.time_base:
             raise _invalid(manifest, camera, "has a codec that cannot be read here")

@@ -16,6 +16,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 KEY_FRAME_EVERY = 10
+_INDEX_FIRST = {"movflags": "faststart"}  # who checks or plays it has the index and the first picture in one read
 VIDEO_CRF = 18
 
 
@@ -30,7 +31,7 @@ def write_video(path: Path, frames: Iterable[Array], *, rate_hz: float, crf: int
         "threads": "1",
         "x264-params": "scenecut=0:rc-lookahead=0",
     }
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4", options=_INDEX_FIRST) as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = 1 / rate

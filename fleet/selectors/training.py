@@ -9,7 +9,7 @@ from django.db.models import Case, Count, IntegerField, Max, Q, Sum, Value, When
 
 from fleet.clock import to_ms
 from fleet.coverage import WHOLE, Coverage
-from fleet.models import Episode, PolicyVersion, TrainingRound, TrainingRun
+from fleet.models import EpisodeRollup, PolicyVersion, TrainingRound, TrainingRun
 from fleet.protocol.messages import RunCard
 from fleet.protocol.recording import Origin
 from fleet.queue import LEARNER_QUEUE
@@ -29,8 +29,9 @@ def run_card(*, run: TrainingRun | None, coverage: Coverage = WHOLE) -> RunCard 
     """Return what the fleet page shows of a run, with the episodes that somebody sees counted."""
     if run is None:
         return None
-    online = Episode.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value)
-    experience = online.aggregate(episodes=Count("id"), frames=Sum("steps"), human=Sum("human_steps"))
+    # Of the sums, not the episodes: this is read every two seconds, and after each registration.
+    online = EpisodeRollup.objects.filter(coverage.episodes(), origin=Origin.ONLINE.value).order_by()
+    experience = online.aggregate(**{name: Sum(name, default=0) for name in ("episodes", "frames", "human_frames")})
     return RunCard(
         run_id=str(run.id),
         name=run.name,
@@ -40,8 +41,8 @@ def run_card(*, run: TrainingRun | None, coverage: Coverage = WHOLE) -> RunCard 
         steps_per_s=steps_per_s(run=run),
         newest_version=PolicyVersion.objects.filter(run=run).aggregate(newest=Max("number"))["newest"],
         online_episodes=experience["episodes"],
-        online_frames=experience["frames"] or 0,
-        human_frames=experience["human"] or 0,
+        online_frames=experience["frames"],
+        human_frames=experience["human_frames"],
         updated_ms=to_ms(run.heartbeat_at) if run.heartbeat_at else None,
     )
 

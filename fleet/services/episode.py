@@ -117,8 +117,7 @@ def episodes_register_verified(*, manifests: Sequence[EpisodeManifest], tags: Se
     Segment.objects.bulk_create(rows, batch_size=2000)
     for episode in episodes:
         episode_event(episode=episode)
-    hint_consoles("metrics")
-    hint_consoles("run")
+    hint_consoles("episodes")
     logger.info("episodes registered", extra={"event": {"new": len(fresh), "known": len(known)}})
     return len(fresh)
 
@@ -246,8 +245,7 @@ def _insert(
             following.save(update_fields=["reset_ms"])
     Segment.objects.bulk_create(_segments_of(episode, manifest))
     episode_event(episode=episode)
-    hint_consoles("metrics")
-    hint_consoles("run")
+    hint_consoles("episodes")
     logger.info(
         "episode registered",
         extra={"event": {"episode": manifest.episode_id, "seq": number, "outcome": episode.outcome}},

@@ -110,3 +110,12 @@ def test_a_hint_of_the_release_before_counts_all_its_robots_as_acting() -> None:
     fresh._note({"type": "console.hint", "kind": "beats", "subject": "a b"})
     fresh._note({"type": "console.hint", "kind": "beats", "subject": "c d", "acting": "d"})
     assert (fresh._beaten, fresh._acting) == ({"a", "b", "c", "d"}, {"a", "b", "d"})
+
+
+def test_registered_episodes_change_what_is_counted_and_no_robots_row() -> None:
+    fresh = Hub()
+    fresh._cards.shown = {"a": b"{}"}
+    fresh._note({"type": "console.hint", "kind": "episodes", "subject": ""})
+    assert fresh._is_metrics_changed and fresh._is_run_changed and not fresh._changed
+    fresh._note({"type": "console.hint", "kind": "run", "subject": ""})
+    assert fresh._changed == {"a"}

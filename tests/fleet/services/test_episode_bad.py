@@ -149,10 +149,10 @@ def _noise(folder: Path, b_frames: int) -> bytes:
     return path.read_bytes()
 
 
-LARGE_VIDEOS: dict[str, tuple[Callable[[Path], bytes], bool]] = {
-    "index at the end": (lambda folder: _noise(folder, 0), False),
-    "frames stored in another order": (lambda folder: _noise(folder, 2), False),
-    "index in pieces": (lambda folder: _fragmented(_noise(folder, 0)), True),
+LARGE_VIDEOS: dict[str, Callable[[Path], bytes]] = {
+    "index at the end": lambda folder: _noise(folder, 0),
+    "frames stored in another order": lambda folder: _noise(folder, 2),
+    "index in pieces": lambda folder: _fragmented(_noise(folder, 0)),
 }
 
 
@@ -160,9 +160,7 @@ LARGE_VIDEOS: dict[str, tuple[Callable[[Path], bytes], bool]] = {
 def test_of_a_large_video_the_index_and_the_first_picture_are_read(
     objects: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """An index in one place spares the pictures; one in pieces is looked for in all of the file."""
-    make, is_read_through = LARGE_VIDEOS[case]
-    video = make(tmp_path)
+    video = LARGE_VIDEOS[case](tmp_path)
     read: list[int] = []
     monkeypatch.setattr(episode_check, "SMALL_BYTES", 0)
     monkeypatch.setattr(seekable, "BLOCK_BYTES", 512)
@@ -177,8 +175,7 @@ def test_of_a_large_video_the_index_and_the_first_picture_are_read(
     manifest, files = _sealed(manifest, files | {"front.mp4": video})
     builders.store(manifest, files)
     assert episode_register(robot_id=manifest.robot_id, manifest=manifest, uploaded_ns=None).index_seq == 1
-    share = len(set(read)) * 512 / len(video)
-    assert (share > 0.5) == is_read_through, share
+    assert len(set(read)) * 512 / len(video) < 0.5
 
 
 def test_a_check_that_takes_too_long_may_be_tried_again(objects: LocalStore, settings: Any) -> None:

@@ -23,6 +23,7 @@ from fleet.api.body_limit import BodyLimit  # noqa: E402
 from fleet.api.health import Health  # noqa: E402
 from fleet.consumers.routing import websocket_routes  # noqa: E402
 from sop_web.garbage import collect_seldom  # noqa: E402
+from sop_web.loop_middleware import keep_on_loop  # noqa: E402
 
 # WhiteNoise answers with a synchronous iterator, which Django reads whole under ASGI and warns about: fine for the
 # console's files of some hundred kB. Large objects go through fleet/api/objects.py, which streams.
@@ -30,4 +31,5 @@ warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume sy
 
 http_application = Health(BodyLimit(django_application))
 application = ProtocolTypeRouter({"http": http_application, "websocket": URLRouter(websocket_routes)})
+keep_on_loop()
 collect_seldom()

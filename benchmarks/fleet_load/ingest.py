@@ -1,8 +1,9 @@
 """Episodes a second by a robot's real way (ask, PUT, announce, registered), beside the object store by itself.
 
 Uploaders each have a link and send one episode after the other, of the same bytes under an id of its own. The store by
-itself takes the same objects from as many threads: into its folder by its own code, which syncs each, or by PUTs to
-the signed URLs of a bucket. What a registration adds is reading back, hashing, decoding every frame, and rows.
+itself takes the same objects from as many threads by PUTs to signed URLs: of a bucket's server, or of the web processes
+that stand before a folder. A folder also takes them by its own code, without HTTP (`folder_alone_episodes_s`). What a
+registration adds is reading back, hashing, looking through the videos, and rows.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def ingest(site: Site, keys: list[tuple[str, str]], given: argparse.Namespace) -
     made = make(str(Task.objects.get(slug="load").id), given.episode_kb * 1000)
     size = sum(len(data) for data in made.files.values())
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each PUT else
-    before = _alone(made, given)
+    before = _alone(made, given, site.origin)
     own_s = time.process_time()
     with Usage(lambda: {**site.parts()}) as usage:
         delays = Delays()
@@ -134,7 +135,7 @@ def ingest(site: Site, keys: list[tuple[str, str]], given: argparse.Namespace) -
             delays.merge(found)
         seconds = time.monotonic() - began_s
         own_s = time.process_time() - own_s
-    after = _alone(made, given)
+    after = _alone(made, given, site.origin)
     rate, alone = given.episodes / seconds, (before + after) / 2
     return {
         "episode_bytes": size,
@@ -145,6 +146,7 @@ def ingest(site: Site, keys: list[tuple[str, str]], given: argparse.Namespace) -
         "asked_to_registered": delays.summary(),
         "store_alone_episodes_s": [round(before, 2), round(after, 2)],
         "share_of_store": round(rate / alone, 3),
+        "folder_alone_episodes_s": None if given.bucket else round(_alone(made, given, None), 2),
         "cores": usage.cores(),
         "load_cores": round(own_s / seconds, 3),
     }
@@ -155,8 +157,8 @@ def _each(act: Callable[[Any], Any], work: Iterable[Any], threads: int) -> list[
         return list(pool.map(act, work))
 
 
-def _alone(made: Made, given: argparse.Namespace) -> float:
-    """Return episodes a second that the store takes."""
+def _alone(made: Made, given: argparse.Namespace, origin: str | None) -> float:
+    """Return episodes a second that the store takes. `origin`: the server's; None: by the folder's own code."""
     from fleet.selectors.objects import object_store
     from fleet.storage import keys
 
@@ -168,12 +170,12 @@ def _alone(made: Made, given: argparse.Namespace) -> float:
             key = keys.episode_object(manifest.episode_id, name)
             record = _record(name, data)
             signed = store.sign_put(key, size=record.size, sha256=record.sha256, expires_s=600)
-            if signed.url.startswith("http"):
-                client.put(signed.url, content=data, headers=signed.headers).raise_for_status()
-            else:
+            if origin is None:
                 store.put_pieces(key, [data], size=record.size, sha256=record.sha256)
+            else:
+                client.put(signed.url, content=data, headers=signed.headers).raise_for_status()
 
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(base_url=origin or "", timeout=60) as client:
         began_s = time.monotonic()
         _each(put, range(given.episodes), given.uploaders)
         return float(given.episodes / (time.monotonic() - began_s))

@@ -45,7 +45,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "sop_web.metrics.RequestMetrics",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "sop_web.loop_middleware.StaticFiles",
     "sop_web.middleware.ContentSecurityPolicy",
     "fleet.api.acting.RequestActor",
     "fleet.api.middleware.ApiHeaders",

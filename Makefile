@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot verify-policy docs
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check check-python check-console sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot verify-policy docs
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -67,6 +67,10 @@ $(TESTED): $(NODE) $(FRONTEND_SOURCES)
 # passes then. Such a line is a race to look for, not noise. What keeps people safe has one try.
 RERUNS := --reruns 1 -raR
 
+# A worker a core, each with servers of its own. One that has nothing left takes from the other, so none is idle at the
+# end, whatever the order; tests of a file follow one another, so what they share is made once, twice at most.
+BOTH_CORES := -n 2 --dist worksteal
+
 # A run of its own: Playwright's event loop and pytest-asyncio do not share one (docs: machine notes, 7).
 test-e2e: $(DEV) $(DIST)
 	@scripts/ensure-chromium
@@ -86,18 +90,18 @@ chaos: $(DEV) ## Break the running stack in every way that is known, write docs/
 	SOP_CHAOS_SEED=$(or $(SEED),1) SOP_CHAOS_FAULTS=$(FAULTS) SOP_CHAOS_PAGE=docs/reliability.md \
 		$(BIN)/python -m pytest tests/chaos/test_chaos.py -m chaos -p no:randomly
 
-# Three runs: what only computes and asks the database, and the whole stack, which waits for what must come in the end, go
-# on both cores, each with servers of its own; what keeps time (robots, links) has the machine to itself.
-STACK := tests/stack
-TIMED := tests/fleet/consumers tests/fleet/daemon tests/sop_web
-BOTH_CORES := -n 2 --dist loadfile
+# Two runs: what only computes, asks the database or waits for what must come in the end goes on both cores; what keeps
+# time (robots, links) has the machine to itself: all of the daemon but its drivers and what follows the simulator's clock.
+UNTIMED := %/test_recorder.py %/test_rollouts.py %/test_spool.py
+TIMED := tests/fleet/consumers tests/fleet/daemon/media $(filter-out $(UNTIMED),$(wildcard tests/fleet/daemon/test_*.py))
 
 test-python: $(DEV)
-	$(BIN)/python -m pytest tests --ignore=tests/e2e $(STACK:%=--ignore=%) $(TIMED:%=--ignore=%) $(BOTH_CORES) $(RERUNS)
-	$(BIN)/python -m pytest $(STACK) $(BOTH_CORES) $(RERUNS)
+	$(BIN)/python -m pytest tests --ignore=tests/e2e $(TIMED:%=--ignore=%) $(BOTH_CORES) $(RERUNS)
 	$(BIN)/python -m pytest $(TIMED) $(RERUNS)
 
-check: setup ## Lint, types, import arrows, migrations, production settings, generated protocol, documentation
+check: check-python check-console ## Lint, types, import arrows, migrations, production settings, generated protocol, documentation
+
+check-python: $(DEV)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
@@ -107,6 +111,8 @@ check: setup ## Lint, types, import arrows, migrations, production settings, gen
 	scripts/check-deploy
 	$(BIN)/python scripts/sbom.py $(VENV)/sop.cdx.json
 	$(BIN)/python scripts/docs.py
+
+check-console: $(DEV) $(NODE)
 	cd frontend && npm run protocol:check
 	cd frontend && npm run lint
 	cd frontend && npm run types

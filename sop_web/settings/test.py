@@ -8,6 +8,7 @@ from sop_web.settings.base import DATABASES, REST_FRAMEWORK
 
 DATABASES["default"]["OPTIONS"].pop("pool")
 DATABASES["default"]["TEST"] = {"NAME": "test_sop"}
+DATABASES["default"]["ENGINE"] = "tests.database"  # PostgreSQL that is emptied sooner
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # All tests come from one address within minutes; those about the limits set them.
 SOP_RATE_TOKEN_PER_MIN = SOP_RATE_USER_PER_MIN = SOP_RATE_ADDRESS_PER_MIN = 1_000_000

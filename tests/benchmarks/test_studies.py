@@ -29,7 +29,10 @@ def quick(name: str) -> Study:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", RUN)
 def test_a_study_runs_to_its_tables(name: str, work: Path):
-    """Every run ends with its result, and each table's rows count what was tried."""
+    """Every run ends with its result, and each table's rows count what was tried.
+
+    A second call starts no process: results keep their bytes and their time of change.
+    """
     study = quick(name)
 
     run_study(study, work, jobs=2)
@@ -46,16 +49,8 @@ def test_a_study_runs_to_its_tables(name: str, work: Path):
         assert result["final"]["n"] == run.episodes * len(run.evaluated)
         assert {episode["task"] for episode in result["episodes"]} <= set(run.tasks)
 
-
-@pytest.mark.timeout(600)
-def test_what_is_finished_is_not_run_again(work: Path):
-    """A second call starts no process: results keep their bytes and their time of change."""
-    study = quick("methods")
-    run_study(study, work, jobs=2)
     before = {run.name: (run_folder(work, run) / "result.json").stat().st_mtime_ns for run in study.runs}
-
     run_study(study, work, jobs=2)
-
     assert before == {run.name: (run_folder(work, run) / "result.json").stat().st_mtime_ns for run in study.runs}
 
 

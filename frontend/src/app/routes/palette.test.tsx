@@ -51,6 +51,17 @@ describe("the palette", () => {
     expect(active(again)).toBe("HelpPage");
   });
 
+  it("stays when a text is marked by dragging out of it, and closes by a press beside it", async () => {
+    const { field } = await open();
+    const dialog = screen.getByRole("dialog", { name: "Go to or do" });
+    fireEvent.pointerDown(field);
+    fireEvent.click(dialog); // the browser clicks what holds both ends of the drag
+    expect(screen.getByRole("dialog", { name: "Go to or do" })).toBe(dialog);
+    fireEvent.pointerDown(dialog);
+    fireEvent.click(dialog);
+    await waitFor(() => expect(screen.queryByRole("dialog", { name: "Go to or do" })).toBeNull());
+  });
+
   it("finds robots, tasks, versions and datasets", async () => {
     const { type } = await open();
     type("arm-1");

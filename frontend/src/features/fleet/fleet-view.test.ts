@@ -79,6 +79,6 @@ describe("lease and stop on a card", () => {
     expect(statusOf(robot({ lease })).text).toBe("Handing over to mara");
     expect(leaseText(robot({ lease }))).toBe("mara");
     expect(leaseText(robot({ lease: { ...lease, source: "scripted" } }))).toBe("scripted supervisor");
-    expect(leaseText(robot())).toBe("none");
+    expect(leaseText(robot())).toBe("nobody");
   });
 });

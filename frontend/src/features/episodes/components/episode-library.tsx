@@ -1,11 +1,12 @@
 /** `/episodes`: find episodes, look at them, label many at once. Filter and order are in the URL. */
 
-import { Film, SearchX, ServerOff } from "lucide-react";
+import { Film, SearchX } from "lucide-react";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useEpisodeCounts, useEpisodes } from "@/features/episodes/api/episodes";
 import { type BulkActions, TickBar } from "@/features/episodes/components/bulk-bar";
@@ -63,9 +64,7 @@ function Found({ query, total, actions }: FoundProps) {
   if (rows === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Episodes could not be read" action={<Button onClick={() => void list.refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Episodes could not be read" error={error} onRetry={() => void list.refetch()} />
       </Card>
     );
   }

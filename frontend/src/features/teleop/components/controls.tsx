@@ -1,6 +1,7 @@
 /** Taking and giving control, what becomes of the episode, and the clearing of a stop. */
 
 import { Button } from "@/components/ui/button";
+import { cn } from "@/lib/class-names";
 import { useServerNow } from "@/hooks/use-now";
 import { SPEEDS } from "@/features/teleop/bindings";
 import type { CockpitSession, CockpitView } from "@/features/teleop/cockpit-session";
@@ -107,7 +108,7 @@ function Driving({ session, view, situation, actions }: ControlsProps) {
           Hand back <Key of="hand-back" />
         </Button>
         <Button onClick={() => actions.open("transfer")}>Offer to …</Button>
-        <LeaseCountdown view={view} />
+        <ControlNote view={view} />
       </div>
       {view.lease.askedBy === null ? null : (
         <p className="text-sm text-assist" role="status">
@@ -134,14 +135,18 @@ function inputNote({ input }: CockpitView, { isArmed, mode }: Situation): string
   return input.gamepadId === null ? "Keyboard and pads drive." : `Keyboard, pads and ${input.gamepadId} drive.`;
 }
 
-function LeaseCountdown({ view }: { readonly view: CockpitView }) {
+function ControlNote({ view }: { readonly view: CockpitView }) {
   const now = useServerNow();
   const { lease } = view.lease;
   if (lease === null) return null;
   const left = Math.max(0, (lease.expires_ms - now) / 1000);
+  // A renewal in time leaves more than this: below it the server has not answered.
+  const isLate = left < lease.renew_s;
+  const meaning =
+    "Control stays yours while this page reaches the server. Without it, control ends within seconds: the robot then stands still and waits for a person.";
   return (
-    <span className="numeric ml-auto text-xs text-ink-muted" data-testid="lease" title={`Renewed every ${lease.renew_s} s; epoch ${lease.epoch}`}>
-      Lease {formatDuration(seconds(left))}
+    <span className={cn("numeric ml-auto text-xs", isLate ? "font-medium text-caution" : "text-ink-muted")} data-testid="lease" title={meaning}>
+      {isLate ? `Server silent: yours for ${formatDuration(seconds(left))}` : "Control is yours"}
     </span>
   );
 }

@@ -44,7 +44,7 @@ export function VersionPage({ id }: { readonly id: string }) {
   return (
     <>
       <h1 className="sr-only">Version</h1>
-      <Unreadable message={error.message} onRetry={() => void refetch()} />
+      <Unreadable error={error} onRetry={() => void refetch()} />
     </>
   );
 }

@@ -62,6 +62,14 @@ describe("the palette", () => {
     await waitFor(() => expect(screen.queryByRole("dialog", { name: "Go to or do" })).toBeNull());
   });
 
+  it("takes the focus along to the page that it leads to", async () => {
+    const { field, type, router } = await open();
+    type("status");
+    fireEvent.keyDown(field, { key: "Enter" });
+    await waitFor(() => expect(router.state.location.pathname).toBe("/status"));
+    await waitFor(() => expect(document.activeElement).toBe(screen.getByRole("main")));
+  });
+
   it("finds robots, tasks, versions and datasets", async () => {
     const { type } = await open();
     type("arm-1");

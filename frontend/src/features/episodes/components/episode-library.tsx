@@ -18,6 +18,8 @@ import { type EpisodeQuery, useEpisodeQuery } from "@/features/episodes/hooks/us
 import { useSelection } from "@/features/episodes/hooks/use-selection";
 import { formatCount, formatNoun } from "@/lib/units/format";
 
+const FOUND_ID = "episodes-found";
+
 export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActions }) {
   const query = useEpisodeQuery();
   const counts = useEpisodeCounts(query.filter.toString());
@@ -43,9 +45,15 @@ export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActi
       </div>
       <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[15rem_minmax(0,1fr)]">
         <Card className="p-3">
+          {/* Some fifty controls stand before the episodes: a keyboard gets by them at once. */}
+          <a href={`#${FOUND_ID}`} className="sr-only rounded-md bg-action px-3 py-1.5 text-sm text-ink-inverse focus:not-sr-only focus:mb-3">
+            Skip the filters
+          </a>
           <FilterPanel query={query} counts={counts.data} />
         </Card>
-        <Found query={query} total={total ?? 0} actions={bulkActions} />
+        <div id={FOUND_ID} tabIndex={-1} className="min-w-0 outline-none">
+          <Found query={query} total={total ?? 0} actions={bulkActions} />
+        </div>
       </div>
     </>
   );

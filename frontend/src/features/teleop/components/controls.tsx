@@ -108,8 +108,8 @@ function Driving({ session, view, situation, actions }: ControlsProps) {
           Hand back <Key of="hand-back" />
         </Button>
         <Button onClick={() => actions.open("transfer")}>Offer to …</Button>
-        <ControlNote view={view} />
       </div>
+      <ControlNote view={view} />
       {view.lease.askedBy === null ? null : (
         <p className="text-sm text-assist" role="status">
           {view.lease.askedBy} would like to drive.
@@ -138,16 +138,15 @@ function inputNote({ input }: CockpitView, { isArmed, mode }: Situation): string
 function ControlNote({ view }: { readonly view: CockpitView }) {
   const now = useServerNow();
   const { lease } = view.lease;
-  if (lease === null) return null;
+  if (lease === null) return <p className="h-4" />;
   const left = Math.max(0, (lease.expires_ms - now) / 1000);
   // A renewal in time leaves more than this: below it the server has not answered.
   const isLate = left < lease.renew_s;
-  const meaning =
-    "Control stays yours while this page reaches the server. Without it, control ends within seconds: the robot then stands still and waits for a person.";
+  const meaning = "Without the server control ends within seconds: the robot then stands still and waits for a person.";
   return (
-    <span className={cn("numeric ml-auto text-xs", isLate ? "font-medium text-caution" : "text-ink-muted")} data-testid="lease" title={meaning}>
-      {isLate ? `Server silent: yours for ${formatDuration(seconds(left))}` : "Control is yours"}
-    </span>
+    <p className={cn("numeric h-4 text-xs", isLate ? "font-medium text-caution" : "text-ink-muted")} data-testid="lease" title={meaning}>
+      {isLate ? `The server is silent: control is yours for ${formatDuration(seconds(left))} more` : "Control is yours while this page reaches the server"}
+    </p>
   );
 }
 

@@ -125,7 +125,7 @@ function WhatFields({ wish, isNew, onWish }: PartProps & { readonly isNew: boole
   return (
     <>
       <SelectField label="It fires when" value={wish.kind} disabled={!isNew} onValue={(value) => choose(value as Kind)} options={kinds} />
-      <div className="grid gap-3 sm:grid-cols-2">
+      <div className="grid items-end gap-3 sm:grid-cols-2">
         {fieldsFor(wish.kind, wish.params).map((field) => (
           <ParamInput key={`${wish.kind}/${field.name}`} field={field} params={wish.params} onParams={(params) => onWish({ params })} />
         ))}

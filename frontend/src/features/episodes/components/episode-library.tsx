@@ -46,7 +46,7 @@ export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActi
       <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[15rem_minmax(0,1fr)]">
         <Card className="p-3">
           {/* Some fifty controls stand before the episodes: a keyboard gets by them at once. */}
-          <a href={`#${FOUND_ID}`} className="sr-only rounded-md bg-action px-3 py-1.5 text-sm text-ink-inverse focus:not-sr-only focus:mb-3">
+          <a href={`#${FOUND_ID}`} className="sr-only rounded-md bg-action text-sm text-ink-inverse focus:not-sr-only focus:mb-3 focus:inline-block focus:px-3 focus:py-1.5">
             Skip the filters
           </a>
           <FilterPanel query={query} counts={counts.data} />

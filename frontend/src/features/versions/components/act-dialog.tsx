@@ -24,7 +24,7 @@ const CANARY_LIMITS: readonly Limit[] = [
   { name: "tag", label: "Or the robots with this tag (empty: the share, by lot)", fallback: "" },
   { name: "min_episodes", label: "Fewest episodes before it is promoted", fallback: 20 },
   { name: "max_episodes", label: "Most episodes before a person decides", fallback: 400 },
-  { name: "margin", label: "Worse by this much counts as worse (points of %)", fallback: 0.1, isShare: true },
+  { name: "margin", label: "Worse by this much counts as worse (percentage points)", fallback: 0.1, isShare: true },
 ];
 
 /** The limits as the run has them now, so that confirming changes only what a person changed. */

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from drf_spectacular.utils import extend_schema
 from msgspec import UNSET
 from rest_framework import generics, serializers
@@ -26,7 +26,7 @@ from fleet.api.etag import IF_MATCH, etag_of, revision_read
 from fleet.api.idempotency import idempotent
 from fleet.api.person import person_of
 from fleet.api.sparse import SparseFields
-from fleet.models import Dataset, DatasetCandidate, Episode
+from fleet.models import Dataset, DatasetCandidate, DatasetEpisode, Episode
 from fleet.scopes import Needs, Scope
 from fleet.selectors.dataset_selection import MAX_IDS, SelectionCounts, selection_counts
 from fleet.selectors.dataset_split import sound_splits
@@ -68,6 +68,15 @@ class DatasetOut(serializers.ModelSerializer[Dataset]):
             "newest_at",
             "collected",
         )
+
+
+class DatasetDetailOut(DatasetOut):
+    """`collected_new`: of the collected episodes, those that the newest version does not hold."""
+
+    collected_new = serializers.IntegerField(read_only=True)
+
+    class Meta(DatasetOut.Meta):
+        fields = (*DatasetOut.Meta.fields, "collected_new")  # type: ignore[assignment]
 
 
 class DatasetIn(Strict):
@@ -141,7 +150,16 @@ def _answer(request: Request, pk: uuid.UUID, status: int = 200) -> Response:
     access_dataset_by_id(request.user, pk)
     row: Any = _datasets_seen(request.user).get(id=pk)
     row.collected = row.collected or 0
-    return Response(DatasetOut(row).data, status=status, headers=etag_of(row.revision))
+    row.collected_new = _collected_new(request.user, row)
+    return Response(DatasetDetailOut(row).data, status=status, headers=etag_of(row.revision))
+
+
+def _collected_new(user: Any, dataset: Any) -> int:
+    """Count what is collected and not in the newest version: freezing keeps what is collected, to go on from there."""
+    newest = access_dataset_versions(user).filter(dataset=dataset, number=dataset.newest_version)
+    held = DatasetEpisode.objects.filter(version__in=newest, episode=OuterRef("episode"))
+    candidates = DatasetCandidate.objects.filter(coverage_of(user).episodes("episode__"), dataset=dataset)
+    return candidates.filter(~Exists(held)).count()
 
 
 class DatasetList(SparseFields, generics.ListAPIView[Dataset]):
@@ -166,7 +184,7 @@ class DatasetList(SparseFields, generics.ListAPIView[Dataset]):
             row.collected = row.collected or 0
         return self.get_paginated_response(DatasetOut(page, many=True).data)
 
-    @extend_schema(request=DatasetIn, responses={201: DatasetOut})
+    @extend_schema(request=DatasetIn, responses={201: DatasetDetailOut})
     @idempotent
     def post(self, request: Request) -> Response:
         """Make a dataset without versions."""
@@ -177,15 +195,15 @@ class DatasetList(SparseFields, generics.ListAPIView[Dataset]):
 
 
 class DatasetDetail(SparseFields, APIView):
-    sparse = DatasetOut
+    sparse = DatasetDetailOut
     needs = CURATION
 
-    @extend_schema(responses=DatasetOut)
+    @extend_schema(responses=DatasetDetailOut)
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Return one dataset, with its revision as ETag."""
         return _answer(request, pk)
 
-    @extend_schema(request=DatasetPatch, responses=DatasetOut, parameters=[IF_MATCH])
+    @extend_schema(request=DatasetPatch, responses=DatasetDetailOut, parameters=[IF_MATCH])
     def patch(self, request: Request, pk: uuid.UUID) -> Response:
         """Change name, description, licence, or archive it, over the revision in If-Match."""
         access_dataset_by_id(request.user, pk)

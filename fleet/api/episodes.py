@@ -26,6 +26,7 @@ from fleet.selectors.episode_counts import episode_counts
 from fleet.selectors.episode_filter import episodes_filter
 from fleet.selectors.episode_page import DEFAULT_SORT, SORT_NAMES, episode_page
 from fleet.selectors.episode_recording import episode_manifest
+from fleet.selectors.sidecar import episode_has_sidecar
 
 
 class EpisodeOut(serializers.ModelSerializer[Episode]):
@@ -132,12 +133,16 @@ class RecordingProblemOut(serializers.Serializer[Any]):
 
 
 class EpisodeDetailOut(EpisodeOut):
-    """`recording` is null, and `recording_problem` says why, while the manifest cannot be read."""
+    """`recording` is null, and `recording_problem` says why, while the manifest cannot be read.
+
+    `has_sidecar`: the run that drove it has derived something of its frames, which the run's `sidecar` of it returns.
+    """
 
     segments = SegmentOut(many=True, read_only=True)
     label = LabelOut(source="*", read_only=True)  # type: ignore[assignment]
     recording = RecordingOut(allow_null=True, read_only=True)
     recording_problem = RecordingProblemOut(allow_null=True, read_only=True)
+    has_sidecar = serializers.BooleanField(read_only=True)
 
     class Meta(EpisodeOut.Meta):
         fields = (  # type: ignore[assignment]
@@ -146,6 +151,7 @@ class EpisodeDetailOut(EpisodeOut):
             "label",
             "recording",
             "recording_problem",
+            "has_sidecar",
         )
 
 
@@ -215,6 +221,7 @@ class EpisodeDetail(SparseFields):
         """Return one episode, archived or not, with its segments, its label, and where its files are."""
         episode: Any = access_episode_by_id(request.user, pk)
         episode.recording, episode.recording_problem = _recording(request, episode)
+        episode.has_sidecar = episode_has_sidecar(episode=episode)
         return Response(EpisodeDetailOut(episode).data)
 
 

@@ -114,6 +114,7 @@ class DeploymentOut(serializers.Serializer[Any]):
         help_text="What the robot is pinned to, this or another; null: none.",
     )
     pinned_number = serializers.IntegerField(source="robot.pinned_version.number", allow_null=True, default=None)
+    pinned_run_name = serializers.CharField(source="robot.pinned_version.run.name", allow_null=True, default=None)
     pinned_reason = serializers.CharField(source="robot.pinned_reason")
     announced_at = serializers.DateTimeField()
     fetched_at = serializers.DateTimeField(allow_null=True)

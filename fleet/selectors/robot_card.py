@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Manager
+from django.db.models import Manager, QuerySet
 from django.utils import timezone
 
 from fleet import live
@@ -81,11 +81,15 @@ def robot_cards_of(read: CardRows, *, robot_ids: Iterable[str] | None = None) ->
     seen = [found.status for found in statuses if found]
     _look_up(read.tasks, Task.objects, _uuids(status.task_id for status in seen))
     last = {key for robot_id in ids if (key := read.rows[robot_id].robot.policy_version_id) is not None}
-    _look_up(read.versions, PolicyVersion.objects, last | _uuids(status.policy_version_id for status in seen))
+    _look_up(
+        read.versions,
+        PolicyVersion.objects.select_related("run"),
+        last | _uuids(status.policy_version_id for status in seen),
+    )
     return [_card(read, read.rows[robot_id], status) for robot_id, status in zip(ids, statuses, strict=True)]
 
 
-def _look_up(known: dict[uuid.UUID, _Row | None], rows: Manager[_Row], named: set[uuid.UUID]) -> None:
+def _look_up(known: dict[uuid.UUID, _Row | None], rows: Manager[_Row] | QuerySet[_Row], named: set[uuid.UUID]) -> None:
     missing = named - known.keys()
     if missing:
         found_rows = rows.in_bulk(list(missing))
@@ -133,6 +137,7 @@ def _card(read: CardRows, row: CardRow, live_status: live.LiveStatus | None) -> 
         policy_number=version.number if version else None,
         policy_stage="held" if status and status.hold else row.wanted.stage,
         policy_hold=_hold_words(status.hold) if status and status.hold else "",
+        policy_run=_other_run(version, read.newest),
         policy_wanted=row.wanted.version.number if row.wanted.version else None,
         versions_behind=behind[0] if behind else None,
         seconds_behind=behind[1] if behind else None,
@@ -149,6 +154,11 @@ def _card(read: CardRows, row: CardRow, live_status: live.LiveStatus | None) -> 
 
 def _hold_words(hold: PolicyHold) -> str:
     return f"Taken back to version {hold.number} at the robot" + (f": {hold.reason}" if hold.reason else "")
+
+
+def _other_run(version: PolicyVersion | None, newest: PolicyVersion | None) -> str:
+    """Return the name of the version's run, for "v4" alone would be taken for one of the newest's; else ""."""
+    return "" if version is None or newest is None or version.run_id == newest.run_id else version.run.name
 
 
 def _behind(version: PolicyVersion | None, newest: PolicyVersion | None) -> tuple[int, float] | None:

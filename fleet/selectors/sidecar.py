@@ -9,9 +9,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from fleet.errors import NotFound
+from fleet.models import Episode
 from fleet.selectors.objects import object_store
 from fleet.storage import keys
-from fleet.storage.base import ObjectMissing, StorageError
+from fleet.storage.base import ObjectMissing, StorageError, StoreUnavailable
+
+
+def episode_has_sidecar(*, episode: Episode) -> bool:
+    """Whether the run whose version drove this episode stored one of it; not while the store does not answer."""
+    version = episode.policy_version
+    if version is None:
+        return False
+    try:
+        return object_store().exists(keys.run_sidecar(str(version.run_id), str(episode.id)))
+    except StoreUnavailable:
+        return False
 
 
 def run_sidecar_columns(*, run_id: uuid.UUID, episode_id: uuid.UUID) -> dict[str, list[float | None]]:

@@ -167,7 +167,7 @@ def version_deployments(
 ) -> Iterable[PolicyDeployment]:
     """Return what became of it on each robot, the newest first."""
     rows = PolicyDeployment.objects.filter(coverage.robots("robot_id"), version=version)
-    rows = rows.select_related("robot__pinned_version")
+    rows = rows.select_related("robot__pinned_version__run")
     return rows.order_by("-announced_at")[:limit]
 
 

@@ -45,10 +45,10 @@ def test_a_version_is_shadowed_from_its_page(page: Page, base_url: str, candidat
     page.get_by_role("button", name="Shadow it on robots").click()
     assert violations(page) == []
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Share of the robots (0 to 1)").fill("2")
+    dialog.get_by_label("Share of the robots (%)").fill("200")
     dialog.get_by_role("button", name="Shadow", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("a share of the robots above 0 and at most 1")
-    dialog.get_by_label("Share of the robots (0 to 1)").fill("1")
+    dialog.get_by_label("Share of the robots (%)").fill("100")
     dialog.get_by_role("button", name="Shadow", exact=True).click()
     robots = page.get_by_role("table", name="Robots that shadow")
     for name in ROBOTS:

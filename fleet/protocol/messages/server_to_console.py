@@ -60,6 +60,7 @@ class RobotCard(Part, frozen=True, kw_only=True):
     policy_stage: str = ""  # why it shall drive with `policy_wanted`: held, pinned, canary, current; "" before any
     policy_wanted: int | None = None
     policy_hold: str = ""  # in words, while somebody at the robot holds it at a version (stage "held")
+    policy_run: str = ""  # the run of `policy_number`, where it is not the one that publishes now; else ""
 
 
 class RunCard(Part, frozen=True, kw_only=True):

@@ -1,14 +1,20 @@
 /** The frame of every settings page: their names at the left (above, where it is narrow), the page beside them. */
 
-import { Navigate, NavLink, Outlet } from "react-router";
+import { Navigate, NavLink, Outlet, useLocation } from "react-router";
 
 import { permitted, settingsPages } from "@/app/pages";
-import { useSession } from "@/hooks/use-session";
+import { Card } from "@/components/ui/card";
+import { NoRight } from "@/components/ui/read-failed";
+import { usePageTitle } from "@/hooks/use-page-title";
+import { useRefusal, useSession } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
+import type { Permission } from "@/lib/permissions";
 
 export function SettingsShell() {
   const permissions = useSession().data?.user?.permissions ?? [];
   const pages = permitted(settingsPages, permissions);
+  const { pathname } = useLocation();
+  const refused = settingsPages.find((page) => pathname.startsWith(page.to) && !pages.includes(page));
   return (
     <div className="grid items-start gap-x-6 gap-y-4 md:grid-cols-[11rem_minmax(0,1fr)]">
       <div className="min-w-0">
@@ -31,9 +37,20 @@ export function SettingsShell() {
         </nav>
       </div>
       <div className="min-w-0">
-        <Outlet />
+        {refused?.needs === undefined ? <Outlet /> : <Refused page={refused.label} needs={refused.needs} />}
       </div>
     </div>
+  );
+}
+
+/** A page that is in no bar of this person, opened by its address: names the right that it takes. */
+function Refused({ page, needs }: { readonly page: string; readonly needs: Permission }) {
+  usePageTitle(page);
+  return (
+    <Card>
+      <h1 className="sr-only">{page}</h1>
+      <NoRight why={useRefusal(needs) ?? ""} />
+    </Card>
   );
 }
 

@@ -15,6 +15,7 @@ import { useHelpAlerts } from "@/features/help/hooks/use-help-alerts";
 import { useMay, useSession } from "@/hooks/use-session";
 import { UserMenu } from "@/features/people/components/user-menu";
 import { useHome } from "@/hooks/use-home";
+import { usePageFocus } from "@/hooks/use-page-focus";
 import { useFleetLink } from "@/lib/socket/use-fleet-link";
 
 const badges = { "/help": <HelpBadge />, "/alerts": <AlertBadge /> };
@@ -22,6 +23,7 @@ const badges = { "/help": <HelpBadge />, "/alerts": <AlertBadge /> };
 export function Shell() {
   useFleetLink();
   useHelpAlerts();
+  usePageFocus("main");
   const [home] = useHome();
   useAlertWatch(useMay("see"));
   return (

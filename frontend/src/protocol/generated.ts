@@ -362,6 +362,7 @@ export interface RobotCard {
   readonly policy_stage?: string;
   readonly policy_wanted?: number | null;
   readonly policy_hold?: string;
+  readonly policy_run?: string;
 }
 
 export interface RobotRemoved {

@@ -18,6 +18,7 @@ export function dataset(change: Partial<Dataset> = {}): Dataset {
     newest_frames: 1200,
     newest_at: "2026-11-24T10:00:00Z",
     collected: 3,
+    collected_new: 3,
     ...change,
   };
 }

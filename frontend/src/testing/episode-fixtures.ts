@@ -55,6 +55,7 @@ export function episodeDetail(change: Partial<EpisodeDetail> = {}): EpisodeDetai
       calibration: null,
     },
     recording_problem: null,
+    has_sidecar: false,
     ...change,
   };
 }

@@ -118,6 +118,23 @@ def test_what_was_previewed_is_frozen_or_refused(curator: Client, episodes: list
     assert curator.get(f"{URL}/{pk}").json()["newest_episodes"] == 4
 
 
+def test_a_freeze_keeps_what_is_collected_and_says_what_is_new(curator: Client, episodes: list[Episode]) -> None:
+    """The next version goes on from the collected episodes; of these the dataset counts what its newest lacks."""
+    pk, ids = _make(curator), [str(each.id) for each in episodes]
+
+    def counts() -> tuple[int, int]:
+        body = curator.get(f"{URL}/{pk}").json()
+        return body["collected"], body["collected_new"]
+
+    assert counts() == (0, 0)
+    _post(curator, f"/{pk}/collected", {"ids": ids[:2]})
+    assert counts() == (2, 2)
+    assert _post(curator, f"/{pk}/versions", {"collected": True}).status_code == 201
+    assert counts() == (2, 0)
+    _post(curator, f"/{pk}/collected", {"ids": ids[1:3]})
+    assert counts() == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

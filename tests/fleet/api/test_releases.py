@@ -175,10 +175,10 @@ def test_a_report_says_what_went_in_what_came_out_and_where_it_runs(
     pin = f"/api/v1/robots/{robots[0].id}/pin"
     manager.put(pin, {"version": str(base.id), "reason": "visitors"}, JSON, headers={"If-Match": '"1"'})
     report = manager.get(f"/api/v1/policy-versions/{version.id}/report").json()
-    fields = ("pinned_version", "pinned_number", "pinned_reason")
+    fields = ("pinned_version", "pinned_number", "pinned_run_name", "pinned_reason")
     pins = {row["robot_name"]: tuple(row[field] for field in fields) for row in report["deployments"]}
-    assert pins.pop(robots[0].name) == (str(base.id), 0, "visitors")
-    assert set(pins.values()) == {(None, None, "")}
+    assert pins.pop(robots[0].name) == (str(base.id), 0, run.name, "visitors")
+    assert set(pins.values()) == {(None, None, None, "")}
     url = f"/api/v1/policy-versions/{version.id}/notes"
     notes = manager.put(url, {"notes": "first with gloves"}, JSON, headers=NEW)
     assert notes.json() == {"notes": "first with gloves"}

@@ -124,18 +124,21 @@ def test_unknown_run_and_signed_out(signed_in: Client, path: str) -> None:
 
 
 def test_sidecar_of_an_episode(signed_in: Client, objects: LocalStore) -> None:
-    """Columns as the learner stored them, null for NaN; 404 before and elsewhere; a damaged one has a code."""
+    """Columns as the learner stored them, null for NaN; 404 before, as its episode says; damage has a code."""
     run = builders.running_run()
     _episodes(_publish(run, step=0), [Outcome.SUCCESS])
     episode_id = Episode.objects.get().id
     url = f"/api/v1/training-runs/{run.id}/episodes/{episode_id}/sidecar"
+    episode = f"/api/v1/episodes/{episode_id}"
     assert (signed_in.get(url).status_code, signed_in.get(url).json()["code"]) == (404, "not_found")
+    assert signed_in.get(episode).json()["has_sidecar"] is False
     columns = {
         "value": np.array([-0.5, -1 / 3], np.float32),
         "return": np.array([np.nan, 0.0], np.float32),
         "indicator": np.array([1, 0], np.int8),
     }
     objects.put(keys.run_sidecar(str(run.id), str(episode_id)), save(columns))
+    assert signed_in.get(episode).json()["has_sidecar"] is True
     assert signed_in.get(url).json() == {
         "columns": {"indicator": [1.0, 0.0], "return": [None, 0.0], "value": [-0.5, -0.333333]}
     }

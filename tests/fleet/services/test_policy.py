@@ -99,6 +99,19 @@ def test_applied_is_noted_once_and_staleness_follows(objects: LocalStore) -> Non
     card = robot_cards()[0]
     assert (card.policy_number, card.versions_behind) == (0, 1)
     assert card.seconds_behind is not None and card.seconds_behind > 0
+    assert card.policy_run == ""
+
+
+def test_a_version_of_another_run_than_the_newest_is_named_with_its_run(objects: LocalStore) -> None:
+    """Its number alone would be taken for one of the run that publishes now, and it is behind nothing of that."""
+    old, robot = builders.running_run(), builders.enrol().robot
+    first = _publish(old, *builders.policy(old.id))
+    report = {"robot_id": str(robot.id), "version_id": str(first.id), "fetched_bytes": 10}
+    policy_version_applied(**report, fetched_ns=10**18, applied_ns=10**18 + 5000)
+    new = builders.running_run()
+    _publish(new, *builders.policy(new.id))
+    card = robot_cards()[0]
+    assert (card.policy_number, card.policy_run, card.versions_behind) == (0, old.name, None)
 
 
 def test_hello_counts_a_version_whose_report_was_lost(objects: LocalStore) -> None:

@@ -2,7 +2,7 @@ import { act, fireEvent, screen, waitFor, within } from "@testing-library/react"
 import axe from "axe-core";
 import { describe, expect, it, vi } from "vitest";
 
-import { snapshot } from "@/testing/fleet-fixtures";
+import { robot, snapshot } from "@/testing/fleet-fixtures";
 import { type Answer, renderApp } from "@/testing/render-app";
 
 vi.mock("uplot", () => ({ default: class { setData() {} setSize() {} destroy() {} } }));
@@ -142,7 +142,7 @@ describe("alerts", () => {
     fireEvent.click(await screen.findByRole("button", { name: "New rule" }));
     const dialog = within(screen.getByRole("dialog", { name: "New alert rule" }));
     fireEvent.change(dialog.getByRole("textbox", { name: "Name" }), { target: { value: "Low success" } });
-    fireEvent.change(dialog.getByRole("spinbutton", { name: /^Limit/ }), { target: { value: "0.6" } });
+    fireEvent.change(dialog.getByRole("spinbutton", { name: "Limit (%)" }), { target: { value: "60" } });
     fireEvent.click(dialog.getByRole("button", { name: "Would it fire now?" }));
     const preview = await dialog.findByRole("region", { name: "Preview" });
     expect(preview.textContent).toBe(`Yes: ${SLOW.text}`);
@@ -157,6 +157,30 @@ describe("alerts", () => {
       params: { measure: "success", by: "task", threshold: 0.6, min_n: 20, interval: "wilson", window_s: 86_400 },
       silences: [{ kind: "once", from: "2026-12-24T18:00", until: "2026-12-26T08:00" }],
       channels: [],
+    });
+  });
+
+  it("asks for durations in minutes, hours and days, and sends seconds", async () => {
+    const rule = { ...RULE, kind: "staleness", params: { span: "staleness_s", quantile: "p50", above: 5400, window_s: 172_800, min_n: 20 } };
+    const app = renderApp(
+      "/alerts?view=rules",
+      answers({ "GET /api/v1/alert-rules": [200, { results: [rule], is_mail_set_up: true }], "PATCH /api/v1/alert-rules/r1": [200, rule] }),
+    );
+    fireEvent.click(await screen.findByRole("button", { name: "Change Robot offline" }));
+    const dialog = within(screen.getByRole("dialog"));
+    const number = (name: string) => dialog.getByRole<HTMLInputElement>("spinbutton", { name });
+    const unit = (name: string) => dialog.getByRole<HTMLSelectElement>("combobox", { name: `Unit of: ${name}` });
+    const shown = (name: string) => `${number(name).value} ${unit(name).selectedOptions[0]?.textContent ?? ""}`;
+    expect(["Above", "Over the last", "Resolves once it is over for"].map(shown)).toEqual(["90 minutes", "2 days", "1 minutes"]);
+    fireEvent.change(unit("Above"), { target: { value: "h" } });
+    expect(shown("Above")).toBe("90 hours");
+    fireEvent.change(number("Above"), { target: { value: "1.5" } });
+    fireEvent.change(number("Resolves once it is over for"), { target: { value: "10" } });
+    fireEvent.click(dialog.getByRole("button", { name: "Save" }));
+    await waitFor(() => expect(app.requests.some(({ key }) => key.startsWith("PATCH"))).toBe(true));
+    expect(app.requests.find(({ key }) => key.startsWith("PATCH"))?.body).toMatchObject({
+      params: { above: 5400, window_s: 172_800 },
+      clear_after_s: 600,
     });
   });
 
@@ -180,13 +204,27 @@ describe("alerts", () => {
     expect(await screen.findByRole("button", { name: "Look at alerts" })).toBeTruthy();
   });
 
-  it("says when nothing is wrong, and when it could not be read", async () => {
+  it("says that robots wait although no alert is open, and where", async () => {
+    const app = renderApp("/alerts", answers({ "GET /api/v1/alerts/open": open([]) }));
+    await screen.findByText("No alert is open");
+    expect(screen.queryByRole("list", { name: "Besides alerts" })).toBeNull();
+    const socket = app.sockets.at(-1);
+    const waits = { request_id: "q1", robot_id: "r1", robot: "arm-1", reason: "paused" as const, score: 1, detail: "", task: "", policy_number: null, opened_ms: 0, operator: "", claimed_ms: null };
+    const still = [robot({ mode: "paused" }), robot({ robot_id: "r2", name: "arm-2", is_online: false })];
+    act(() => socket?.deliver(1, snapshot({ robots: still })));
+    act(() => socket?.deliver(2, { type: "help_queue", server_ms: 1, ranking: "cur", total: 1, requests: [waits] }));
+    const besides = within(await screen.findByRole("list", { name: "Besides alerts" }));
+    expect(besides.getByRole("link", { name: "1 robot waits for help" }).getAttribute("href")).toBe("/help");
+    expect(besides.getByRole("link", { name: "2 robots need attention on the fleet page" }).getAttribute("href")).toBe("/?status=attention");
+  });
+
+  it("says when no alert is open, and when it could not be read", async () => {
     const empty: Record<string, Answer> = {
       "GET /api/v1/alerts/open": open([]),
       "GET /api/v1/alerts": [500, { code: "internal", title: "", detail: "the server failed", status: 500 }],
     };
     renderApp("/alerts", answers(empty));
-    expect(await screen.findByText("Nothing is wrong")).toBeTruthy();
+    expect(await screen.findByText("No alert is open")).toBeTruthy();
     expect(await screen.findByText("The history could not be read")).toBeTruthy();
   });
 

@@ -25,6 +25,16 @@ const asked = (app: ReturnType<typeof renderApp>, key: string) => app.requests.f
 const type = (element: HTMLElement, value: string) => fireEvent.change(element, { target: { value } });
 
 describe("datasets", () => {
+  it.each([
+    [0, "3 episodes collected for the next version, all of them in v2 already."],
+    [1, "3 episodes collected for the next version, 1 of them new since v2."],
+    [3, "3 episodes collected for the next version, all of them new since v2."],
+  ])("says of what is collected that %i are new since the newest version", async (fresh, words) => {
+    renderApp("/datasets/d1", ofOne({ [`GET ${ONE}`]: [200, dataset({ collected_new: fresh })] }));
+    const text = (await screen.findByText(/collected for the next version/)).textContent;
+    expect(text.replaceAll("\u00a0", " ")).toContain(words);
+  });
+
   it("lists them with what is frozen and collected", async () => {
     renderApp("/datasets", { ...session, [`GET ${PATH}`]: page(dataset(), dataset({ id: "d2", name: "new", newest_version: null, newest_at: null })) });
     const rows = within(await screen.findByRole("table", { name: "Datasets" })).getAllByRole("row");

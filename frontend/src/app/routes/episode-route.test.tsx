@@ -37,7 +37,6 @@ const answers = (change: Record<string, Answer> = {}): Record<string, Answer> =>
   [`GET ${PATH}`]: [200, episodeDetail()],
   [`GET ${PATH}/steps`]: [200, STEPS],
   [`GET ${PATH}/label/history`]: [200, { revisions: [] }],
-  "GET /api/v1/training-runs/run1/episodes/e1/sidecar": [404, { code: "not_found", title: "Not Found", detail: "", status: 404 }],
   ...change,
 });
 
@@ -176,11 +175,20 @@ describe("page of an episode", () => {
 
   it("shows value and advantage where the run has derived them", async () => {
     const columns = { value: steps(-0.01), advantage: steps(0.001), indicator: steps(0) };
-    await open("?frame=10", { "GET /api/v1/training-runs/run1/episodes/e1/sidecar": [200, { columns }] });
+    await open("?frame=10", {
+      [`GET ${PATH}`]: [200, episodeDetail({ has_sidecar: true })],
+      "GET /api/v1/training-runs/run1/episodes/e1/sidecar": [200, { columns }],
+    });
     const value = within(await screen.findByRole("figure", { name: "Value over steps" }));
     expect(value.getByRole("definition").textContent).toBe("-0.100");
     expect(screen.getByRole("figure", { name: "Advantage over steps" })).toBeTruthy();
     expect(screen.queryByRole("figure", { name: /indicator/ })).toBeNull();
+  });
+
+  it("asks for nothing that the run has not derived yet", async () => {
+    const app = await open("");
+    await screen.findByRole("region", { name: "Steps" });
+    expect(app.requests.filter(({ key }) => key.endsWith("/sidecar"))).toEqual([]);
   });
 
   it("says what is missing and shows the rest", async () => {

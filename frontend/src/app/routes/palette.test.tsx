@@ -51,6 +51,25 @@ describe("the palette", () => {
     expect(active(again)).toBe("HelpPage");
   });
 
+  it("stays when a text is marked by dragging out of it, and closes by a press beside it", async () => {
+    const { field } = await open();
+    const dialog = screen.getByRole("dialog", { name: "Go to or do" });
+    fireEvent.pointerDown(field);
+    fireEvent.click(dialog); // the browser clicks what holds both ends of the drag
+    expect(screen.getByRole("dialog", { name: "Go to or do" })).toBe(dialog);
+    fireEvent.pointerDown(dialog);
+    fireEvent.click(dialog);
+    await waitFor(() => expect(screen.queryByRole("dialog", { name: "Go to or do" })).toBeNull());
+  });
+
+  it("takes the focus along to the page that it leads to", async () => {
+    const { field, type, router } = await open();
+    type("status");
+    fireEvent.keyDown(field, { key: "Enter" });
+    await waitFor(() => expect(router.state.location.pathname).toBe("/status"));
+    await waitFor(() => expect(document.activeElement).toBe(screen.getByRole("main")));
+  });
+
   it("finds robots, tasks, versions and datasets", async () => {
     const { type } = await open();
     type("arm-1");

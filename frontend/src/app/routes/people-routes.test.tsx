@@ -174,6 +174,24 @@ describe("people", () => {
   });
 });
 
+describe("a page that takes a right", () => {
+  it("names the right and where to go, and asks the server for nothing that it would refuse", async () => {
+    const app = renderApp("/settings/people", answers({ "GET /api/v1/session": session({ permissions: ["see"] }) }));
+    expect(await screen.findByText("You have no right to see this")).toBeTruthy();
+    expect(screen.getByText(/Your role does not let you manage people\. Admins give rights/)).toBeTruthy();
+    expect(screen.getByRole("link", { name: "your account" }).getAttribute("href")).toBe("/settings/profile");
+    expect(screen.queryByRole("button", { name: "Try again" })).toBeNull();
+    expect(app.requests.filter(({ key }) => key.includes("people"))).toEqual([]);
+  });
+
+  it("says what the server said of a right that is missing, and offers no second try", async () => {
+    const refused = { code: "permission_denied", title: "Forbidden", detail: "this needs the role manager or admin", status: 403 };
+    renderApp("/settings/people", answers({ "GET /api/v1/people": [403, refused] }));
+    expect(await screen.findByText(/This needs the role manager or admin\. Admins give rights/)).toBeTruthy();
+    expect(screen.queryByRole("button", { name: "Try again" })).toBeNull();
+  });
+});
+
 describe("one's own account", () => {
   it("sets a second factor up and shows the recovery codes once", async () => {
     const setup = { secret: "BASE32", uri: "otpauth://totp/x", qr_svg: "<svg xmlns='http://www.w3.org/2000/svg'/>" };

@@ -71,7 +71,7 @@ describe("status", () => {
   });
 
   it("offers to try again when the answer does not come", async () => {
-    const app = renderApp("/status", answers([403, { code: "forbidden", detail: "you may not" }]));
+    const app = renderApp("/status", answers([404, { code: "not_found", detail: "there is nothing at this address" }]));
     const button = await screen.findByRole("button", { name: "Try again" });
     const before = app.requests.filter((each) => each.key === "GET /api/v1/status").length;
     fireEvent.click(button);

@@ -2,6 +2,7 @@ import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn } from "@/testing/session-fixtures";
 
 const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
 const KIND = { kind: "episodes", objects: 30, bytes: 9e6, orphans: 2, orphan_bytes: 2e6, young: 1, removed: 0, removed_bytes: 0, examples: [] };
@@ -34,7 +35,7 @@ const PREVIEW = {
   protected: { "in a dataset": 2 },
 };
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+  "GET /api/v1/session": signedIn(),
   "GET /api/v1/storage": [200, STORAGE],
   "GET /api/v1/storage/retention-rules": [200, { results: [RULE] }],
   "GET /api/v1/tasks": [200, { results: [{ id: "t1", slug: "box-close" }] }],

@@ -230,6 +230,7 @@ describe("cockpit", () => {
     await waitFor(() => expect(drives().at(-1)).toMatchObject({ epoch: 5, axes: [0, 0, 0, 1] }));
     press("w", "KeyW");
     await waitFor(() => expect(drives().at(-1)).toMatchObject({ epoch: 5, axes: [0, 0.5, 0, 1] }));
+    expect(screen.getByTestId("lease").textContent).toBe("Control is yours while this page reaches the server");
     stage.deliver({ type: "lease_lost", robot_id: "r1", epoch: 5, taken_by: "lee" });
     await waitFor(() => expect(screen.getByTestId("lease-note").textContent).toBe("You do not drive any more. lee took over."));
     const count = drives().length;

@@ -84,7 +84,7 @@ describe("API tokens", () => {
   });
 
   it("says when they cannot be read", async () => {
-    renderApp("/settings/tokens", answers({ "GET /api/v1/tokens": [403, {}] }));
+    renderApp("/settings/tokens", answers({ "GET /api/v1/tokens": [404, {}] }));
     expect(await screen.findByText("The tokens could not be read")).toBeTruthy();
   });
 });

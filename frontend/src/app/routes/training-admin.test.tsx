@@ -188,6 +188,16 @@ describe("acts on a run", () => {
     expect(await screen.findByText("Pause: the learner will obey at the end of its round.")).toBeTruthy();
   });
 
+  it("keeps the focus on the button that pauses and resumes", async () => {
+    const app = renderApp(`/training/${ID}`, act("pause", 200, { state: "running", asked: "paused" }));
+    const button = await screen.findByRole("button", { name: "Pause" });
+    button.focus();
+    app.answers[`GET /api/v1/training-runs/${ID}`] = [200, { ...DETAIL, asked: "paused", asked_by_name: "mia" }];
+    fireEvent.click(button);
+    expect(await screen.findByRole("button", { name: "Go on after all" })).toBe(button);
+    expect(document.activeElement).toBe(button);
+  });
+
   it("shows what is asked beside what the learner confirmed, and lets it be taken back", async () => {
     const asked = { ...DETAIL, asked: "paused", asked_by_name: "mia" };
     renderApp(`/training/${ID}`, answers({ [`GET /api/v1/training-runs/${ID}`]: [200, asked] }));
@@ -265,11 +275,17 @@ describe("comparison of runs", () => {
 
   it("waits for a second run and keeps the choice in the URL", async () => {
     const { router } = renderApp(`/training/compare?run=${ID}`, compared());
-    expect(await screen.findByText("Choose two to four runs")).toBeTruthy();
+    expect(await screen.findByText("Choose another run to compare demo with")).toBeTruthy();
     await screen.findAllByRole("option", { name: "first" });
     fireEvent.change(screen.getByLabelText("Run 2"), { target: { value: OTHER } });
     await screen.findByRole("table", { name: "Figures of the runs" });
     expect(router.state.location.search).toBe(`?run=${ID}&run=${OTHER}`);
     expect(screen.getByLabelText("Run 3")).toBeTruthy();
+  });
+
+  it("says so when there is no other run, and how to make one", async () => {
+    renderApp(`/training/compare?run=${ID}`, { ...compared(), "GET /api/v1/training-runs": [200, { results: [DETAIL] }] });
+    expect(await screen.findByText("demo is the only run yet")).toBeTruthy();
+    expect(screen.getByRole("link", { name: "Copy it with other settings" }).getAttribute("href")).toBe(`/training/new?copy=${ID}`);
   });
 });

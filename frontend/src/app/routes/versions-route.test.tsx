@@ -74,6 +74,7 @@ const deployment = (number: number, change: object = {}) => ({
   is_running: false,
   pinned_version: null,
   pinned_number: null,
+  pinned_run_name: null,
   pinned_reason: "",
   announced_at: "2026-11-26T10:00:00Z",
   applied_at: null,
@@ -91,8 +92,9 @@ const REPORT = {
   data: null,
   deployments: [
     deployment(3, { refused_code: "untrusted", refused_message: "version 2 is not signed" }),
-    deployment(4, { pinned_version: "v-2", pinned_number: 2, pinned_reason: "visitors" }),
-    deployment(5, { pinned_version: "v-1", pinned_number: 1 }),
+    deployment(4, { pinned_version: "v-2", pinned_number: 2, pinned_run_name: "demo", pinned_reason: "visitors" }),
+    deployment(5, { pinned_version: "v-1", pinned_number: 1, pinned_run_name: "demo" }),
+    deployment(6, { pinned_version: "w-4", pinned_number: 4, pinned_run_name: "shelf" }),
   ],
 };
 const LINEAGE = { versions: [version(0), version(1, { stages: ["current"], robots: 3 }), version(2, { stages: ["canary", "newest"] })] };
@@ -233,9 +235,10 @@ describe("versions", () => {
     const rows = within(await screen.findByRole("table", { name: "Deployments" })).getAllByRole("row").slice(1);
     const pins = rows.map((row) => within(row).getAllByRole("cell").at(-1));
     const offers = pins.map((cell) => within(cell as HTMLElement).getAllByRole("button").map((button) => button.textContent));
-    expect(offers).toEqual([["Pin"], ["Unpin"], ["Pin", "Unpin"]]);
+    expect(offers).toEqual([["Pin"], ["Unpin"], ["Pin", "Unpin"], ["Pin", "Unpin"]]);
     expect(pins[1]?.textContent).toBe("PinnedUnpinvisitors");
-    expect(pins[2]?.textContent).toContain("Pinned to v1");
+    expect(pins[2]?.textContent).toBe("Pinned to v1PinUnpin");
+    expect(pins[3]?.textContent).toBe("Pinned to v4 of shelfPinUnpin");
   });
 
   it("pins, unpins and notes over what was read, and says when somebody was quicker", async () => {

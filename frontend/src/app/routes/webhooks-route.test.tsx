@@ -2,6 +2,7 @@ import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { type Answer, renderApp } from "@/testing/render-app";
+import { signedIn } from "@/testing/session-fixtures";
 
 const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
 const CHAT = {
@@ -29,7 +30,7 @@ const SENT = {
   created_at: ago(120_000),
 };
 const answers = (change: Record<string, Answer> = {}): Record<string, Answer> => ({
-  "GET /api/v1/session": [200, { user: { username: "mara", is_staff: true } }],
+  "GET /api/v1/session": signedIn(),
   "GET /api/v1/webhooks": [200, { results: [CHAT, PAGER] }],
   "GET /api/v1/webhooks/w1/deliveries": [200, { results: [SENT] }],
   "GET /api/v1/webhooks/w2/deliveries": [200, { results: [] }],

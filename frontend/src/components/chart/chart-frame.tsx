@@ -7,6 +7,7 @@ import { savePng } from "@/components/chart/save-png";
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Tabs } from "@/components/ui/tabs";
 import { notify } from "@/components/ui/toast";
@@ -83,13 +84,7 @@ export function ChartFrame(props: ChartFrameProps) {
     >
       <div ref={ref} id={panelId} role="tabpanel" aria-label={`${title}, ${form}`} className="min-h-64">
         {error ? (
-          <Notice
-            icon={ChartLine}
-            title="The numbers could not be read"
-            action={props.onRetry ? <Button onClick={props.onRetry}>Try again</Button> : null}
-          >
-            {error.message}
-          </Notice>
+          <ReadFailed title="The numbers could not be read" error={error} onRetry={props.onRetry} />
         ) : isLoading ? (
           <Skeleton className="h-64" />
         ) : empty !== null ? (

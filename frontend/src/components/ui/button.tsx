@@ -3,7 +3,7 @@
  * `needs`: the right that pressing it takes; who lacks it sees the button disabled, with the reason as its description.
  */
 
-import type { ComponentProps } from "react";
+import { type ComponentProps, useState } from "react";
 
 import { useRefusal } from "@/hooks/use-session";
 import { cn } from "@/lib/class-names";
@@ -30,9 +30,29 @@ function GuardedButton({ needs, ...rest }: ButtonProps & { readonly needs: Permi
   return refusal === null ? <PlainButton {...rest} /> : <PlainButton {...rest} disabled title={refusal} />;
 }
 
-function PlainButton({ variant = "secondary", className, type = "button", ...rest }: Omit<ButtonProps, "needs">) {
+/** A button that turns itself off by being pressed keeps the focus: the browser takes it from what is `disabled`. */
+function PlainButton({ variant = "secondary", className, type = "button", disabled = false, onClick, onFocus, onBlur, ...rest }: Omit<ButtonProps, "needs">) {
+  const [hasFocus, setFocus] = useState(false);
+  const isHeld = disabled && hasFocus;
   const base =
     "inline-flex shrink-0 items-center justify-center gap-1.5 rounded-md text-sm whitespace-nowrap transition-colors " +
-    "disabled:cursor-not-allowed disabled:opacity-60";
-  return <button type={type} className={cn(base, variants[variant], className)} {...rest} />;
+    "disabled:cursor-not-allowed disabled:opacity-60 aria-disabled:cursor-not-allowed aria-disabled:opacity-60";
+  return (
+    <button
+      type={type}
+      className={cn(base, variants[variant], className)}
+      disabled={disabled && !isHeld}
+      {...(isHeld ? { "aria-disabled": true } : {})}
+      onClick={(event) => (isHeld ? event.preventDefault() : onClick?.(event))}
+      onFocus={(event) => {
+        setFocus(true);
+        onFocus?.(event);
+      }}
+      onBlur={(event) => {
+        setFocus(false);
+        onBlur?.(event);
+      }}
+      {...rest}
+    />
+  );
 }

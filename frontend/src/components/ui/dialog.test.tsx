@@ -1,5 +1,5 @@
-import { fireEvent, render, screen } from "@testing-library/react";
-import { useState } from "react";
+import { fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { type ReactNode, useState } from "react";
 import { describe, expect, it, vi } from "vitest";
 
 import { Dialog } from "@/components/ui/dialog";
@@ -49,6 +49,22 @@ describe("a dialog", () => {
     fireEvent.pointerDown(dialog);
     fireEvent.click(dialog);
     expect(onClose).toHaveBeenCalledOnce();
+  });
+
+  it("gives the focus to its first field or answer, not to the button that closes it", () => {
+    open();
+    expect(document.activeElement).toBe(screen.getByRole("textbox", { name: "Name" }));
+  });
+
+  it("gives it to a form that is read first, once that is there", async () => {
+    const shown = (content: ReactNode) => (
+      <Dialog title="Export" onClose={vi.fn()}>
+        {content}
+      </Dialog>
+    );
+    const { rerender } = render(shown("Loading"));
+    rerender(shown(<select aria-label="Format" />));
+    await waitFor(() => expect(document.activeElement).toBe(screen.getByRole("combobox", { name: "Format" })));
   });
 
   it("stays when a text is marked by dragging out of it", () => {

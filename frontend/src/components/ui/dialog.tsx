@@ -23,8 +23,14 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     const opener = document.activeElement;
     dialog.showModal();
     // The browser puts the focus on the first button, which closes: whoever types at once would close it by Space.
-    dialog.querySelector<HTMLElement>("[data-autofocus]")?.focus();
+    const atFirst = document.activeElement;
+    // What takes the focus may come later, once it was read: then it has it, unless a person moved it meanwhile.
+    const late = new MutationObserver(() => {
+      if (document.activeElement !== atFirst || focusFirst(dialog)) late.disconnect();
+    });
+    if (!focusFirst(dialog)) late.observe(dialog, { childList: true, subtree: true });
     return () => {
+      late.disconnect();
       // The browser gives the focus back when a dialog closes, not when it is taken away, as by "Cancel" or once saved.
       if (document.activeElement !== document.body) return;
       const isThere = opener instanceof HTMLElement && opener.isConnected && opener !== document.body;
@@ -58,7 +64,19 @@ export function Dialog({ title, onClose, children }: DialogProps) {
           <X aria-hidden className="size-4" />
         </Button>
       </div>
-      <div className="p-5">{children}</div>
+      <div data-content className="p-5">
+        {children}
+      </div>
     </dialog>
   );
+}
+
+const FOCUSABLE = "a[href], summary, :is(button, input, select, textarea):not(:disabled)";
+
+/** The element that is named for it, else the first that can have it: of a question the answer that changes nothing. */
+function focusFirst(dialog: HTMLElement): boolean {
+  const content = dialog.querySelector<HTMLElement>("[data-content]");
+  const found = content?.querySelector<HTMLElement>("[data-autofocus]:not(:disabled)") ?? content?.querySelector<HTMLElement>(FOCUSABLE);
+  found?.focus();
+  return found !== null && found !== undefined;
 }

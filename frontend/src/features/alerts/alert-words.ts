@@ -5,6 +5,7 @@ import { BellRing, Info, type LucideIcon, OctagonAlert } from "lucide-react";
 import type { Tone } from "@/components/ui/chip";
 import type { Alert, Severity } from "@/features/alerts/api/alerts";
 import type { Kind, Params, Silence } from "@/features/alerts/api/rules";
+import { unitSize, wholeUnit } from "@/lib/units/duration";
 import { formatAge, formatCount, formatNoun, formatPercent, formatTick, withUnit } from "@/lib/units/format";
 import { fraction, milliseconds } from "@/lib/units/quantity";
 
@@ -25,8 +26,8 @@ export const kinds: readonly { readonly value: Kind; readonly label: string }[] 
 
 /** A duration in the largest unit that says it whole: "24 h", "90 min", "75 s". */
 export function exactDuration(value: number): string {
-  const [size, unit] = ([[86_400, "d"], [3600, "h"], [60, "min"]] as const).find(([each]) => value >= each * (each === 86_400 ? 2 : 1) && value % each === 0) ?? [1, "s"];
-  return withUnit(formatCount(value / size), unit);
+  const unit = wholeUnit(value);
+  return withUnit(formatCount(value / unitSize(unit)), unit);
 }
 
 /** What a rule watches for, with its limits: "No step for longer than 15 min". */
@@ -98,12 +99,14 @@ export interface ParamField {
   readonly options?: readonly { readonly value: string; readonly label: string }[];
   readonly min?: number;
   readonly max?: number;
+  /** Seconds are asked for as a duration, shares as percent; the rule keeps seconds and shares. */
+  readonly unit?: "seconds" | "share";
 }
 
-const windowField: ParamField = { name: "window_s", label: "Over the last (s)", min: 900, max: 5_184_000 };
+const windowField: ParamField = { name: "window_s", label: "Over the last", min: 900, max: 5_184_000, unit: "seconds" };
 const countField: ParamField = { name: "min_n", label: "With at least n of", min: 1, max: 100_000 };
 
-export const paramFields: Readonly<Record<Kind, readonly ParamField[]>> = {
+const paramFields: Readonly<Record<Kind, readonly ParamField[]>> = {
   rate: [
     {
       name: "measure",
@@ -118,35 +121,45 @@ export const paramFields: Readonly<Record<Kind, readonly ParamField[]>> = {
       ],
     },
     { name: "by", label: "Of each", options: [{ value: "task", label: "task" }, { value: "version", label: "policy version" }] },
-    { name: "threshold", label: "Limit (share between 0 and 1, or per hour)", min: 0 },
+    { name: "threshold", label: "Limit", min: 0 },
     windowField,
     countField,
     { name: "interval", label: "Interval of success rates", options: [{ value: "wilson", label: "Wilson" }, { value: "jeffreys", label: "Jeffreys" }] },
   ],
-  offline: [{ name: "after_s", label: "Offline for longer than (s)", min: 30, max: 604_800 }],
+  offline: [{ name: "after_s", label: "Offline for longer than", min: 30, max: 604_800, unit: "seconds" }],
   backlog: [
     { name: "above", label: "More episodes than", min: 1, max: 100_000 },
     { name: "by", label: "On", options: [{ value: "robot", label: "each robot" }, { value: "fleet", label: "all robots together" }] },
   ],
-  stall: [{ name: "after_s", label: "No step for longer than (s)", min: 30, max: 604_800 }],
+  stall: [{ name: "after_s", label: "No step for longer than", min: 30, max: 604_800, unit: "seconds" }],
   staleness: [
     {
       name: "span",
       label: "Span",
       options: [
-        { value: "staleness_s", label: "Staleness of the driving version (s)" },
+        { value: "staleness_s", label: "Staleness of the driving version (time)" },
         { value: "staleness_steps", label: "Staleness of the driving version (gradient steps)" },
-        { value: "captured_to_uploaded", label: "Upload lag (s)" },
-        { value: "episode_to_learner", label: "Episode to learner (s)" },
+        { value: "captured_to_uploaded", label: "Upload lag" },
+        { value: "episode_to_learner", label: "Episode to learner" },
       ],
     },
     { name: "quantile", label: "Percentile", options: [{ value: "p50", label: "p50" }, { value: "p90", label: "p90" }, { value: "p99", label: "p99" }] },
-    { name: "above", label: "Above (s or steps)", min: 0 },
+    { name: "above", label: "Above", min: 0 },
     windowField,
     countField,
   ],
   refusals: [{ name: "above", label: "More episodes than", min: 0, max: 100_000 }, windowField],
 };
+
+/** The fields of a kind; what a limit is measured in depends on what is watched. */
+export function fieldsFor(kind: Kind, params: Params): readonly ParamField[] {
+  return paramFields[kind].map((field) => {
+    if (field.name === "threshold")
+      return params["measure"] === "interventions" ? { ...field, label: "Limit, per robot-hour" } : { ...field, label: "Limit (%)", max: 1, unit: "share" };
+    if (kind !== "staleness" || field.name !== "above") return field;
+    return params["span"] === "staleness_steps" ? { ...field, label: "Above, gradient steps" } : { ...field, unit: "seconds" };
+  });
+}
 
 export const defaultParams: Readonly<Record<Kind, Params>> = {
   rate: { measure: "success", by: "task", threshold: 0.5, window_s: 86_400, min_n: 20, interval: "wilson" },

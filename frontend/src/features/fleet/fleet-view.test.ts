@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { countFleet, type FleetView, visibleRobots } from "@/features/fleet/fleet-view";
-import { leaseText, stalenessText, stopText } from "@/features/fleet/format-robot";
+import { leaseText, policyText, stalenessText, stopText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { robot } from "@/testing/fleet-fixtures";
 
@@ -35,6 +35,18 @@ describe("stalenessText", () => {
     expect(plain({ versions_behind: 0 })).toBe("newest");
     expect(plain({ seconds_behind: null })).toBe("2 behind");
     expect(plain({ policy_number: null, versions_behind: null })).toBe("");
+  });
+
+  it("tells a version that is released from one that waits to be fetched", () => {
+    expect(plain({ policy_stage: "current", policy_wanted: 12 })).toBe("as released, 2 behind");
+    expect(plain({ policy_stage: "current", policy_wanted: 13 })).toBe("2 behind, 31 s");
+    expect(plain({ policy_stage: "current", policy_wanted: 12, versions_behind: 0 })).toBe("newest");
+  });
+
+  it("names the run of a version that another run than today's made", () => {
+    expect(policyText(robot())).toBe("v12");
+    expect(policyText(robot({ policy_run: "shelf", policy_number: 4, policy_stage: "pinned", versions_behind: null }))).toBe("v4 of shelf");
+    expect(policyText(robot({ policy_number: null }))).toBe("none");
   });
 });
 
@@ -79,6 +91,6 @@ describe("lease and stop on a card", () => {
     expect(statusOf(robot({ lease })).text).toBe("Handing over to mara");
     expect(leaseText(robot({ lease }))).toBe("mara");
     expect(leaseText(robot({ lease: { ...lease, source: "scripted" } }))).toBe("scripted supervisor");
-    expect(leaseText(robot())).toBe("none");
+    expect(leaseText(robot())).toBe("nobody");
   });
 });

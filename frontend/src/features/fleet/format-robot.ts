@@ -4,18 +4,26 @@ import { formatAge, formatDuration, formatNoun, formatRate } from "@/lib/units/f
 import { elapsed, seconds, type UnixMilliseconds, unixMilliseconds } from "@/lib/units/quantity";
 import type { RobotCard } from "@/protocol/generated";
 
-export const policyText = (robot: RobotCard): string => (robot.policy_number === null ? "none" : `v${robot.policy_number}`);
+/** "v12"; "v4 of shelf-2" where another run than that publishes now made it. */
+export function policyText({ policy_number: number, policy_run: run }: RobotCard): string {
+  if (number === null) return "none";
+  return run ? `v${number} of ${run}` : `v${number}`;
+}
 
 /** A robot that does not follow the others says why instead. */
 const STAGE_WORDS: Readonly<Record<string, string>> = { canary: "canary", pinned: "pinned", held: "held at the robot" };
 
-/** "newest", its stage, or how far behind: "2 behind, 31 s". Empty while there is nothing to compare with. */
+/**
+ * "newest", its stage, or how far behind: "2 behind, 31 s". With the version that is released "as released, 22 behind":
+ * newer ones wait for somebody, and the robot for nothing. Empty while there is nothing to compare with.
+ */
 export function stalenessText(robot: RobotCard): string {
   if (robot.policy_number === null) return "";
   const stage = STAGE_WORDS[robot.policy_stage ?? ""];
   if (stage !== undefined) return stage;
   if (robot.versions_behind === null) return "";
   if (robot.versions_behind === 0) return "newest";
+  if (robot.policy_stage === "current" && robot.policy_wanted === robot.policy_number) return `as released, ${robot.versions_behind} behind`;
   const age = robot.seconds_behind === null ? "" : `, ${formatDuration(seconds(robot.seconds_behind))}`;
   return `${robot.versions_behind} behind${age}`;
 }
@@ -40,8 +48,8 @@ export function stopText({ stop }: RobotCard): string {
   return stop.is_confirmed ? said : `${said} (not confirmed by the robot yet)`;
 }
 
-/** Who holds the lease: "mara", "scripted supervisor", "none". */
+/** Who has control, apart from the policy: "mara", "scripted supervisor", "nobody". */
 export function leaseText({ lease }: RobotCard): string {
-  if (!lease) return "none";
+  if (!lease) return "nobody";
   return lease.source === "scripted" ? "scripted supervisor" : lease.operator;
 }

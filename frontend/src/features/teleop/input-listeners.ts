@@ -56,7 +56,8 @@ function keyDown(event: KeyboardEvent, pane: HTMLElement, input: OperatorInput, 
     return;
   }
   const at = document.activeElement;
-  const isUnfocused = at === null || at === document.body;
+  // On what is around the cockpit, as the page that a click beside it or the way here gives the focus: on no control.
+  const isUnfocused = at === null || (at !== pane && at.contains(pane));
   if (event.code === "Pause" || (event.key === "." && isUnfocused)) {
     if (!event.repeat) keys.onStop();
     event.preventDefault();

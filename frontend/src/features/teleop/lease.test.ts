@@ -72,7 +72,7 @@ describe("LeaseKeeper", () => {
     world.error = new RefusedError("link_lost", "Lost.");
     await pass(8500);
     expect(keeper.epoch).toBeNull();
-    expect(keeper.state.lostBecause).toBe("The lease ran out while the server was out of reach.");
+    expect(keeper.state.lostBecause).toBe("Your control ran out while the server was out of reach.");
   });
 
   it("gives no epoch once its time is up, even before it knows why", async () => {

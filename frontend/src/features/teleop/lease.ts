@@ -76,7 +76,7 @@ export class LeaseKeeper {
 
   async transfer(toUser: string): Promise<void> {
     const { lease } = this.#state;
-    if (lease === null) throw new RefusedError("no_lease", "You do not hold the lease.");
+    if (lease === null) throw new RefusedError("no_lease", "You do not drive this robot.");
     await this.#options.ask({ type: "transfer", robot_id: lease.robot_id, epoch: lease.epoch, to_user: toUser });
     this.#show({ askedBy: null });
   }
@@ -109,7 +109,7 @@ export class LeaseKeeper {
     this.#show({ isAsking: true, lostBecause: "" });
     try {
       const { lease } = await this.#options.ask(question);
-      if (!lease) throw new RefusedError("no_lease", "The server granted no lease.");
+      if (!lease) throw new RefusedError("no_lease", "The server did not give you control.");
       this.#show({ lease, askedBy: null, offered: null });
       this.#schedule(lease.renew_s * 1000);
     } finally {
@@ -140,8 +140,8 @@ export class LeaseKeeper {
 
   #notRenewed(lease: ConsoleLease, error: unknown): void {
     const isUnheard = error instanceof RefusedError && UNHEARD.has(error.code);
-    if (!isUnheard) this.#end(error instanceof Error ? error.message : "The lease was not renewed.");
-    else if (this.#options.serverNow() >= lease.expires_ms) this.#end("The lease ran out while the server was out of reach.");
+    if (!isUnheard) this.#end(error instanceof Error ? error.message : "The server did not renew your control.");
+    else if (this.#options.serverNow() >= lease.expires_ms) this.#end("Your control ran out while the server was out of reach.");
     else this.#schedule(RETRY_MS);
   }
 

@@ -189,6 +189,20 @@ describe("listeners of a pane", () => {
     expect(input.read()).toEqual([0, 0, 0, 0]);
   });
 
+  it("stop at once while the page around the cockpit has the focus, as after a click beside it", () => {
+    const { element, input, commands } = pane();
+    const page = document.createElement("main");
+    page.tabIndex = -1;
+    document.body.append(page);
+    page.append(element);
+    page.focus();
+    expect(press("KeyW")).toBe(false);
+    expect(input.read()).toEqual([0, 0, 0, 0]);
+    expect(press("Period")).toBe(true);
+    expect(commands).toEqual(["stop at once"]);
+    page.remove();
+  });
+
   it("leave keys alone in fields, on buttons for Space, outside, and without the lease", () => {
     const { field, button, outside, input, commands } = pane();
     field.focus();

@@ -13,7 +13,7 @@ const refusals: Readonly<Record<string, string>> = {
   flood: "too many messages",
   bad_axes: "a value that no axis can have",
   not_the_driver: "somebody else drives",
-  fenced: "of an earlier lease",
+  fenced: "sent before control changed hands",
   reordered: "overtaken by a newer one",
   clock_unknown: "clocks not compared yet",
   late: "too late",

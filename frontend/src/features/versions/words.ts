@@ -59,3 +59,14 @@ export const STRATEGIES = [
   { value: "canary", label: "Canary", about: "Some robots try a new version; their episodes decide." },
   { value: "manual", label: "Manual", about: "New versions wait until somebody promotes one." },
 ] as const;
+
+const done: Readonly<Record<string, string>> = {
+  promote: "promoted",
+  pause: "paused",
+  resume: "resumed",
+  pin: "pinned",
+  shadow: "shadowed",
+};
+
+/** What was done to a version, before its number: "promoted", "strategy manual". */
+export const eventText = (kind: string): string => done[kind] ?? kind;

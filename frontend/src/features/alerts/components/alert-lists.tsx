@@ -1,7 +1,7 @@
 /** Open alerts, the worst first, then what is over. */
 
-import { BellOff, CircleCheck, History, TriangleAlert } from "lucide-react";
-import { useState } from "react";
+import { BellOff, CircleCheck, History } from "lucide-react";
+import { type ReactNode, useState } from "react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
@@ -10,6 +10,7 @@ import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { TextAreaField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -35,7 +36,13 @@ const openColumns = [
   { key: "do", label: "" },
 ];
 
-export function OpenAlertList({ mayAcknowledge }: { readonly mayAcknowledge: boolean }) {
+interface OpenAlertListProps {
+  readonly mayAcknowledge: boolean;
+  /** What the page knows besides its rules: no open alert is not yet a fleet that needs nobody. */
+  readonly besides: ReactNode;
+}
+
+export function OpenAlertList({ mayAcknowledge, besides }: OpenAlertListProps) {
   const { data, error, refetch } = useOpenAlerts();
   const [taken, setTaken] = useState<Alert | null>(null);
   const now = useServerNow();
@@ -43,15 +50,14 @@ export function OpenAlertList({ mayAcknowledge }: { readonly mayAcknowledge: boo
     <Panel title={data === undefined ? "Open alerts" : formatNoun(data.total, "open alert")}>
       {data === undefined && error === null ? <Skeleton className="h-32" /> : null}
       {data === undefined && error !== null ? (
-        <Notice icon={TriangleAlert} title="Alerts could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Alerts could not be read" error={error} onRetry={() => void refetch()} />
       ) : null}
       {data?.total === 0 ? (
-        <Notice icon={CircleCheck} title="Nothing is wrong">
+        <Notice icon={CircleCheck} title="No alert is open">
           No rule finds anything now. What was found before is in the history.
         </Notice>
       ) : null}
+      {besides}
       {data !== undefined && data.total > 0 ? (
         <Table caption="Open alerts" columns={openColumns}>
           {worstFirst(data.results).map((alert) => (
@@ -163,9 +169,7 @@ export function PastAlertList() {
     <Panel title="History">
       {data === undefined && error === null ? <Skeleton className="h-32" /> : null}
       {data === undefined && error !== null ? (
-        <Notice icon={TriangleAlert} title="The history could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The history could not be read" error={error} onRetry={() => void refetch()} />
       ) : null}
       {data?.length === 0 ? <Notice icon={History} title="No alert has resolved yet" /> : null}
       {data !== undefined && data.length > 0 ? (

@@ -3,10 +3,11 @@
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
+import { DurationField } from "@/components/ui/duration-field";
 import { SelectField, TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
 import { NamedDialog } from "@/components/ui/named-dialog";
-import { defaultParams, kinds, paramFields, type ParamField, scopes, severities } from "@/features/alerts/alert-words";
+import { defaultParams, fieldsFor, kinds, type ParamField, scopes, severities } from "@/features/alerts/alert-words";
 import type { Severity } from "@/features/alerts/api/alerts";
 import {
   type Kind,
@@ -92,14 +93,12 @@ export function RuleDialog({ rule, isMailSetUp, onClose }: RuleDialogProps) {
           onValue={(value) => put({ severity: value as Severity })}
           options={Object.entries(severities).map(([value, { label }]) => ({ value, label }))}
         />
-        <TextField
-          label="Resolves once it is over for (s)"
-          type="number"
+        <DurationField
+          label="Resolves once it is over for"
           min={0}
           max={86_400}
-          required
           value={wish.clear_after_s}
-          onChange={(event) => put({ clear_after_s: Number(event.target.value) })}
+          onValue={(value) => put({ clear_after_s: value })}
         />
       </div>
       <ToldFields wish={wish} mailText={mailText} isMailSetUp={isMailSetUp} onWish={put} onMailText={setMailText} />
@@ -126,9 +125,9 @@ function WhatFields({ wish, isNew, onWish }: PartProps & { readonly isNew: boole
   return (
     <>
       <SelectField label="It fires when" value={wish.kind} disabled={!isNew} onValue={(value) => choose(value as Kind)} options={kinds} />
-      <div className="grid gap-3 sm:grid-cols-2">
-        {paramFields[wish.kind].map((field) => (
-          <ParamInput key={field.name} field={field} params={wish.params} onParams={(params) => onWish({ params })} />
+      <div className="grid items-end gap-3 sm:grid-cols-2">
+        {fieldsFor(wish.kind, wish.params).map((field) => (
+          <ParamInput key={`${wish.kind}/${field.name}`} field={field} params={wish.params} onParams={(params) => onWish({ params })} />
         ))}
         {scope.tasks ? (
           <MultiSelect label="Tasks" all="All tasks" values={wish.tasks} options={tasks} onValues={(values) => onWish({ tasks: values })} />
@@ -149,6 +148,8 @@ interface ParamInputProps {
 
 function ParamInput({ field, params, onParams }: ParamInputProps) {
   const value = params[field.name];
+  const amount = typeof value === "number" ? value : NaN;
+  const put = (typed: number) => onParams({ ...params, [field.name]: typed });
   if (field.options !== undefined)
     return (
       <SelectField
@@ -158,16 +159,20 @@ function ParamInput({ field, params, onParams }: ParamInputProps) {
         options={field.options}
       />
     );
+  if (field.unit === "seconds")
+    return <DurationField label={field.label} min={field.min ?? 0} max={field.max} value={amount} onValue={put} />;
+  const scale = field.unit === "share" ? 100 : 1;
   return (
     <TextField
       label={field.label}
       type="number"
       step="any"
       required
-      min={field.min}
-      max={field.max}
-      value={typeof value === "number" && !Number.isNaN(value) ? value : ""}
-      onChange={(event) => onParams({ ...params, [field.name]: event.target.valueAsNumber })}
+      min={field.min === undefined ? undefined : field.min * scale}
+      max={field.max === undefined ? undefined : field.max * scale}
+      // Shares have no exact percents in floating point: 0.07 is 7, not 7.000000000000001.
+      value={Number.isNaN(amount) ? "" : Number((amount * scale).toPrecision(12))}
+      onChange={(event) => put(event.target.valueAsNumber / scale)}
     />
   );
 }

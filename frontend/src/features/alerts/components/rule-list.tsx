@@ -1,6 +1,6 @@
 /** The rules by name: on, off, changed, removed. Everybody reads them; managers and admins change them. */
 
-import { BellPlus, CircleCheck, CirclePause, TriangleAlert } from "lucide-react";
+import { BellPlus, CircleCheck, CirclePause } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
@@ -8,6 +8,7 @@ import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -38,9 +39,7 @@ export function RuleList({ mayEdit }: { readonly mayEdit: boolean }) {
     <Panel title="Rules" actions={data !== undefined && data.results.length > 0 ? create : null}>
       {data === undefined && error === null ? <Skeleton className="h-32" /> : null}
       {data === undefined && error !== null ? (
-        <Notice icon={TriangleAlert} title="The rules could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The rules could not be read" error={error} onRetry={() => void refetch()} />
       ) : null}
       {data?.results.length === 0 ? (
         <Notice icon={BellPlus} title="Nothing is watched" action={create}>

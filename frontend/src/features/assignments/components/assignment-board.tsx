@@ -1,12 +1,12 @@
 /** Robots against tasks: a cell gives or ends work, its chip is dragged to move the work elsewhere. */
 
-import { Grid3x3, ServerOff } from "lucide-react";
+import { Grid3x3 } from "lucide-react";
 import { useState } from "react";
 
-import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { TextField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { notify } from "@/components/ui/toast";
 import { type Board, type BoardRobot, type BoardTask, type Move, useBoard, useMoves } from "@/features/assignments/api/board";
@@ -26,9 +26,7 @@ export function AssignmentBoard() {
   if (board === undefined && error !== null)
     return (
       <Card>
-        <Notice icon={ServerOff} title="The board could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The board could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   if (board === undefined) return <Skeleton className="h-64" />;

@@ -1,12 +1,13 @@
 /** The audit log: filters that live in the address, rows with what was before and after, CSV. */
 
-import { Bot, Cog, Download, FileSearch, type LucideIcon, TriangleAlert, UserRound } from "lucide-react";
+import { Bot, Cog, Download, FileSearch, type LucideIcon, UserRound } from "lucide-react";
 import { useSearchParams } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { SelectField, TextField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type AuditEntry, csvUrl, useAudit, useAuditFacets } from "@/features/audit/api/audit";
@@ -114,9 +115,7 @@ function Entries({ query }: { readonly query: string }) {
   if (data === undefined) {
     if (error === null) return <Skeleton className="h-96" />;
     return (
-      <Notice icon={TriangleAlert} title="The audit log could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The audit log could not be read" error={error} onRetry={() => void refetch()} />
     );
   }
   const entries = data.pages.flatMap((page) => page.results);

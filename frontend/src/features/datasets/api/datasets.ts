@@ -22,6 +22,8 @@ export interface Dataset {
   readonly newest_frames: number | null;
   readonly newest_at: string | null;
   readonly collected: number;
+  /** Of these, how many the newest version does not hold; null in the list. */
+  readonly collected_new: number | null;
 }
 
 export interface DatasetWish {
@@ -49,6 +51,7 @@ const dataset = record<Dataset>({
   newest_frames: nullable(number),
   newest_at: nullable(text),
   collected: number,
+  collected_new: nullable(number),
 });
 const page = record({ results: list(dataset) });
 const collected = record({ changed: number, collected: number });

@@ -1,6 +1,6 @@
 /** `/datasets/:id`: what is collected, and the frozen versions, one of them in full. */
 
-import { Archive, ArchiveRestore, MapPinOff, Pencil, ServerOff, Snowflake } from "lucide-react";
+import { Archive, ArchiveRestore, MapPinOff, Pencil, Snowflake } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Link } from "react-router";
 
@@ -8,6 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { LinkButton } from "@/components/ui/link-button";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { notify } from "@/components/ui/toast";
 import { type Dataset, useChangeDataset, useDataset, useUncollect } from "@/features/datasets/api/datasets";
@@ -18,7 +19,7 @@ import { VersionTable } from "@/features/datasets/components/version-table";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { useUrlText } from "@/hooks/use-url-choice";
 import { ProblemError } from "@/lib/api/errors";
-import { formatDay, formatNoun } from "@/lib/units/format";
+import { formatCount, formatDay, formatNoun } from "@/lib/units/format";
 
 /** What other features offer for a version, such as exporting it. */
 export type VersionActions = (dataset: Dataset, version: VersionDetail) => ReactNode;
@@ -44,9 +45,7 @@ export function DatasetPage({ id, actions }: DatasetPageProps) {
           </Link>
         </Notice>
       ) : (
-        <Notice icon={ServerOff} title="The dataset could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The dataset could not be read" error={error} onRetry={() => void refetch()} />
       )}
     </div>
   );
@@ -116,7 +115,8 @@ function Collected({ dataset }: { readonly dataset: Dataset }) {
   return (
     <Card className="flex flex-wrap items-center gap-x-3 gap-y-2 p-3">
       <p className="min-w-0 grow text-sm">
-        <span className="numeric font-medium">{formatNoun(dataset.collected, "episode")}</span> collected for the next version.{" "}
+        <span className="numeric font-medium">{formatNoun(dataset.collected, "episode")}</span> collected for the next version
+        {sinceFrozen(dataset)}.{" "}
         <Link to="/episodes" className="text-link underline underline-offset-2">
           Add more in the library
         </Link>
@@ -134,15 +134,20 @@ function Collected({ dataset }: { readonly dataset: Dataset }) {
   );
 }
 
+/** Freezing takes nothing off: what is collected grows from version to version, and what is new in it is said. */
+function sinceFrozen({ collected, collected_new: fresh, newest_version: newest }: Dataset): string {
+  if (newest === null || collected === 0 || fresh === null) return "";
+  if (fresh === 0) return `, all of them in v${newest} already`;
+  return `, ${fresh === collected ? "all" : formatCount(fresh)} of them new since v${newest}`;
+}
+
 function Versions({ dataset, actions }: { readonly dataset: Dataset; readonly actions: VersionActions }) {
   const { data: versions, error, refetch } = useVersions(dataset.id);
   const [asked, setAsked] = useUrlText("version", "");
   if (versions === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Versions could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Versions could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   }

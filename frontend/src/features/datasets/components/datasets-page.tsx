@@ -1,12 +1,13 @@
 /** `/datasets`: every dataset with its newest version. */
 
-import { Database, SearchX, ServerOff } from "lucide-react";
+import { Database, SearchX } from "lucide-react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField, TextField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type Dataset, useDatasets } from "@/features/datasets/api/datasets";
@@ -74,9 +75,7 @@ function DatasetList({ archived, search }: { readonly archived: string; readonly
   if (datasets === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Datasets could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Datasets could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   }

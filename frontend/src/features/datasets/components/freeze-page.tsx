@@ -1,13 +1,13 @@
 /** `/datasets/:id/freeze`: choose what to freeze and how to split it, see what that is, freeze it. All but the notes is in the URL. */
 
-import { ServerOff, Snowflake } from "lucide-react";
+import { Snowflake } from "lucide-react";
 import { type ReactNode, type SubmitEvent, useState } from "react";
 import { Link, useNavigate } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { SelectField, TextAreaField, TextField } from "@/components/ui/field";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { notify } from "@/components/ui/toast";
 import { type Dataset, useDataset } from "@/features/datasets/api/datasets";
@@ -35,9 +35,7 @@ export function FreezePage({ id, filter, filterPanel }: FreezePageProps) {
   return (
     <Card>
       <h1 className="sr-only">Freeze a version</h1>
-      <Notice icon={ServerOff} title="The dataset could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The dataset could not be read" error={error} onRetry={() => void refetch()} />
     </Card>
   );
 }

@@ -1,12 +1,11 @@
 /** `/datasets/:id/versions/:number/episodes`: what a version holds, in the order of export, as it was frozen. */
 
-import { ServerOff } from "lucide-react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { useDataset } from "@/features/datasets/api/datasets";
@@ -60,9 +59,7 @@ export function HeldEpisodesPage({ id, number }: { readonly id: string; readonly
           <Skeleton className="h-96" />
         ) : (
           <Card>
-            <Notice icon={ServerOff} title="Episodes could not be read" action={<Button onClick={() => void held.refetch()}>Try again</Button>}>
-              {held.error.message}
-            </Notice>
+            <ReadFailed title="Episodes could not be read" error={held.error} onRetry={() => void held.refetch()} />
           </Card>
         )
       ) : (

@@ -1,6 +1,6 @@
 /** One frozen version: what is in it, how it was asked for, its statistics and card, and what can be done with it. */
 
-import { BrainCircuit, ServerOff } from "lucide-react";
+import { BrainCircuit } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { Link } from "react-router";
 
@@ -8,7 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { TextAreaField } from "@/components/ui/field";
 import { Figure } from "@/components/ui/figure";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { notify } from "@/components/ui/toast";
 import type { Dataset } from "@/features/datasets/api/datasets";
@@ -33,9 +33,7 @@ export function VersionView({ dataset, number, others, actions }: VersionViewPro
   if (version === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="The version could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The version could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   }

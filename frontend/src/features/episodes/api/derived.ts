@@ -2,27 +2,22 @@
 
 import { useQuery } from "@tanstack/react-query";
 
+import type { EpisodeDetail } from "@/features/episodes/api/episodes";
 import { request } from "@/lib/api/client";
 import { list, nullable, number, object, record } from "@/lib/api/decode";
-import { ProblemError } from "@/lib/api/errors";
 
 const answer = record({ columns: object });
 const column = list(nullable(number));
 
-/** Columns by name, one number a frame; none if the run looked at none of it (most algorithms derive nothing). */
-export const useDerived = (run: string | null, episode: string) =>
+/** Columns by name, one number a frame; asked for only where the episode has them (most algorithms derive nothing). */
+export const useDerived = ({ run, id, has_sidecar }: Pick<EpisodeDetail, "run" | "id" | "has_sidecar">) =>
   useQuery({
-    queryKey: ["derived", run, episode],
+    queryKey: ["derived", run, id],
     queryFn: async ({ signal }) => {
-      const path = `/api/v1/training-runs/${encodeURIComponent(run ?? "")}/episodes/${encodeURIComponent(episode)}/sidecar`;
-      try {
-        const { columns } = await request(path, answer, { signal });
-        return Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, column(values, name)]));
-      } catch (error) {
-        if (error instanceof ProblemError && error.problem.status === 404) return {};
-        throw error;
-      }
+      const path = `/api/v1/training-runs/${encodeURIComponent(run ?? "")}/episodes/${encodeURIComponent(id)}/sidecar`;
+      const { columns } = await request(path, answer, { signal });
+      return Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, column(values, name)]));
     },
-    enabled: run !== null,
+    enabled: run !== null && has_sidecar,
     staleTime: 60_000,
   });

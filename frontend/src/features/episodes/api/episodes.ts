@@ -75,6 +75,8 @@ export interface EpisodeDetail extends EpisodeRow {
   readonly segments: readonly Segment[];
   readonly recording: Recording | null;
   readonly recording_problem: { readonly code: string; readonly detail: string } | null;
+  /** The run that drove it has derived something of its frames: see useDerived. */
+  readonly has_sidecar: boolean;
 }
 
 export interface FacetValue {
@@ -159,6 +161,7 @@ const detail = record<EpisodeDetail>({
     }),
   ),
   recording_problem: nullable(record({ code: text, detail: text })),
+  has_sidecar: boolean,
 });
 const vectors = list(list(number));
 const steps = record<Steps>({

@@ -8,6 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type EpisodeDetail, type Steps, useEpisode, useEpisodeSteps } from "@/features/episodes/api/episodes";
 import { Cameras } from "@/features/episodes/components/cameras";
@@ -65,9 +66,7 @@ function Missing({ error, again }: { readonly error: Error | null; readonly agai
           </Link>
         </Notice>
       ) : (
-        <Notice icon={ServerOff} title="The episode could not be read" action={<Button onClick={again}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The episode could not be read" error={error} onRetry={again} />
       )}
     </div>
   );

@@ -1,11 +1,12 @@
 /** `/episodes`: find episodes, look at them, label many at once. Filter and order are in the URL. */
 
-import { Film, SearchX, ServerOff } from "lucide-react";
+import { Film, SearchX } from "lucide-react";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useEpisodeCounts, useEpisodes } from "@/features/episodes/api/episodes";
 import { type BulkActions, TickBar } from "@/features/episodes/components/bulk-bar";
@@ -16,6 +17,8 @@ import { SORTS } from "@/features/episodes/episode-query";
 import { type EpisodeQuery, useEpisodeQuery } from "@/features/episodes/hooks/use-episode-query";
 import { useSelection } from "@/features/episodes/hooks/use-selection";
 import { formatCount, formatNoun } from "@/lib/units/format";
+
+const FOUND_ID = "episodes-found";
 
 export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActions }) {
   const query = useEpisodeQuery();
@@ -42,9 +45,15 @@ export function EpisodeLibrary({ bulkActions }: { readonly bulkActions: BulkActi
       </div>
       <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[15rem_minmax(0,1fr)]">
         <Card className="p-3">
+          {/* Some fifty controls stand before the episodes: a keyboard gets by them at once. */}
+          <a href={`#${FOUND_ID}`} className="sr-only rounded-md bg-action text-sm text-ink-inverse focus:not-sr-only focus:mb-3 focus:inline-block focus:px-3 focus:py-1.5">
+            Skip the filters
+          </a>
           <FilterPanel query={query} counts={counts.data} />
         </Card>
-        <Found query={query} total={total ?? 0} actions={bulkActions} />
+        <div id={FOUND_ID} tabIndex={-1} className="min-w-0 outline-none">
+          <Found query={query} total={total ?? 0} actions={bulkActions} />
+        </div>
       </div>
     </>
   );
@@ -63,9 +72,7 @@ function Found({ query, total, actions }: FoundProps) {
   if (rows === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Episodes could not be read" action={<Button onClick={() => void list.refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Episodes could not be read" error={error} onRetry={() => void list.refetch()} />
       </Card>
     );
   }

@@ -1,12 +1,12 @@
 /** `/episodes/:id`: one episode, watched step by step, with what was done and what people say about it. */
 
-import { FileWarning, MapPinOff, ServerOff } from "lucide-react";
+import { FileWarning, MapPinOff } from "lucide-react";
 import { useMemo } from "react";
 import { Link } from "react-router";
 
-import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type EpisodeDetail, useEpisode } from "@/features/episodes/api/episodes";
 import { Cameras } from "@/features/episodes/components/cameras";
@@ -39,9 +39,7 @@ export function EpisodePage({ id }: { readonly id: string }) {
           </Link>
         </Notice>
       ) : (
-        <Notice icon={ServerOff} title="The episode could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The episode could not be read" error={error} onRetry={() => void refetch()} />
       )}
     </div>
   );

@@ -42,7 +42,8 @@ export function FilterPanel({ query, counts }: FilterPanelProps) {
         <FacetGroup key={facet} facet={facet} values={counts?.facets[facet] ?? []} query={query} />
       ))}
       <ShareRange query={query} />
-      <div className="grid grid-cols-2 gap-2">
+      {/* Beside each other only where a whole date and its button have room. */}
+      <div className="grid grid-cols-[repeat(auto-fit,minmax(9rem,1fr))] gap-2">
         <DayField label="From" field="ended_from" query={query} />
         <DayField label="Before" field="ended_until" query={query} />
       </div>

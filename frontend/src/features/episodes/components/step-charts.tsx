@@ -2,13 +2,12 @@
 
 import "uplot/dist/uPlot.min.css";
 
-import { ServerOff } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type uPlot from "uplot";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type EpisodeDetail, type Steps, useEpisodeSteps } from "@/features/episodes/api/episodes";
 import { useDerived } from "@/features/episodes/api/derived";
@@ -27,7 +26,7 @@ interface StepChartsProps {
 
 export function StepCharts({ episode, frame, seek }: StepChartsProps) {
   const { data: steps, error, refetch } = useEpisodeSteps(episode.id);
-  const { data: derived } = useDerived(episode.run, episode.id);
+  const { data: derived } = useDerived(episode);
   const [isWhole, setWhole] = useState(false);
   const names = episode.recording?.action_names;
   const charts = useMemo(
@@ -40,9 +39,7 @@ export function StepCharts({ episode, frame, seek }: StepChartsProps) {
         {error === null ? (
           <Skeleton className="h-48" />
         ) : (
-          <Notice icon={ServerOff} title="The steps could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-            {error.message}
-          </Notice>
+          <ReadFailed title="The steps could not be read" error={error} onRetry={() => void refetch()} />
         )}
       </Panel>
     );

@@ -1,11 +1,11 @@
 /** `/datasets/exports`: what left or is leaving as files, with its progress; a dialog asks for another. */
 
-import { PackageOpen, ServerOff } from "lucide-react";
+import { PackageOpen } from "lucide-react";
 import { useLocation, useNavigate, useSearchParams } from "react-router";
 
-import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Table } from "@/components/ui/table";
 import { type ExportOf, exportOfUrl, useExports } from "@/features/exports/api/exports";
@@ -50,9 +50,7 @@ function List({ list: { data, error, refetch } }: { readonly list: ReturnType<ty
   if (data === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Exports could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Exports could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   }

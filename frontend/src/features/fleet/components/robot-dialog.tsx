@@ -45,7 +45,7 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
         <RobotFigures robot={robot} />
         <Figure label="Episodes closed, all time">{formatCount(robot.episodes_closed)}</Figure>
         <Figure label="Mode">{robot.mode}</Figure>
-        <Figure label="Lease">{leaseText(robot)}</Figure>
+        <Figure label="Taken over by">{leaseText(robot)}</Figure>
         <Figure label="Stop">{stopText(robot) || "none"}</Figure>
       </dl>
       <dl className="mt-3 grid gap-3">

@@ -8,6 +8,7 @@ import { Card, Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Notice } from "@/components/ui/notice";
 import { Progress } from "@/components/ui/progress";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type ImportDetail, type Mapped, useCancel, useCheck, useImport, useMapping } from "@/features/imports/api/imports";
 import { MappingForm } from "@/features/imports/components/mapping-form";
@@ -22,9 +23,7 @@ export function ImportPage({ id }: { readonly id: string }) {
   if (error === null) return <Skeleton className="h-96" />;
   return (
     <Panel title="Import">
-      <Notice icon={TriangleAlert} title="The import could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The import could not be read" error={error} onRetry={() => void refetch()} />
     </Panel>
   );
 }

@@ -1,12 +1,12 @@
 /** The imports there were, and the way to a new one. */
 
-import { PackageOpen, TriangleAlert } from "lucide-react";
+import { PackageOpen } from "lucide-react";
 import { Link } from "react-router";
 
-import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type Import, useImports } from "@/features/imports/api/imports";
@@ -36,9 +36,7 @@ export function ImportsPage() {
         ) : error === null ? (
           <Skeleton className="h-40" />
         ) : (
-          <Notice icon={TriangleAlert} title="The imports could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-            {error.message}
-          </Notice>
+          <ReadFailed title="The imports could not be read" error={error} onRetry={() => void refetch()} />
         )}
       </Panel>
     </div>

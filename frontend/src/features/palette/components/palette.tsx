@@ -24,6 +24,8 @@ interface PaletteProps {
 export function Palette({ entries, person, onClose }: PaletteProps) {
   const id = useId();
   const dialogRef = useRef<HTMLDialogElement>(null);
+  // As in Dialog: a text that is marked by dragging out of it ends in a click outside, too.
+  const isPressedOutside = useRef(false);
   const navigate = useNavigate();
   const [typed, setTyped] = useState("");
   const [active, setActive] = useState(0);
@@ -61,8 +63,11 @@ export function Palette({ entries, person, onClose }: PaletteProps) {
       ref={dialogRef}
       aria-label="Go to or do"
       onClose={onClose}
+      onPointerDown={(event) => {
+        isPressedOutside.current = event.target === event.currentTarget;
+      }}
       onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
+        if (event.target === event.currentTarget && isPressedOutside.current) event.currentTarget.close();
       }}
       className="mx-auto mt-[10dvh] w-[min(36rem,calc(100vw-2rem))] overflow-hidden rounded-xl border border-line bg-surface p-0 text-ink shadow-overlay"
     >

@@ -1,12 +1,13 @@
 /** Groups of people by name: who is in them, what they cover. */
 
-import { TriangleAlert, UsersRound } from "lucide-react";
+import { UsersRound } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -38,9 +39,7 @@ export function GroupsPage() {
       <Panel title="Groups" actions={data !== undefined && data.results.length > 0 ? create : null}>
         {data === undefined && error === null ? <Skeleton className="h-32" /> : null}
         {data === undefined && error !== null ? (
-          <Notice icon={TriangleAlert} title="The groups could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-            {error.message}
-          </Notice>
+          <ReadFailed title="The groups could not be read" error={error} onRetry={() => void refetch()} />
         ) : null}
         {data?.results.length === 0 ? (
           <Notice icon={UsersRound} title="Everybody sees the whole fleet" action={create}>

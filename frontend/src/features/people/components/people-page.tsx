@@ -1,12 +1,12 @@
 /** Everybody with their roles, and the invitations that are open. */
 
-import { CircleSlash, ShieldAlert, ShieldCheck, TriangleAlert, UserPlus } from "lucide-react";
+import { CircleSlash, ShieldAlert, ShieldCheck, UserPlus } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -22,9 +22,7 @@ export function PeoplePage() {
   if (error === null) return <Skeleton className="h-64" />;
   return (
     <Panel title="People">
-      <Notice icon={TriangleAlert} title="People could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="People could not be read" error={error} onRetry={() => void refetch()} />
     </Panel>
   );
 }

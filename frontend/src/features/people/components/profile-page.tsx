@@ -1,12 +1,12 @@
 /** One's own account: password, second factor, and where one is signed in. */
 
-import { MonitorSmartphone, ShieldAlert, TriangleAlert } from "lucide-react";
+import { MonitorSmartphone, ShieldAlert } from "lucide-react";
 import { type SubmitEvent, useRef } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { TextField } from "@/components/ui/field";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -24,9 +24,7 @@ export function ProfilePage() {
     if (error === null) return <Skeleton className="h-64" />;
     return (
       <Panel title="Your account">
-        <Notice icon={TriangleAlert} title="Your account could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Your account could not be read" error={error} onRetry={() => void refetch()} />
       </Panel>
     );
   }

@@ -1,11 +1,9 @@
 /** The one place that keeps strangers out: shows its children to people who are signed in, sends others to /sign-in. */
 
-import { ServerOff } from "lucide-react";
 import { type ReactNode, useEffect } from "react";
 import { Navigate, useLocation } from "react-router";
 
-import { Button } from "@/components/ui/button";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { useSession } from "@/hooks/use-session";
 import { useConnection } from "@/lib/socket/fleet-store";
 
@@ -22,9 +20,7 @@ export function RequireSession({ children }: { readonly children: ReactNode }) {
     if (error === null) return <div className="min-h-dvh" aria-busy="true" />;
     return (
       <main className="grid min-h-dvh place-items-center">
-        <Notice icon={ServerOff} title="The console cannot start" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The console cannot start" error={error} onRetry={() => void refetch()} />
       </main>
     );
   }

@@ -9,6 +9,7 @@ import { Panel } from "@/components/ui/card";
 import { SelectField, TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useRobotChoices, useTaskChoices } from "@/features/reports/api/choices";
 import { useComparison } from "@/features/reports/api/metrics";
@@ -118,9 +119,7 @@ function Difference({ query, filter, periods, ends }: DifferenceProps) {
       }
     >
       {data === undefined ? (
-        <Notice icon={CalendarX} title="They could not be compared" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="They could not be compared" error={error} onRetry={() => void refetch()} />
       ) : (
         <Compared title="Two periods compared" comparison={data} labels={labels} links={[link(0), link(1)]} />
       )}

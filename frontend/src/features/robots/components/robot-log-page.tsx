@@ -1,6 +1,6 @@
 /** A robot's newest log lines: warnings and errors as they come, everything on request. */
 
-import { ClipboardCopy, RefreshCw, ScrollText, ServerOff } from "lucide-react";
+import { ClipboardCopy, RefreshCw, ScrollText } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Link } from "react-router";
 
@@ -8,6 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField, TextField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -115,9 +116,7 @@ function LogCard({ id }: { readonly id: string }) {
       </div>
       {data === undefined && error === null ? <Skeleton className="m-3 h-40" /> : null}
       {data === undefined && error !== null ? (
-        <Notice icon={ServerOff} title="The log could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The log could not be read" error={error} onRetry={() => void refetch()} />
       ) : null}
       {data === undefined ? null : <Standing log={data} />}
       {data === undefined || shown.length > 0 ? null : <Empty log={data} />}

@@ -1,12 +1,13 @@
 /** Admins' robots: those that wait for approval first, then all, then the codes that nobody has used yet. */
 
-import { Bot, ServerOff, UserPlus } from "lucide-react";
+import { Bot, UserPlus } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { TextField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -67,9 +68,7 @@ export function RobotsPage() {
           error === null ? (
             <Skeleton className="m-3 h-40" />
           ) : (
-            <Notice icon={ServerOff} title="Robots could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-              {error.message}
-            </Notice>
+            <ReadFailed title="Robots could not be read" error={error} onRetry={() => void refetch()} />
           )
         ) : shown.length === 0 ? (
           <Notice icon={Bot} title={robots?.length === 0 ? "No robot yet" : "No robot is called so"}>

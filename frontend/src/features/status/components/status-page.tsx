@@ -2,11 +2,10 @@
 
 import { CircleCheck, TriangleAlert } from "lucide-react";
 
-import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Chip, type Tone } from "@/components/ui/chip";
 import { Figure } from "@/components/ui/figure";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type Status, useStatus } from "@/features/status/api/status";
@@ -33,9 +32,7 @@ export function StatusPage() {
   if (data === undefined) {
     return (
       <Panel title="Status">
-        <Notice icon={TriangleAlert} title="The status could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The status could not be read" error={error} onRetry={() => void refetch()} />
       </Panel>
     );
   }

@@ -1,6 +1,6 @@
 /** Retention rules: off until somebody turns one on, which asks once more. */
 
-import { CalendarClock, CircleCheck, CirclePause, TriangleAlert } from "lucide-react";
+import { CalendarClock, CircleCheck, CirclePause } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
@@ -8,6 +8,7 @@ import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -41,9 +42,7 @@ export function RulesPanel({ now }: { readonly now: number }) {
     <Panel title="Retention" actions={data !== undefined && data.length > 0 ? create : null}>
       {data === undefined && error === null ? <Skeleton className="h-32" /> : null}
       {data === undefined && error !== null ? (
-        <Notice icon={TriangleAlert} title="The rules could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The rules could not be read" error={error} onRetry={() => void refetch()} />
       ) : null}
       {data?.length === 0 ? (
         <Notice icon={CalendarClock} title="Everything is kept" action={create}>

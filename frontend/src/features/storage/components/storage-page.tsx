@@ -1,11 +1,11 @@
 /** Usage by task, objects by kind with the garbage among them, the last verification, and the retention rules. */
 
-import { ShieldCheck, TriangleAlert } from "lucide-react";
+import { ShieldCheck } from "lucide-react";
 import { useState } from "react";
 
-import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type Storage, useStorage } from "@/features/storage/api/storage";
 import { RulesPanel } from "@/features/storage/components/rules-panel";
@@ -25,9 +25,7 @@ export function StoragePage() {
   if (data === undefined) {
     return (
       <Panel title="Storage">
-        <Notice icon={TriangleAlert} title="The storage could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The storage could not be read" error={error} onRetry={() => void refetch()} />
       </Panel>
     );
   }

@@ -1,12 +1,13 @@
 /** What can be asked of robots: define, change, archive. Archived tasks stay for the episodes that ran with them. */
 
-import { Archive, ArchiveRestore, ListPlus, Pencil, ServerOff } from "lucide-react";
+import { Archive, ArchiveRestore, ListPlus, Pencil } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -56,9 +57,7 @@ export function TaskPage() {
           error === null ? (
             <Skeleton className="m-3 h-40" />
           ) : (
-            <Notice icon={ServerOff} title="Tasks could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-              {error.message}
-            </Notice>
+            <ReadFailed title="Tasks could not be read" error={error} onRetry={() => void refetch()} />
           )
         ) : shown.length === 0 ? (
           <Notice icon={ListPlus} title="No task yet">

@@ -1,10 +1,11 @@
 /** The cockpit of one robot, or of two side by side to keep an eye on. */
 
-import { CircleHelp, ServerOff } from "lucide-react";
+import { CircleHelp } from "lucide-react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { useRobotRecord } from "@/features/teleop/api/robot";
@@ -60,9 +61,7 @@ function Pane({ robotId, user, isCompact, hasFirstFocus }: PaneProps) {
   }
   if (data === undefined && error !== null) {
     return (
-      <Notice icon={ServerOff} title="The robot cannot be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The robot cannot be read" error={error} onRetry={() => void refetch()} />
     );
   }
   if (data === undefined) return <Skeleton className="h-[calc(100dvh-4.5rem)]" />;

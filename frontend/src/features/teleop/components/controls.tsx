@@ -1,6 +1,7 @@
 /** Taking and giving control, what becomes of the episode, and the clearing of a stop. */
 
 import { Button } from "@/components/ui/button";
+import { cn } from "@/lib/class-names";
 import { useServerNow } from "@/hooks/use-now";
 import { SPEEDS } from "@/features/teleop/bindings";
 import type { CockpitSession, CockpitView } from "@/features/teleop/cockpit-session";
@@ -107,8 +108,8 @@ function Driving({ session, view, situation, actions }: ControlsProps) {
           Hand back <Key of="hand-back" />
         </Button>
         <Button onClick={() => actions.open("transfer")}>Offer to …</Button>
-        <LeaseCountdown view={view} />
       </div>
+      <ControlNote view={view} />
       {view.lease.askedBy === null ? null : (
         <p className="text-sm text-assist" role="status">
           {view.lease.askedBy} would like to drive.
@@ -134,15 +135,18 @@ function inputNote({ input }: CockpitView, { isArmed, mode }: Situation): string
   return input.gamepadId === null ? "Keyboard and pads drive." : `Keyboard, pads and ${input.gamepadId} drive.`;
 }
 
-function LeaseCountdown({ view }: { readonly view: CockpitView }) {
+function ControlNote({ view }: { readonly view: CockpitView }) {
   const now = useServerNow();
   const { lease } = view.lease;
-  if (lease === null) return null;
+  if (lease === null) return <p className="h-4" />;
   const left = Math.max(0, (lease.expires_ms - now) / 1000);
+  // A renewal in time leaves more than this: below it the server has not answered.
+  const isLate = left < lease.renew_s;
+  const meaning = "Without the server control ends within seconds: the robot then stands still and waits for a person.";
   return (
-    <span className="numeric ml-auto text-xs text-ink-muted" data-testid="lease" title={`Renewed every ${lease.renew_s} s; epoch ${lease.epoch}`}>
-      Lease {formatDuration(seconds(left))}
-    </span>
+    <p className={cn("numeric h-4 text-xs", isLate ? "font-medium text-caution" : "text-ink-muted")} data-testid="lease" title={meaning}>
+      {isLate ? `The server is silent: control is yours for ${formatDuration(seconds(left))} more` : "Control is yours while this page reaches the server"}
+    </p>
   );
 }
 

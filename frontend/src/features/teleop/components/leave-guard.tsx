@@ -29,7 +29,7 @@ export function LeaveGuard() {
   return (
     <Dialog title={`You still drive ${names}`} onClose={() => blocker.reset()}>
       <p className="text-sm">
-        If you leave, {names} stands still until your lease runs out, then waits for a person. Handing back lets the policy go on.
+        If you leave, {names} stands still: within seconds your control ends, and it waits for a person. Handing back lets the policy go on.
       </p>
       <div className="mt-4 flex flex-wrap justify-end gap-2">
         <Button onClick={() => blocker.reset()}>Stay</Button>

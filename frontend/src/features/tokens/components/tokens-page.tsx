@@ -1,11 +1,12 @@
 /** The tokens that work, those that no longer do, and the way to a new one. */
 
-import { KeyRound, TriangleAlert } from "lucide-react";
+import { KeyRound } from "lucide-react";
 import { useState } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type Token, type Tokens, useTokens } from "@/features/tokens/api/tokens";
 import { CreateDialog } from "@/features/tokens/components/create-dialog";
@@ -20,9 +21,7 @@ export function TokensPage() {
   if (error === null) return <Skeleton className="h-64" />;
   return (
     <Panel title="API tokens">
-      <Notice icon={TriangleAlert} title="The tokens could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The tokens could not be read" error={error} onRetry={() => void refetch()} />
     </Panel>
   );
 }

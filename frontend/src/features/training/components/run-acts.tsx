@@ -33,25 +33,22 @@ export function RunActs({ run }: { readonly run: RunDetail }) {
         onSettled: () => setStopping(false),
       },
     );
-  const isRunning = run.state === "running";
+  const canPause = run.state === "running" && run.asked === "";
   const link = "inline-flex h-8 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-3 text-sm text-ink hover:bg-raised";
   return (
     <div className="mb-4 flex flex-wrap items-center gap-2" role="group" aria-label="Act on this run">
-      {isRunning && run.asked === "" ? (
-        <Button disabled={act.isPending} onClick={() => go("pause")}>
-          <Pause aria-hidden className="size-4" /> Pause
-        </Button>
-      ) : null}
-      {run.state === "paused" || run.state === "failed" || run.asked !== "" ? (
-        <Button disabled={act.isPending} onClick={() => go("resume")}>
-          <Play aria-hidden className="size-4" /> {run.asked === "" ? "Resume" : "Go on after all"}
-        </Button>
-      ) : null}
-      {run.state !== "stopped" && run.asked !== "stopped" ? (
-        <Button disabled={act.isPending} onClick={() => setStopping(true)}>
-          <Square aria-hidden className="size-4" /> Stop
-        </Button>
-      ) : null}
+      {/* One button for both ways, and Stop stays: what is pressed keeps the focus of who works by keyboard. */}
+      {run.state === "stopped" ? null : (
+        <>
+          <Button disabled={act.isPending} onClick={() => go(canPause ? "pause" : "resume")}>
+            {canPause ? <Pause aria-hidden className="size-4" /> : <Play aria-hidden className="size-4" />}
+            {canPause ? "Pause" : run.asked === "" ? "Resume" : "Go on after all"}
+          </Button>
+          <Button disabled={act.isPending || run.asked === "stopped"} onClick={() => setStopping(true)}>
+            <Square aria-hidden className="size-4" /> Stop
+          </Button>
+        </>
+      )}
       <Link to={`/training/new?copy=${run.id}`} className={link}>
         <Copy aria-hidden className="size-4" /> Copy
       </Link>

@@ -1,13 +1,13 @@
 /** Two to four runs side by side: what each has come to, its curves, and which settings differ. */
 
-import { GitCompareArrows, ServerOff } from "lucide-react";
+import { GitCompareArrows } from "lucide-react";
 import { Link } from "react-router";
 
 import { type OverlayLine, OverlayChart } from "@/components/chart/overlay-chart";
-import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type ComparedRun, type MeanLoss, type SettingRow, useRunComparison } from "@/features/training/api/run-admin";
@@ -38,9 +38,7 @@ export function RunCompare({ ids, onIds }: RunCompareProps) {
       <Chooser ids={ids} onIds={onIds} />
       {ids.length < 2 ? (
         <Card>
-          <Notice icon={GitCompareArrows} title="Choose two to four runs">
-            Their settings, curves and figures are shown side by side.
-          </Notice>
+          <TooFew chosen={ids[0]} />
         </Card>
       ) : data !== undefined ? (
         <Compared runs={data.runs} settings={data.settings} />
@@ -48,12 +46,36 @@ export function RunCompare({ ids, onIds }: RunCompareProps) {
         <Skeleton className="h-96" />
       ) : (
         <Card>
-          <Notice icon={ServerOff} title="The runs could not be compared" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-            {error.message}
-          </Notice>
+          <ReadFailed title="The runs could not be compared" error={error} onRetry={() => void refetch()} />
         </Card>
       )}
     </>
+  );
+}
+
+/** One run alone is compared with nothing: says what is missing, or that there is no other run. */
+function TooFew({ chosen }: { readonly chosen: string | undefined }) {
+  const { data: runs } = useRuns();
+  const name = runs?.find(({ id }) => id === chosen)?.name;
+  if (name === undefined)
+    return (
+      <Notice icon={GitCompareArrows} title="Choose two to four runs">
+        Their settings, curves and figures are shown side by side.
+      </Notice>
+    );
+  if (runs?.length === 1)
+    return (
+      <Notice icon={GitCompareArrows} title={`${name} is the only run yet`}>
+        <Link to={`/training/new?copy=${chosen ?? ""}`} className="text-link underline underline-offset-2">
+          Copy it with other settings
+        </Link>{" "}
+        to have something to compare it with.
+      </Notice>
+    );
+  return (
+    <Notice icon={GitCompareArrows} title={`Choose another run to compare ${name} with`}>
+      Above, as “Run 2”. Settings, curves and figures are then shown side by side.
+    </Notice>
   );
 }
 

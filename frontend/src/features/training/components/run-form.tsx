@@ -1,6 +1,5 @@
 /** Start a run: from a version's weights, with every setting of the learner; alone, or as a copy that shows what differs. */
 
-import { ServerOff } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { Link, useNavigate } from "react-router";
 
@@ -8,7 +7,7 @@ import { Button } from "@/components/ui/button";
 import { Card, Panel } from "@/components/ui/card";
 import { SelectField, TextField } from "@/components/ui/field";
 import { MultiSelect } from "@/components/ui/multi-select";
-import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type Option, useBases, useFrozen, useStartRun, useTrainingSettings } from "@/features/training/api/run-admin";
 import { type RunDetail, useRunDetail } from "@/features/training/api/runs";
@@ -32,7 +31,7 @@ export function RunForm({ copy, from }: RunFormProps) {
 function OfCopy({ copy, from }: RunFormProps) {
   const { data, error, refetch } = useRunDetail(copy);
   if (data !== undefined) return <Loaded original={data} from={from === "" ? (data.began_from?.id ?? "") : from} />;
-  return error === null ? <Skeleton className="h-96" /> : <Unreadable message={error.message} onRetry={() => void refetch()} />;
+  return error === null ? <Skeleton className="h-96" /> : <Unreadable error={error} onRetry={() => void refetch()} />;
 }
 
 function Loaded({ original, from }: { readonly original: RunDetail | null; readonly from: string }) {
@@ -43,15 +42,13 @@ function Loaded({ original, from }: { readonly original: RunDetail | null; reado
     return <Form key={original?.id} original={original} from={from} settings={settings.data} bases={bases.data} />;
   }
   if (error === null) return <Skeleton className="h-96" />;
-  return <Unreadable message={error.message} onRetry={() => void Promise.all([settings.refetch(), bases.refetch()])} />;
+  return <Unreadable error={error} onRetry={() => void Promise.all([settings.refetch(), bases.refetch()])} />;
 }
 
-function Unreadable({ message, onRetry }: { readonly message: string; readonly onRetry: () => void }) {
+function Unreadable({ error, onRetry }: { readonly error: Error; readonly onRetry: () => void }) {
   return (
     <Card>
-      <Notice icon={ServerOff} title="The form could not be read" action={<Button onClick={onRetry}>Try again</Button>}>
-        {message}
-      </Notice>
+      <ReadFailed title="The form could not be read" error={error} onRetry={onRetry} />
     </Card>
   );
 }

@@ -1,11 +1,11 @@
 /** Every training run with its state, its newest version and how its success went. */
 
-import { BrainCircuit, ServerOff } from "lucide-react";
+import { BrainCircuit } from "lucide-react";
 import { Link } from "react-router";
 
-import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { type RunSummary, useRuns } from "@/features/training/api/runs";
@@ -31,9 +31,7 @@ export function RunList() {
   if (runs === undefined && error !== null) {
     return (
       <Card>
-        <Notice icon={ServerOff} title="Runs could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="Runs could not be read" error={error} onRetry={() => void refetch()} />
       </Card>
     );
   }

@@ -1,12 +1,13 @@
 /** One training run from head to configuration: is it well, does it get better, and why. */
 
-import { ChartLine, MapPinOff, ServerOff } from "lucide-react";
+import { ChartLine, MapPinOff } from "lucide-react";
 import { useId, useMemo, useState } from "react";
 import { Link } from "react-router";
 
 import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { type RunDetail, useRunDetail, useRunVersions } from "@/features/training/api/runs";
 import { RunActs } from "@/features/training/components/run-acts";
@@ -36,9 +37,7 @@ export function RunPage({ runId, mayRun }: { readonly runId: string; readonly ma
           </Link>
         </Notice>
       ) : (
-        <Notice icon={ServerOff} title="The run could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The run could not be read" error={error} onRetry={() => void refetch()} />
       )}
     </div>
   );
@@ -120,9 +119,7 @@ function NothingDrawn({ view: { frames, error, retry }, state }: { readonly view
   return (
     <Card>
       {frames === null && error !== null ? (
-        <Notice icon={ServerOff} title="The numbers could not be read" action={<Button onClick={retry}>Try again</Button>}>
-          {error.message}
-        </Notice>
+        <ReadFailed title="The numbers could not be read" error={error} onRetry={retry} />
       ) : (
         <Notice icon={ChartLine} title="Nothing measured yet">
           {state === "paused" ? "The run is paused: a manager resumes it. " : ""}

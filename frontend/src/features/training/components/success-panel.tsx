@@ -1,12 +1,13 @@
 /** Autonomous success: the latest figure, the chart or its table, the definition, the CSV. Task and window in the URL. */
 
-import { ChartLine, Download, ServerOff } from "lucide-react";
+import { ChartLine, Download } from "lucide-react";
 import { useId } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Tabs } from "@/components/ui/tabs";
 import { notify } from "@/components/ui/toast";
@@ -114,9 +115,7 @@ interface ContentProps {
 function Content({ series, form, error, onRetry }: ContentProps) {
   if (series === undefined && error !== null) {
     return (
-      <Notice icon={ServerOff} title="Success could not be read" action={<Button onClick={onRetry}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="Success could not be read" error={error} onRetry={onRetry} />
     );
   }
   if (series === undefined) return <Skeleton className="h-full" />;

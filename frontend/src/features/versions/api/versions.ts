@@ -46,6 +46,7 @@ export interface Deployment {
   /** What the robot is pinned to: this version, another one, or null. */
   readonly pinned_version: string | null;
   readonly pinned_number: number | null;
+  readonly pinned_run_name: string | null;
   readonly pinned_reason: string;
   readonly announced_at: string;
   readonly applied_at: string | null;
@@ -208,6 +209,7 @@ const report = record<Report>({
       is_running: boolean,
       pinned_version: nullable(text),
       pinned_number: nullable(number),
+      pinned_run_name: nullable(text),
       pinned_reason: text,
       announced_at: text,
       applied_at: nullable(text),

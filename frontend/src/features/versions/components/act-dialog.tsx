@@ -13,16 +13,18 @@ export interface Limit {
   readonly label: string;
   /** A text's fallback is a text; a number's is a number. */
   readonly fallback: number | string;
+  /** Asked for in percent, kept as a share of 1. */
+  readonly isShare?: boolean;
 }
 
 export type Limits = Readonly<Record<string, number | string>>;
 
 const CANARY_LIMITS: readonly Limit[] = [
-  { name: "share", label: "Share of the robots (0 to 1)", fallback: 0.25 },
+  { name: "share", label: "Share of the robots (%)", fallback: 0.25, isShare: true },
   { name: "tag", label: "Or the robots with this tag (empty: the share, by lot)", fallback: "" },
   { name: "min_episodes", label: "Fewest episodes before it is promoted", fallback: 20 },
   { name: "max_episodes", label: "Most episodes before a person decides", fallback: 400 },
-  { name: "margin", label: "Worse by this much counts as worse (0 to 1)", fallback: 0.1 },
+  { name: "margin", label: "Worse by this much counts as worse (percentage points)", fallback: 0.1, isShare: true },
 ];
 
 /** The limits as the run has them now, so that confirming changes only what a person changed. */
@@ -43,8 +45,14 @@ export interface Plan {
   readonly make: (reason: string, limits: Limits) => Action;
 }
 
-const valueOf = (limit: Limit, text: string | undefined): number | string =>
-  typeof limit.fallback === "number" ? Number(text ?? limit.fallback) : (text ?? limit.fallback).trim();
+/** What stands in the field at first. Shares have no exact percents in floating point: 0.07 is 7. */
+const textOf = ({ fallback, isShare }: Limit): string =>
+  isShare === true ? String(Number((Number(fallback) * 100).toPrecision(12))) : String(fallback);
+
+function valueOf(limit: Limit, text = textOf(limit)): number | string {
+  if (typeof limit.fallback === "string") return text.trim();
+  return limit.isShare === true ? Number(text) / 100 : Number(text);
+}
 
 export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onClose: () => void }) {
   const act = useAct();
@@ -69,7 +77,7 @@ export function ActDialog({ plan, onClose }: { readonly plan: Plan; readonly onC
             key={limit.name}
             label={limit.label}
             inputMode={typeof limit.fallback === "number" ? "decimal" : "text"}
-            value={limits[limit.name] ?? String(limit.fallback)}
+            value={limits[limit.name] ?? textOf(limit)}
             onChange={(event) => setLimits({ ...limits, [limit.name]: event.target.value })}
           />
         ))}

@@ -25,7 +25,8 @@ interface DeploymentsProps {
   readonly onPlan: (plan: Plan) => void;
 }
 
-export function DeploymentsPanel({ report: { version, deployments }, onPlan }: DeploymentsProps) {
+export function DeploymentsPanel({ report, onPlan }: DeploymentsProps) {
+  const { version, deployments } = report;
   const pin = (row: Deployment) =>
     onPlan({
       title: `Pin ${row.robot_name} to v${version.number}`,
@@ -63,7 +64,7 @@ export function DeploymentsPanel({ report: { version, deployments }, onPlan }: D
                 <span className="inline-flex flex-wrap items-center gap-1">
                   {row.pinned_version === null ? null : (
                     <Chip icon={Pin} tone="neutral">
-                      {row.pinned_version === version.id ? "Pinned" : `Pinned to v${row.pinned_number ?? "?"}`}
+                      {pinText(row, report)}
                     </Chip>
                   )}
                   {row.pinned_version === version.id ? null : (
@@ -85,6 +86,13 @@ export function DeploymentsPanel({ report: { version, deployments }, onPlan }: D
       )}
     </Panel>
   );
+}
+
+/** A number alone is of the run that this page is about. */
+function pinText({ pinned_version: pinned, pinned_number: number, pinned_run_name: run }: Deployment, report: Report): string {
+  if (pinned === report.version.id) return "Pinned";
+  const other = run === null || run === report.run_name ? "" : ` of ${run}`;
+  return `Pinned to v${number ?? "?"}${other}`;
 }
 
 function State({ row }: { readonly row: Deployment }) {

@@ -11,7 +11,7 @@ import { ActDialog, canaryLimits, type Plan } from "@/features/versions/componen
 import { CanaryPanel } from "@/features/versions/components/canary-panel";
 import { RunShadows } from "@/features/versions/components/shadow-panel";
 import { TrialsPanel } from "@/features/versions/components/trials-panel";
-import { STRATEGIES } from "@/features/versions/words";
+import { eventText, STRATEGIES } from "@/features/versions/words";
 import { formatDay } from "@/lib/units/format";
 
 interface ReleaseProps {
@@ -145,7 +145,7 @@ function HistoryPanel({ release }: { readonly release: Release }) {
             <li key={event.id}>
               <span className="numeric text-ink-muted">{formatDay(Date.parse(event.at))}</span>{" "}
               <span className="font-medium">
-                {event.kind}
+                {eventText(event.kind)}
                 {event.number === null ? "" : ` v${event.number}`}
                 {event.robot_name === "" ? "" : ` on ${event.robot_name}`}
               </span>{" "}

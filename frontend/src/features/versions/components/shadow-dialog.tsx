@@ -27,7 +27,7 @@ export function ShadowDialog({ version, onClose }: ShadowDialogProps) {
   const names = useRobotNames();
   const [way, setWay] = useState<Way>("share");
   const [robots, setRobots] = useState<readonly string[]>([]);
-  const [values, setValues] = useState({ tag: "", robotShare: "0.25", share: "1", hours: "24", episodes: "200" });
+  const [values, setValues] = useState({ tag: "", robotShare: "25", share: "100", hours: "24", episodes: "200" });
   const field = (name: keyof typeof values) => ({
     value: values[name],
     onChange: (event: { target: { value: string } }) => setValues({ ...values, [name]: event.target.value }),
@@ -35,8 +35,8 @@ export function ShadowDialog({ version, onClose }: ShadowDialogProps) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const chosen: Pick<Wish, "robots" | "tag" | "robot_share"> =
-      way === "robots" ? { robots } : way === "tag" ? { tag: values.tag.trim() } : { robot_share: Number(values.robotShare) };
-    const bounds = { share: Number(values.share), duration_s: Number(values.hours) * HOUR_S, max_episodes: Number(values.episodes) };
+      way === "robots" ? { robots } : way === "tag" ? { tag: values.tag.trim() } : { robot_share: Number(values.robotShare) / 100 };
+    const bounds = { share: Number(values.share) / 100, duration_s: Number(values.hours) * HOUR_S, max_episodes: Number(values.episodes) };
     begin.mutate(
       { ...chosen, ...bounds },
       {
@@ -61,7 +61,7 @@ export function ShadowDialog({ version, onClose }: ShadowDialogProps) {
           options={WAYS}
           onValue={(value) => setWay(WAYS.find((each) => each.value === value)?.value ?? "share")}
         />
-        {way === "share" ? <TextField label="Share of the robots (0 to 1)" inputMode="decimal" {...field("robotShare")} /> : null}
+        {way === "share" ? <TextField label="Share of the robots (%)" inputMode="decimal" {...field("robotShare")} /> : null}
         {way === "tag" ? <TextField label="Tag" maxLength={64} {...field("tag")} /> : null}
         {way === "robots" ? (
           <MultiSelect
@@ -72,7 +72,7 @@ export function ShadowDialog({ version, onClose }: ShadowDialogProps) {
             onValues={setRobots}
           />
         ) : null}
-        <TextField label="Share of the plans it is asked about (0 to 1)" inputMode="decimal" {...field("share")} />
+        <TextField label="Share of the plans it is asked about (%)" inputMode="decimal" {...field("share")} />
         <TextField label="Ends after, hours" inputMode="decimal" {...field("hours")} />
         <TextField label="Episodes of each robot, at most" inputMode="numeric" {...field("episodes")} />
         {begin.error === null && names.error === null ? null : (

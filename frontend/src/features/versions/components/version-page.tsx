@@ -22,7 +22,7 @@ import { rateText, sizeText } from "@/features/versions/words";
 import { useMay } from "@/hooks/use-session";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
-import { formatCount, formatDay } from "@/lib/units/format";
+import { formatCount, formatDay, formatNoun } from "@/lib/units/format";
 
 export function VersionPage({ id }: { readonly id: string }) {
   const { data, error, refetch } = useReport(id);
@@ -44,7 +44,7 @@ export function VersionPage({ id }: { readonly id: string }) {
   return (
     <>
       <h1 className="sr-only">Version</h1>
-      <Unreadable message={error.message} onRetry={() => void refetch()} />
+      <Unreadable error={error} onRetry={() => void refetch()} />
     </>
   );
 }
@@ -146,7 +146,7 @@ function VersionFigures({ report: { version, manifest_sha256, blobs } }: { reado
       <dl className="grid grid-cols-2 gap-x-6 gap-y-2.5 sm:grid-cols-3 xl:grid-cols-6">
         <Figure label="Autonomous success">{rateText(version.rates.success)}</Figure>
         <Figure label="With intervention">{rateText(version.rates.interventions)}</Figure>
-        <Figure label="Drives on">{`${formatCount(version.robots)} robots`}</Figure>
+        <Figure label="Drives on">{formatNoun(version.robots, "robot")}</Figure>
         <Figure label="Size" note={`${Object.keys(blobs).length} blobs`}>
           {sizeText(version.size_bytes)}
         </Figure>

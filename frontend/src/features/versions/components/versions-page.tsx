@@ -1,11 +1,11 @@
 /** `/versions`: the versions of one run, the one on trial, and how they reach robots. */
 
-import { GitBranch, ServerOff } from "lucide-react";
+import { GitBranch } from "lucide-react";
 
-import { Button } from "@/components/ui/button";
 import { Card } from "@/components/ui/card";
 import { SelectField } from "@/components/ui/field";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useLineage, useRelease, useVersionRuns } from "@/features/versions/api/versions";
 import { Lineage } from "@/features/versions/components/lineage";
@@ -33,7 +33,7 @@ export function VersionsPage() {
         )}
       </div>
       {runs === undefined && error !== null ? (
-        <Unreadable message={error.message} onRetry={() => void refetch()} />
+        <Unreadable error={error} onRetry={() => void refetch()} />
       ) : runs === undefined ? (
         <Skeleton className="h-96" />
       ) : run === undefined ? (
@@ -55,7 +55,7 @@ function RunVersions({ run }: { readonly run: string }) {
   const error = lineage.error ?? release.error;
   if (lineage.data === undefined || release.data === undefined) {
     if (error === null) return <Skeleton className="h-96" />;
-    return <Unreadable message={error.message} onRetry={() => void Promise.all([lineage.refetch(), release.refetch()])} />;
+    return <Unreadable error={error} onRetry={() => void Promise.all([lineage.refetch(), release.refetch()])} />;
   }
   const { versions } = lineage.data;
   return (
@@ -78,12 +78,10 @@ function RunVersions({ run }: { readonly run: string }) {
   );
 }
 
-export function Unreadable({ message, onRetry }: { readonly message: string; readonly onRetry: () => void }) {
+export function Unreadable({ error, onRetry }: { readonly error: Error; readonly onRetry: () => void }) {
   return (
     <Card>
-      <Notice icon={ServerOff} title="Versions could not be read" action={<Button onClick={onRetry}>Try again</Button>}>
-        {message}
-      </Notice>
+      <ReadFailed title="Versions could not be read" error={error} onRetry={onRetry} />
     </Card>
   );
 }

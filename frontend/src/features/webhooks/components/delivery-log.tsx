@@ -1,11 +1,12 @@
 /** The newest messages to one receiver: what came of each, and the way to send one again. */
 
-import { CircleCheck, CircleDashed, CircleX, Inbox, Send, TriangleAlert } from "lucide-react";
+import { CircleCheck, CircleDashed, CircleX, Inbox, Send } from "lucide-react";
 
 import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -52,9 +53,7 @@ function Log({ webhook }: { readonly webhook: Webhook }) {
   if (data === undefined && error === null) return <Skeleton className="h-40" />;
   if (data === undefined) {
     return (
-      <Notice icon={TriangleAlert} title="The log could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The log could not be read" error={error} onRetry={() => void refetch()} />
     );
   }
   if (data.length === 0) {

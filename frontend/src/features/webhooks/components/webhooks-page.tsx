@@ -1,6 +1,6 @@
 /** All webhooks, with the log of the chosen one below. The choice is in the URL. */
 
-import { CircleAlert, CircleCheck, CirclePause, TriangleAlert, Webhook as WebhookIcon } from "lucide-react";
+import { CircleAlert, CircleCheck, CirclePause, Webhook as WebhookIcon } from "lucide-react";
 import { useState } from "react";
 import { useSearchParams } from "react-router";
 
@@ -9,6 +9,7 @@ import { Panel } from "@/components/ui/card";
 import { Chip } from "@/components/ui/chip";
 import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/notice";
+import { ReadFailed } from "@/components/ui/read-failed";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Cell, Table } from "@/components/ui/table";
 import { notify } from "@/components/ui/toast";
@@ -33,9 +34,7 @@ export function WebhooksPage() {
   if (error === null) return <Skeleton className="h-64" />;
   return (
     <Panel title="Webhooks">
-      <Notice icon={TriangleAlert} title="The webhooks could not be read" action={<Button onClick={() => void refetch()}>Try again</Button>}>
-        {error.message}
-      </Notice>
+      <ReadFailed title="The webhooks could not be read" error={error} onRetry={() => void refetch()} />
     </Panel>
   );
 }

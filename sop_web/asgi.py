@@ -17,6 +17,7 @@ tracing.start("sop-web")
 
 # These import models, so Django must be set up first.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 
 import sop_web.celery  # noqa: E402, F401  (queue.py enqueues through the default app)
 from fleet.api.body_limit import BodyLimit  # noqa: E402
@@ -32,4 +33,5 @@ warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume sy
 http_application = Health(BodyLimit(django_application))
 application = ProtocolTypeRouter({"http": http_application, "websocket": URLRouter(websocket_routes)})
 keep_on_loop()
+get_resolver().url_patterns  # noqa: B018  (imports all views: 0.3 s, cold 1.8 s, in which a first request would hold the loop)
 collect_seldom()

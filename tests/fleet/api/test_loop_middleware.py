@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,13 @@ def test_a_request_that_asks_no_rows_takes_no_thread_for_middleware(server: str,
     assert answer.status_code == 403
     assert {"x-content-type-options", "x-frame-options", "content-security-policy"} <= answer.headers.keys()
     assert not [name for name in threaded if name.endswith((".process_request", ".process_response"))]
+
+
+def test_the_views_are_imported_before_the_first_request() -> None:
+    """On the loop it would keep robots waiting."""
+    code = "import sys, sop_web.asgi; print('fleet.api.urls' in sys.modules, 'fleet.api.objects' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == ["True", "True"]
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # sop_web/asgi.py says why it is fine

@@ -231,7 +231,7 @@ def release_roll_back(
     trying = rollout_open(run=run)
     if trying is not None:
         close_rollout(trying, Rollout.State.ROLLED_BACK, reason, user=user)
-    record_event(run, "roll back", user=user, reason=reason, version=version)
+    record_event(run, "roll back to", user=user, reason=reason, version=version)
     logger.warning("rolled back", extra={"event": {"run": run.name, "to": version.number, "reason": reason}})
     fleet_follow(run=run)
     return version

@@ -266,7 +266,11 @@ def test_one_action_rolls_everyone_back_and_holds(robots: list[Robot], run: Any,
     publish(run, 75)
     assert wanted(robots) == [0] * 4, "what is published later does not undo it"
     event = RolloutEvent.objects.first()
-    assert event is not None and (event.kind, event.reason) == ("roll back", "it drops cups")
+    assert event is not None and (event.kind, event.version, event.reason) == (
+        "roll back to",
+        versions[0],
+        "it drops cups",
+    )
 
 
 def _unchanged() -> Any:

@@ -180,6 +180,16 @@ describe("versions", () => {
     expect(within(trials).getByRole("link", { name: /^12\sepisodes$/ }).getAttribute("href")).toBe("/episodes?policy_version=v-2&archived=any");
   });
 
+  it("tells a version that robots went back to from one that they were taken off", async () => {
+    const event = { id: 1, kind: "roll back", version: "v-2", number: 2, robot_name: "", reason: "worse", at: "2026-11-26T10:00:19Z", by_name: "" };
+    const events = [{ ...event, id: 2, kind: "roll back to", version: "v-1", number: 1, by_name: "ann" }, event];
+    renderApp("/versions", answers({ [`GET /api/v1/training-runs/${RUN}/release`]: [200, { ...RELEASE, events }] }));
+    const history = await screen.findByRole("region", { name: "What was done" });
+    const [manual, canary] = within(history).getAllByRole("listitem");
+    expect(manual?.textContent).toMatch(/rolled back to v1 by ann: worse$/);
+    expect(canary?.textContent).toMatch(/rolled back v2 by the rollout itself: worse$/);
+  });
+
   it("says what a refusal was", async () => {
     renderApp("/versions/v-2", answers({ "POST /api/v1/policy-versions/v-2/stage": [422, { code: "canary_too_small", title: "", detail: "a canary needs two groups", status: 422 }] }));
     fireEvent.click(await screen.findByRole("button", { name: "Try on some robots" }));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { countFleet, type FleetView, visibleRobots } from "@/features/fleet/fleet-view";
-import { leaseText, policyText, stalenessText, stopText } from "@/features/fleet/format-robot";
+import { leaseText, modeText, policyText, stalenessText, stopText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { robot } from "@/testing/fleet-fixtures";
 
@@ -84,6 +84,11 @@ describe("lease and stop on a card", () => {
     const card = robot({ stop });
     expect(statusOf(card).key).toBe("stopped");
     expect(stopText(card)).toBe("Stopped by mara: hand in the way (not confirmed by the robot yet)");
+  });
+
+  it("says that the mode of a robot out of reach is an old one", () => {
+    expect(modeText(robot({ mode: "teleop" }))).toBe("teleoperated");
+    expect(modeText(robot({ mode: "teleop", is_online: false }))).toBe("teleoperated, when last seen");
   });
 
   it("names who gets the robot from the lease on", () => {

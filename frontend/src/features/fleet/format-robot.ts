@@ -53,3 +53,14 @@ export function leaseText({ lease }: RobotCard): string {
   if (!lease) return "nobody";
   return lease.source === "scripted" ? "scripted supervisor" : lease.operator;
 }
+
+const MODE_WORDS: Readonly<Record<RobotCard["mode"], string>> = {
+  autonomous: "autonomous",
+  handover: "handing over",
+  teleop: "teleoperated",
+  paused: "paused",
+  stopped: "stopped",
+};
+
+/** Its mode in words; of a robot out of reach the one it last reported: "teleoperated, when last seen". */
+export const modeText = ({ mode, is_online: isOnline }: RobotCard): string => `${MODE_WORDS[mode]}${isOnline ? "" : ", when last seen"}`;

@@ -1,7 +1,7 @@
 /** What the pages of versions say, in words and figures. */
 
 import type { Measure, Rate } from "@/features/versions/api/versions";
-import { formatCount, formatPercent, HARD_SPACE, withUnit } from "@/lib/units/format";
+import { formatCount, formatPercent, HARD_SPACE } from "@/lib/units/format";
 import { formatInterval } from "@/lib/units/interval";
 import { fraction } from "@/lib/units/quantity";
 
@@ -41,19 +41,6 @@ export const progressOf = (odds: number, limit: number): number =>
 export const isDecisive = (measure: Measure): boolean =>
   measure.harm >= measure.harm_limit || measure.worth >= measure.worth_limit;
 
-const units = ["B", "KB", "MB", "GB"] as const;
-
-/** Decimal units, as stores count: "4.2 MB". */
-export function sizeText(bytes: number): string {
-  let at = 0;
-  let value = bytes;
-  while (value >= 1000 && at < units.length - 1) {
-    value /= 1000;
-    at += 1;
-  }
-  return withUnit(at === 0 || value >= 100 ? String(Math.round(value)) : value.toFixed(1), units[at] ?? "B");
-}
-
 export const STRATEGIES = [
   { value: "immediate", label: "Immediate", about: "Every new version goes to all robots at once." },
   { value: "canary", label: "Canary", about: "Some robots try a new version; their episodes decide." },
@@ -64,6 +51,8 @@ const done: Readonly<Record<string, string>> = {
   promote: "promoted",
   pause: "paused",
   resume: "resumed",
+  "roll back": "rolled back",
+  "roll back to": "rolled back to",
   pin: "pinned",
   shadow: "shadowed",
 };

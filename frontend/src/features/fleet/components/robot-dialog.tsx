@@ -8,7 +8,7 @@ import { EpisodeProgress } from "@/features/fleet/components/episode-progress";
 import { HeldNotice } from "@/features/fleet/components/held-notice";
 import { RobotFigures } from "@/features/fleet/components/robot-figures";
 import { Thumbnail } from "@/features/fleet/components/thumbnail";
-import { leaseText, stopText } from "@/features/fleet/format-robot";
+import { leaseText, modeText, stopText } from "@/features/fleet/format-robot";
 import { statusOf } from "@/features/fleet/robot-status";
 import { formatCount } from "@/lib/units/format";
 import type { RobotCard } from "@/protocol/generated";
@@ -44,7 +44,7 @@ export function RobotDialog({ robot, onClose }: RobotDialogProps) {
       <dl className="mt-5 grid grid-cols-2 gap-x-6 gap-y-3 border-t border-line pt-4 sm:grid-cols-3">
         <RobotFigures robot={robot} />
         <Figure label="Episodes closed, all time">{formatCount(robot.episodes_closed)}</Figure>
-        <Figure label="Mode">{robot.mode}</Figure>
+        <Figure label="Mode">{modeText(robot)}</Figure>
         <Figure label="Taken over by">{leaseText(robot)}</Figure>
         <Figure label="Stop">{stopText(robot) || "none"}</Figure>
       </dl>

@@ -8,8 +8,7 @@ import { Chip } from "@/components/ui/chip";
 import { Cell, Table } from "@/components/ui/table";
 import type { Deployment, Report } from "@/features/versions/api/versions";
 import type { Plan } from "@/features/versions/components/act-dialog";
-import { sizeText } from "@/features/versions/words";
-import { formatDay } from "@/lib/units/format";
+import { formatBytes, formatDay } from "@/lib/units/format";
 
 const columns = [
   { key: "robot", label: "Robot" },
@@ -59,7 +58,7 @@ export function DeploymentsPanel({ report, onPlan }: DeploymentsProps) {
               <Cell className="numeric whitespace-nowrap">
                 {row.applied_at === null ? "–" : formatDay(Date.parse(row.applied_at))}
               </Cell>
-              <Cell isNumeric>{sizeText(row.fetched_bytes)}</Cell>
+              <Cell isNumeric>{formatBytes(row.fetched_bytes)}</Cell>
               <Cell>
                 <span className="inline-flex flex-wrap items-center gap-1">
                   {row.pinned_version === null ? null : (

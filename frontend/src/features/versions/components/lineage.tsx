@@ -6,8 +6,8 @@ import { Cell, Table } from "@/components/ui/table";
 import type { Version } from "@/features/versions/api/versions";
 import { StageChips } from "@/features/versions/components/stage-chips";
 import { lanesOf, type Node } from "@/features/versions/lanes";
-import { rateText, sizeText } from "@/features/versions/words";
-import { formatCount, formatDay } from "@/lib/units/format";
+import { rateText } from "@/features/versions/words";
+import { formatBytes, formatCount, formatDay } from "@/lib/units/format";
 
 const ROW = 36;
 const LANE = 14;
@@ -65,7 +65,7 @@ function VersionCells({ version }: { readonly version: Version }) {
       </Cell>
       <Cell isNumeric>{formatCount(version.step)}</Cell>
       <Cell isNumeric className="whitespace-nowrap">
-        {sizeText(version.size_bytes)}
+        {formatBytes(version.size_bytes)}
       </Cell>
       <Cell className="numeric whitespace-nowrap text-ink-muted">{formatDay(Date.parse(version.published_at))}</Cell>
     </>

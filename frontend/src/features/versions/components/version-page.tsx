@@ -18,11 +18,11 @@ import { NotesPanel } from "@/features/versions/components/notes-panel";
 import { ShadowPanel } from "@/features/versions/components/shadow-panel";
 import { StageChips } from "@/features/versions/components/stage-chips";
 import { Unreadable } from "@/features/versions/components/versions-page";
-import { rateText, sizeText } from "@/features/versions/words";
+import { rateText } from "@/features/versions/words";
 import { useMay } from "@/hooks/use-session";
 import { usePageTitle } from "@/hooks/use-page-title";
 import { ProblemError } from "@/lib/api/errors";
-import { formatCount, formatDay, formatNoun } from "@/lib/units/format";
+import { formatBytes, formatCount, formatDay, formatNoun } from "@/lib/units/format";
 
 export function VersionPage({ id }: { readonly id: string }) {
   const { data, error, refetch } = useReport(id);
@@ -148,7 +148,7 @@ function VersionFigures({ report: { version, manifest_sha256, blobs } }: { reado
         <Figure label="With intervention">{rateText(version.rates.interventions)}</Figure>
         <Figure label="Drives on">{formatNoun(version.robots, "robot")}</Figure>
         <Figure label="Size" note={`${Object.keys(blobs).length} blobs`}>
-          {sizeText(version.size_bytes)}
+          {formatBytes(version.size_bytes)}
         </Figure>
         <Figure label="Gradient step" note={version.architecture}>
           {formatCount(version.step)}

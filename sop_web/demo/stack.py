@@ -116,10 +116,10 @@ def start_data_worker(processes: Processes, stack: Stack) -> None:
     processes.start("data", worker_command("data", "-P", "solo"), env=stack.environment())
 
 
-def start_learner(processes: Processes, stack: Stack, *, python: str = sys.executable) -> None:
-    """One train round at a time in the worker's own process (no fork: CUDA, limits.md 7), by this `python`."""
-    command = worker_command("learner", "-P", "solo", python=python)
-    processes.start("learner", command, env=stack.environment(), stop_timeout_s=30)
+def start_learner(processes: Processes, stack: Stack, *, queue: str = "learner", python: str = sys.executable) -> None:
+    """One round of `queue` at a time in the worker's own process (no fork: CUDA, limits.md 7), by this `python`."""
+    command = worker_command(queue, "-P", "solo", python=python)
+    processes.start(queue, command, env=stack.environment(), stop_timeout_s=30)
 
 
 def robot_command(stack: Stack, *, name: str, state: Path, seed: int, token: str | None) -> list[str]:

@@ -1,10 +1,11 @@
-"""A LeRobot policy trained online: learner and robot in lerobot's own Python, everything else in ours.
+"""A LeRobot policy trained online: its learner and robot in lerobot's own Python, everything else in ours.
 
 SOP_LEROBOT_PYTHON names that Python (scripts/policy-environment makes it); scripts/verify-policy runs this.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ pytestmark = [
 ]
 
 ROBOT = "act-robot"
+QUEUE = "learner-lerobot"  # where rounds of LeRobot's policies go, as the guide has it; others stay with "learner"
 WAIT_S = 300.0  # lerobot's imports take a minute on a slow disk
 CONFIG = {
     "round": {"steps": 10, "publish_steps": 10, "publish_interval_s": 0},
@@ -79,7 +81,9 @@ def act(stack_folder: Path, demonstrations: Path) -> Path:
 @pytest.fixture(scope="module")
 def system(make_open_folder: Callable[[str], Path], act: Path, demonstrations: Path) -> Iterator[System]:
     """A running system whose run has the ACT as version 0 and learns from three demonstrations to begin with."""
-    with running_system(make_open_folder("lerobot")) as running:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as exits:
+        patch.setenv("SOP_LEARNER_QUEUES", json.dumps({"lerobot.v1": QUEUE}))
+        running = exits.enter_context(running_system(make_open_folder("lerobot")))
         running.rows("UPDATE fleet_trainingrun SET config = %s::jsonb WHERE name = %s", json.dumps(CONFIG), RUN)
         running.manage("policy_import", str(act), "--run", RUN)
         running.manage("import_episodes", str(demonstrations))
@@ -87,8 +91,8 @@ def system(make_open_folder: Callable[[str], Path], act: Path, demonstrations: P
 
 
 def _start(system: System, run: str, *, python: str) -> None:
-    """Start the learner's worker in an environment, and a run."""
-    start_learner(system.processes, system.stack, python=python)
+    """Start the worker of LeRobot's rounds in an environment, and a run."""
+    start_learner(system.processes, system.stack, queue=QUEUE, python=python)
     system.manage("shell", "--no-imports", "-c", START.format(run=run))
 
 
@@ -101,11 +105,15 @@ def test_a_worker_without_lerobot_fails_the_run_by_name(system: System, act: Pat
     _, code, message = system.rows(STATE, run)[0]
     assert (code, [row[0] for row in system.rows(VERSIONS, run)]) == ("lerobot_missing", [0])
     assert "lerobot==0.6.1 on Python 3.12" in message
-    system.processes.stop("learner")
+    system.processes.stop(QUEUE)
 
 
 def test_a_run_is_trained_driven_and_learned_from(system: System) -> None:
-    """Rounds publish versions, the robot fetches and drives them, and a later round draws what it recorded."""
+    """Rounds publish versions, the robot fetches and drives them, and a later round draws what it recorded.
+
+    The worker of all other rounds is there as well, without lerobot: had it been asked, the run would have failed.
+    """
+    start_learner(system.processes, system.stack)
     run = str(system.rows("SELECT id FROM fleet_trainingrun WHERE name = %s", RUN)[0][0])
     _start(system, run, python=PYTHON)
     system.wait_for(lambda: len(system.rows(VERSIONS, run)) >= 2, what="a version of a round", timeout_s=WAIT_S)
@@ -132,4 +140,4 @@ def test_a_run_is_trained_driven_and_learned_from(system: System) -> None:
     )
     assert {code for (code,) in system.rows(refused, ROBOT)} == {""}
     print(f"version {number} drove an episode that round {round_index} drew; {len(versions) - 1} versions were made")
-    system.processes.stop(ROBOT, "learner")
+    system.processes.stop(ROBOT, "learner", QUEUE)

@@ -8,7 +8,8 @@ class FleetConfig(AppConfig):
     verbose_name = "Fleet"
 
     def ready(self) -> None:
-        """Watch Celery; here, because the metrics' library must be imported after the settings were read."""
+        """Register checks, watch Celery. Not above: the metrics' library is imported after the settings were read."""
+        from fleet import checks  # noqa: F401
         from fleet.task_watch import connect
 
         connect()

@@ -1,12 +1,14 @@
 """PostgreSQL's own pg_dump and pg_restore over the configured database. Called by `backup.py` and `restore.py`.
 
-The programs of SOP_POSTGRES_PROGRAMS must be of the server's major version or newer. The password goes to them by the
-environment, never on a command line.
+The programs of SOP_POSTGRES_PROGRAMS must be of the server's major version: older ones refuse to dump, and what newer
+ones write an older server may not take back (18's begins with a setting that 16 does not know). The password goes to
+them by the environment, never on a command line.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ def frozen_database() -> Iterator[tuple[str, dict[str, int]]]:
     """
     try:
         with psycopg.connect(_conninfo(), password=_password(), connect_timeout=10) as own:
+            _require_same_release(own)
             own.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             own.read_only = True
             row = own.execute("SELECT pg_export_snapshot()").fetchone()
@@ -44,7 +47,14 @@ def frozen_database() -> Iterator[tuple[str, dict[str, int]]]:
 
 def database_dump(target: Path, *, snapshot: str) -> None:
     """Write the database as of the snapshot in pg_dump's custom format. Raises: DatabaseFailed."""
-    options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={target}"]
+    options = [
+        "--no-password",
+        "--format=custom",
+        "--no-owner",
+        "--no-privileges",
+        f"--snapshot={snapshot}",
+        f"--file={target}",
+    ]
     _run("pg_dump", [*options, f"--dbname={_conninfo()}"])
 
 
@@ -57,18 +67,30 @@ def database_load(source: Path, *, is_replacing: bool) -> dict[str, int]:
     try:
         _create_if_missing()
         with psycopg.connect(_conninfo(), password=_password(), connect_timeout=10) as own:
+            _require_same_release(own)
             _require_alone(own)
             if own.execute(_TABLES).fetchone() is not None:
                 if not is_replacing:
                     raise DatabaseNotEmpty("the database has tables already; --replace removes them first")
                 own.execute("DROP SCHEMA public CASCADE")
                 own.execute("CREATE SCHEMA public")
-        options = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
+        options = ["--no-password", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
         _run("pg_restore", [*options, f"--dbname={_conninfo()}", str(source)])
         with psycopg.connect(_conninfo(), password=_password(), connect_timeout=10) as own:
             return _counts(own)
     except psycopg.Error as error:
         raise DatabaseFailed(f"the database: {str(error).strip()}") from None
+
+
+def _require_same_release(own: psycopg.Connection[Any]) -> None:
+    served = own.info.server_version // 10_000
+    said = _run("pg_restore", ["--version"])
+    found = re.search(r" (\d+)", said)
+    if found is None or int(found[1]) != served:
+        raise DatabaseFailed(
+            f"the database is served by PostgreSQL {served}, and the programs are '{said.strip()}': "
+            f"SOP_POSTGRES_PROGRAMS names the folder of PostgreSQL {served}'s"
+        )
 
 
 def _counts(own: psycopg.Connection[Any]) -> dict[str, int]:
@@ -109,15 +131,16 @@ def _password() -> str | None:
     return str(connection.settings_dict["PASSWORD"]) or None
 
 
-def _run(name: str, options: Sequence[str]) -> None:
+def _run(name: str, options: Sequence[str]) -> str:
     program = Path(settings.SOP_POSTGRES_PROGRAMS) / name
     environment = {**os.environ, **({"PGPASSWORD": password} if (password := _password()) else {})}
     try:
         done = subprocess.run(
-            [str(program), "--no-password", *options], env=environment, stdin=subprocess.DEVNULL,
+            [str(program), *options], env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DatabaseFailed(f"{program}: {error}; SOP_POSTGRES_PROGRAMS names the folder of PostgreSQL's") from None
     if done.returncode != 0:
         raise DatabaseFailed(f"{name}: {done.stderr.strip()[-2000:]}")
+    return done.stdout

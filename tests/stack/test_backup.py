@@ -233,8 +233,25 @@ def test_what_cannot_be_reached_makes_no_backup(site: Site) -> None:
     before = _names(site)
     programs = site.refusal("backup", str(site.backups), SOP_POSTGRES_PROGRAMS="/nowhere")
     assert "no backup was made" in programs and "SOP_POSTGRES_PROGRAMS" in programs
+    newer = site.folder / "newer"
+    newer.mkdir()
+    (newer / "pg_restore").write_text("#!/bin/sh\necho 'pg_restore (PostgreSQL) 99.1'\n")
+    (newer / "pg_restore").chmod(0o755)
+    other = site.refusal("backup", str(site.backups), SOP_POSTGRES_PROGRAMS=str(newer))
+    assert "the programs are 'pg_restore (PostgreSQL) 99.1'" in other and "no backup was made" in other
     assert "holds other files" in site.refusal("backup", str(site.folder / "data"))
     nobody = site.url.replace(site.name, "no_such_database")
     assert "no backup was made" in site.refusal("backup", str(site.backups), DATABASE_URL=nobody)
     assert before and _names(site) == before
     assert f"{before[0]}  " in site.manage("restore", str(site.backups), "--list")
+
+
+def test_a_database_of_another_encoding_is_not_migrated(site: Site) -> None:
+    name = f"{site.name}_ascii"
+    with psycopg.connect(site.url, autocommit=True) as own:
+        own.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0".encode())
+        try:
+            refused = site.refusal("migrate", DATABASE_URL=site.url.replace(site.name, name))
+        finally:
+            own.execute(f"DROP DATABASE {name}".encode())
+    assert "the database's encoding is SQL_ASCII, and must be UTF8" in refused

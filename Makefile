@@ -15,7 +15,7 @@ LINTED := fleet learner sop_web tests scripts benchmarks manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check check-python check-console sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot verify-policy docs
+.PHONY: help tools setup demo demo-reset test kill-test import-kill-test chaos test-python test-e2e safety test-frontend check check-python check-console sbom audit fuzz openapi fuzz-api bench screenshots verify-lerobot verify-robot verify-policy verify-images docs
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -135,7 +135,7 @@ openapi: setup ## Write docs/openapi.yaml, docs/api-errors.md and docs/access.md
 fuzz-api: setup ## Send the API thousands of requests that its schema allows and does not (SOP_FUZZ_EXAMPLES=50)
 	SOP_FUZZ_EXAMPLES=$${SOP_FUZZ_EXAMPLES:-50} SOP_FUZZ_PHASES=coverage,fuzzing $(BIN)/python -m pytest tests/fleet/api/test_fuzz.py -s
 
-bench: setup $(DIST) ## Run every benchmark into var/bench.json: hours, measured, not asserted (ARGS="--quick --only video")
+bench: setup $(DIST) ## Run every benchmark into var/bench.json: 25 minutes, measured, not asserted (ARGS="--quick --only video")
 	@scripts/ensure-chromium
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -151,3 +151,6 @@ verify-robot: $(DEV) ## Drive robots of the real lerobot 0.6.1 and load what was
 
 verify-policy: $(DEV) ## Host and train policies of the real lerobot 0.6.1 (Python 3.12, 6 GB; STEPS=300 EPISODES=0)
 	@STEPS=$(STEPS) EPISODES=$(EPISODES) scripts/verify-policy
+
+verify-images: $(DEV) ## Build the container images and run docker-compose.yml without Docker (root on Debian 12, 12 GB)
+	@scripts/verify-images

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -24,9 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sop_web.demo.checks import describe_machine
+
 ROOT = Path(__file__).resolve().parents[1]
 HOUR_S = 3600.0
-RATIO_NAMES = ("ratio", "times_")
+RATIO_NAMES = ("ratio", "times_", "share_of_")
+ROW_NAMES = ("case", "format", "limits", "robots", "frames")  # what tells the rows of a list apart
 
 
 @dataclass(frozen=True)
@@ -70,22 +72,7 @@ BENCHMARKS = {
 
 
 def machine() -> dict[str, Any]:
-    cpu = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
-    )
-    memory_kb = int(next(line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")))
-    return {
-        "cpu": cpu.partition(":")[2].strip(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(memory_kb / 1e6, 1),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "commit": _output("git", "describe", "--always", "--dirty"),
-    }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text("utf-8").splitlines()
+    return {**describe_machine(), "commit": _output("git", "describe", "--always", "--dirty")}
 
 
 def _output(*command: str) -> str:
@@ -131,9 +118,13 @@ def ratios(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, float]
             yield from ratios(item, (*path, str(key)))
     elif isinstance(value, list):
         for at, item in enumerate(value):
-            yield from ratios(item, (*path, str(at)))
+            yield from ratios(item, (*path, _row_name(item) or str(at)))
     elif isinstance(value, int | float) and any(each.startswith(RATIO_NAMES) for each in path):
         yield " / ".join(path), float(value)
+
+
+def _row_name(row: Any) -> str:
+    return ", ".join(f"{name} {row[name]}" for name in ROW_NAMES if name in row) if isinstance(row, dict) else ""
 
 
 def main() -> int:

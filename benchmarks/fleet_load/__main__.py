@@ -136,6 +136,16 @@ def steady(site: Site, loads: Loads, given: argparse.Namespace) -> dict[str, Any
     }
 
 
+def _times(ours: dict[str, Any], bare: dict[str, Any]) -> dict[str, float | None]:
+    """Return the web processes' share of the cores and the median answer as multiples of the bare echo's."""
+    web, echo = (
+        sum(cores for name, cores in each["cores"].items() if name.removeprefix(kind).isdigit())
+        for each, kind in ((ours, "web-"), (bare, "echo-"))
+    )
+    answered, echoed = ours["ack"]["p50_ms"], bare["round_trip"]["p50_ms"]
+    return {"cores": round(web / echo, 2) if echo else None, "ack_p50": round(answered / echoed, 2) if echoed else None}
+
+
 def _rates(before: dict[str, int], after: dict[str, int], seconds: float) -> dict[str, float]:
     return {name: round((after[name] - before[name]) / seconds, 1) for name in before}
 
@@ -222,6 +232,8 @@ def run(site: Site, given: argparse.Namespace, report: dict[str, Any]) -> None:
         if "steady" in given.phases:
             say("steady ...")
             report["steady"] = steady(site, loads, given)
+            if "echo" in report:
+                report["steady"]["times_the_echo"] = _times(report["steady"], report["echo"])
         if "publish" in given.phases:
             say("publish ...")
             report["publish"] = publishes(site, loads, given, run_id)

@@ -162,8 +162,8 @@ def nginx_configuration(site: Site, folder: Path) -> str:
     text = (REPOSITORY / "deploy" / "nginx" / "nginx.conf").read_text()
     text = "\n".join(line for line in text.splitlines() if not line.startswith(_NOT_OVER_PLAIN_HTTP))
     places = {
-        "listen 8080 default_server;": f"listen 127.0.0.1:{system.free_port()};",
-        "listen 8443 ssl ": f"listen 127.0.0.1:{site.port} ",
+        "listen 80 default_server;": f"listen 127.0.0.1:{system.free_port()};",
+        "listen 443 ssl ": f"listen 127.0.0.1:{site.port} ",
         "listen 9443 ssl default_server;": f"listen 127.0.0.1:{site.echo_port};",
         "set $web http://web:8000;": "set $web http://sop_web;",
         "set $s3 http://s3:8333;": "set $s3 http://bare_echo;",

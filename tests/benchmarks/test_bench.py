@@ -32,7 +32,8 @@ def test_a_failure_is_told_and_what_ran_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad, slow = (tmp_path / f"{name}.py" for name in ("good_one", "bad_one", "slow_one"))
-    good.write_text('print(\'{"rows": [{"ratio to bare": {"ms": 1.5}, "ms": 3}, {"times_a_copy": 2}]}\')')
+    rows = '[{"ratio to bare": {"ms": 1.5}, "ms": 3}, {"case": "vla", "robots": 10, "times_a_copy": 2}]'
+    good.write_text(f"print('{{\"rows\": {rows}}}')")
     bad.write_text('print("| half |"); raise SystemExit(3)')
     slow.write_text("import time; print('begun', flush=True); time.sleep(60)")
     monkeypatch.setattr(bench, "ROOT", tmp_path)
@@ -44,13 +45,13 @@ def test_a_failure_is_told_and_what_ran_is_kept(
     assert bench.main() == 1
 
     report = json.loads((tmp_path / "out/bench.json").read_text())
-    rows = report["benchmarks"]
+    ended = report["benchmarks"]
     assert report["machine"]["cores"] >= 1 and report["is_quick"]
-    assert [rows[name]["status"] for name in named] == [0, 3, "too slow"]
-    assert rows["bad"]["result"] == ["| half |"] and rows["slow"]["result"] == ["begun"]
+    assert [ended[name]["status"] for name in named] == [0, 3, "too slow"]
+    assert ended["bad"]["result"] == ["| half |"] and ended["slow"]["result"] == ["begun"]
     printed = capsys.readouterr().out
     assert "| good | rows / 0 / ratio to bare / ms | 1.5 |" in printed and "Failed: bad, slow" in printed
-    assert "| good | rows / 1 / times_a_copy | 2 |" in printed
+    assert "| good | rows / case vla, robots 10 / times_a_copy | 2 |" in printed
 
 
 def test_servers_are_given_to_what_needs_them() -> None:

@@ -95,8 +95,8 @@ def nginx(folder: Path, secrets: Path, *, web: int, bucket: int) -> Iterator[Ngi
     text = replaced(
         (ROOT / "deploy" / "nginx" / "nginx.conf").read_text(),
         {
-            "listen 8080 ": f"listen 127.0.0.1:{found.http} ",
-            "listen 8443 ": f"listen 127.0.0.1:{found.https} ",
+            "listen 80 ": f"listen 127.0.0.1:{found.http} ",
+            "listen 443 ": f"listen 127.0.0.1:{found.https} ",
             "listen 9443 ": f"listen 127.0.0.1:{found.bucket} ",
             "http://web:8000": f"http://127.0.0.1:{web}",
             "http://s3:8333": f"http://127.0.0.1:{bucket}",

@@ -109,6 +109,8 @@ def test_services_are_hardened(compose: dict[str, Any]) -> None:
         if name in OWN_HARDENING:
             continue
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"] and "/tmp" in service["tmpfs"], name
+        # coturn's image gives its program this one as a file capability: without it the kernel refuses to start it.
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "coturn" else []), name
         assert "build" in service or service["user"] not in ("root", "0", "0:0"), name
 
 
@@ -123,6 +125,17 @@ def test_who_publishes_and_on_loopback_unless_told(compose: dict[str, Any]) -> N
         assert compose["services"][name]["networks"] == ["back"], name
     assert compose["services"]["coturn"]["networks"] == ["turn"]
     assert compose["services"]["robot"]["networks"] == ["front"]
+
+
+def test_containers_reach_the_public_name_by_its_ports(compose: dict[str, Any]) -> None:
+    """Robots beside it dial the address that the world has: nginx listens inside on what it publishes, without root."""
+    nginx = compose["services"]["nginx"]
+    ports = [port.rsplit(":", 2)[1:] for port in nginx["ports"]]
+    assert [outside for outside, _ in ports] == [inside for _, inside in ports] == ["80", "443", "9443"]
+    assert nginx["networks"]["front"]["aliases"] == ["${SOP_DOMAIN}"]
+    assert nginx["sysctls"] == {"net.ipv4.ip_unprivileged_port_start": "0"}
+    listened = re.findall(r"^\s+listen (\d+)", (ROOT / "deploy/nginx/nginx.conf").read_text(), re.MULTILINE)
+    assert listened == ["80", "443", "9443"]
 
 
 def test_no_secret_stands_in_an_environment(compose: dict[str, Any]) -> None:

@@ -152,5 +152,5 @@ verify-robot: $(DEV) ## Drive robots of the real lerobot 0.6.1 and load what was
 verify-policy: $(DEV) ## Host and train policies of the real lerobot 0.6.1 (Python 3.12, 6 GB; STEPS=300 EPISODES=0)
 	@STEPS=$(STEPS) EPISODES=$(EPISODES) scripts/verify-policy
 
-verify-images: $(DEV) ## Build the container images and run docker-compose.yml without Docker (root on Debian 12, 12 GB)
+verify-images: $(DEV) ## Build the container images and run docker-compose.yml without Docker (root on Debian 12, 18 GB)
 	@scripts/verify-images

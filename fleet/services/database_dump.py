@@ -115,7 +115,8 @@ def _create_if_missing() -> None:
     name = str(connection.settings_dict["NAME"])
     with psycopg.connect(_conninfo("postgres"), password=_password(), connect_timeout=10, autocommit=True) as own:
         if own.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-            own.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0"  # whatever the cluster was made with
+            own.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def _conninfo(database: str | None = None) -> str:

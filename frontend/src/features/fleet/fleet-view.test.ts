@@ -96,6 +96,7 @@ describe("lease and stop on a card", () => {
     expect(statusOf(robot({ lease })).text).toBe("Handing over to mara");
     expect(leaseText(robot({ lease }))).toBe("mara");
     expect(leaseText(robot({ lease: { ...lease, source: "scripted" } }))).toBe("scripted supervisor");
+    expect(leaseText(robot({ mode: "teleop", source: "scripted", lease: null }))).toBe("scripted supervisor");
     expect(leaseText(robot())).toBe("nobody");
   });
 });

@@ -48,10 +48,10 @@ export function stopText({ stop }: RobotCard): string {
   return stop.is_confirmed ? said : `${said} (not confirmed by the robot yet)`;
 }
 
-/** Who has control, apart from the policy: "mara", "scripted supervisor", "nobody". */
-export function leaseText({ lease }: RobotCard): string {
-  if (!lease) return "nobody";
-  return lease.source === "scripted" ? "scripted supervisor" : lease.operator;
+/** Who has control, apart from the policy: "mara", "scripted supervisor" (the robot's own needs no lease), "nobody". */
+export function leaseText({ lease, mode, source }: RobotCard): string {
+  const isScripted = lease ? lease.source === "scripted" : mode === "teleop" && source === "scripted";
+  return isScripted ? "scripted supervisor" : (lease?.operator ?? "nobody");
 }
 
 const MODE_WORDS: Readonly<Record<RobotCard["mode"], string>> = {
